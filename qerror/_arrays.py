@@ -1,0 +1,86 @@
+"""Small helpers on numbers and arrays that every floor may use."""
+
+import math
+from typing import SupportsFloat, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from qerror.exceptions import InvalidType, InvalidValue
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+_SPLITTER = 134217729.0  # 2^27 + 1: Veltkamp's constant for 53-bit significands
+
+
+def real(name: str, value: SupportsFloat) -> float:
+    """Return `value` as a finite float, or say which parameter is not one."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InvalidType(f"{name} must be a real number, got {value!r}") from None
+    if not math.isfinite(number):
+        raise InvalidValue(f"{name} must be finite, got {number}")
+    return number
+
+
+def positive(name: str, value: SupportsFloat) -> float:
+    """Return `value` as a finite float above zero, or say which parameter is not one."""
+    number = real(name, value)
+    if number <= 0:
+        raise InvalidValue(f"{name} must be positive, got {number:g}")
+    return number
+
+
+def integer(name: str, value: object, low: int, high: int) -> int:
+    """Return `value` as an int within [low, high], or say which parameter is not one."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise InvalidType(f"{name} must be an integer, got {value!r}")
+    if not low <= int(value) <= high:
+        raise InvalidValue(f"{name} must lie in {low}..{high}, got {int(value)}")
+    return int(value)
+
+
+def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Return `value` as a float64 scalar or vector of finite positive numbers."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidType(f"{name} must be a number or a vector of numbers, got {value!r}") from None
+    if array.ndim > 1:
+        raise InvalidValue(f"{name} must be a number or a vector, got shape {array.shape}")
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bad.any():
+        raise InvalidValue(f"{name} must be finite and positive, got {array[bad].flat[0]:g}")
+    return array
+
+
+def read_only(array: FloatArray) -> FloatArray:
+    """Return a copy of `array` that cannot be written to."""
+    copy = np.array(array, dtype=np.float64)
+    copy.setflags(write=False)
+    return copy
+
+
+def _split(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """x = high + low with 26-bit halves (Veltkamp); exact below 2^996."""
+    shifted = _SPLITTER * x
+    high = shifted - (shifted - x)
+    return high, x - high
+
+
+def two_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return (p, r) with a b = p + r exactly (Dekker 1971), barring over- and underflow."""
+    p = a * b
+    ah, al = _split(a)
+    bh, bl = _split(b)
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+def two_square(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return (p, r) with x^2 = p + r exactly, barring over- and underflow."""
+    p = x * x
+    high, low = _split(x)
+    return p, ((high * high - p) + 2 * high * low) + low * low

@@ -1,0 +1,223 @@
+"""A grid: the finite set of reals that a number format can represent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from qerror._arrays import FloatArray, IntArray, positive, read_only
+from qerror.exceptions import InvalidType, InvalidValue, TooLarge
+
+MOST_POINTS = 2**24  # 128 MiB as float64: beyond it a list of points serves nobody
+
+
+class Segment(NamedTuple):
+    """A run of equally spaced points: start, start + step, ..., stop (count intervals)."""
+
+    start: float
+    stop: float
+    step: float
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A union of uniform segments times one positive factor.
+
+    Segment i runs from ``edges[i]`` to ``edges[i + 1]`` in ``counts[i]`` steps of ``steps[i]``;
+    neighbours share their edge. An integer format is one segment and every binade of a
+    floating-point format is one, so a 32-bit grid is described by a few hundred numbers.
+    The factor stays apart from the segments: scaling a grid rounds nothing but the factor.
+
+    Parameters
+    ----------
+    edges : array_like, shape (n + 1,)
+        Strictly increasing, finite.
+    steps : array_like, shape (n,)
+        Positive spacings.
+    counts : array_like of int, shape (n,)
+        Intervals per segment, at least 1.
+    factor : float
+        Multiplies every point; positive and finite.
+    even_first : bool
+        Whether the smallest point has an even code. Codes alternate from point to point,
+        and a value exactly between two points goes to the even one.
+
+    Raises
+    ------
+    InvalidValue
+        If the parts do not describe a strictly increasing finite grid.
+    """
+
+    edges: FloatArray
+    steps: FloatArray
+    counts: IntArray
+    factor: float = 1.0
+    even_first: bool = True
+
+    def __post_init__(self) -> None:
+        edges = read_only(np.atleast_1d(np.asarray(self.edges, dtype=np.float64)))
+        steps = read_only(np.asarray(self.steps, dtype=np.float64).reshape(-1))
+        counts = np.array(self.counts, dtype=np.int64).reshape(-1)
+        counts.setflags(write=False)
+        if not (edges.ndim == 1 and edges.size == steps.size + 1 == counts.size + 1):
+            raise InvalidValue(
+                "a grid of n segments needs n + 1 edges, n steps and n counts, "
+                f"got {edges.size}, {steps.size} and {counts.size}"
+            )
+        if not np.isfinite(edges).all():
+            raise InvalidValue("a grid's points must be finite")
+        if not ((np.diff(edges) > 0).all() and (steps > 0).all() and (counts > 0).all()):
+            raise InvalidValue("a grid's points must be strictly increasing")
+        for name, value in (("edges", edges), ("steps", steps), ("counts", counts)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "factor", positive("the factor of a grid", self.factor))
+
+    @classmethod
+    def from_points(cls, values: npt.ArrayLike) -> "Grid":
+        """Make a grid of explicit points, in any order, without duplicates.
+
+        Raises
+        ------
+        InvalidValue
+            If there is no point, a point is not finite, or two are equal.
+        """
+        try:
+            points = np.sort(np.asarray(values, dtype=np.float64).reshape(-1))
+        except (TypeError, ValueError):
+            raise InvalidType(f"the points of a grid must be numbers, got {values!r}") from None
+        if points.size == 0:
+            raise InvalidValue("a grid needs at least one point, got none")
+        if not np.isfinite(points).all():
+            raise InvalidValue("the points of a grid must be finite")
+        with np.errstate(over="ignore"):
+            gaps = np.diff(points)
+        if not (gaps > 0).all():
+            twice = points[:-1][gaps <= 0][0]
+            raise InvalidValue(f"the points of a grid must differ, got {twice:g} twice")
+        if not np.isfinite(gaps).all():
+            raise InvalidValue("the points of a grid span more than float64 can hold")
+        return cls(points, gaps, np.ones(gaps.size, dtype=np.int64))
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return int(self.counts.sum()) + 1
+
+    @property
+    def min(self) -> float:
+        """Smallest point."""
+        return float(self.edges[0] * self.factor)
+
+    @property
+    def max(self) -> float:
+        """Largest point."""
+        return float(self.edges[-1] * self.factor)
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The uniform runs, from the lowest to the highest."""
+        edges, steps = self.edges * self.factor, self.steps * self.factor
+        return [
+            Segment(*map(float, run), int(count))
+            for *run, count in zip(edges[:-1], edges[1:], steps, self.counts, strict=True)
+        ]
+
+    @property
+    def points(self) -> FloatArray:
+        """All points, shape (size,), strictly increasing; refuses more than 2^24 of them."""
+        return self.base_points * self.factor
+
+    @property
+    def thresholds(self) -> FloatArray:
+        """The midpoints between neighbours, shape (size - 1,): where rounding changes."""
+        return (self.base_points[:-1] + 0.5 * self.base_gaps) * self.factor
+
+    @cached_property
+    def base_points(self) -> FloatArray:
+        """The points before the factor, shape (size,)."""
+        if self.size > MOST_POINTS:
+            raise TooLarge(
+                f"this grid has {self.size:,} points, more than the {MOST_POINTS:,} that are "
+                "listed one by one; use .segments, .min, .max and .size"
+            )
+        first = np.repeat(self.edges[:-1], self.counts)
+        return read_only(np.append(first + self._rank() * self.base_gaps, self.edges[-1]))
+
+    @cached_property
+    def base_gaps(self) -> FloatArray:
+        """The distances between neighbours before the factor, shape (size - 1,)."""
+        return read_only(np.repeat(self.steps, self.counts))
+
+    @cached_property
+    def is_symmetric(self) -> bool:
+        """Whether the grid is its own mirror image."""
+        return (
+            bool((self.edges == -self.edges[::-1]).all())
+            and bool((self.steps == self.steps[::-1]).all())
+            and bool((self.counts == self.counts[::-1]).all())
+        )
+
+    def scaled(self, factor: float) -> "Grid":
+        """Return the grid with every point multiplied by `factor` > 0."""
+        product = self.factor * positive("the scale of a grid", factor)
+        return Grid(self.edges, self.steps, self.counts, product, self.even_first)
+
+    def round_half_even(self, x: npt.ArrayLike, scale: float = 1.0) -> FloatArray:
+        """Return the point of ``scaled(scale)`` nearest to each x, a tie going to the even code.
+
+        Meant for a handful of values (point masses): the decision is exact for points and
+        values that are exact; arrays of data belong to the simulator.
+        """
+        factor = self.factor * scale
+        x = np.asarray(x, dtype=np.float64)
+        index = self._floor_index(x / factor)
+        low, high = self._point(index), self._point(np.minimum(index + 1, self.size - 1))
+        below, above = x - low * factor, high * factor - x
+        even_low = (index % 2 == 0) == self.even_first
+        up = (above < below) | ((above == below) & ~even_low)
+        return np.where(up, high, low) * factor
+
+    def _rank(self) -> FloatArray:
+        """Return each point's number within its segment: 0, 1, ..., count - 1, 0, 1, ..."""
+        starts = np.cumsum(self.counts) - self.counts
+        return (np.arange(self.size - 1) - np.repeat(starts, self.counts)).astype(np.float64)
+
+    def _floor_index(self, base: FloatArray) -> IntArray:
+        """Return the number of the largest point at or below `base`, within the grid."""
+        if not self.steps.size:
+            return np.zeros(base.shape, dtype=np.int64)
+        segment = np.clip(np.searchsorted(self.edges, base, "right") - 1, 0, self.steps.size - 1)
+        rank = np.floor((base - self.edges[segment]) / self.steps[segment])
+        rank = np.clip(rank, 0, self.counts[segment]).astype(np.int64)
+        return (np.cumsum(self.counts) - self.counts)[segment] + rank
+
+    def _point(self, index: IntArray) -> FloatArray:
+        """Return the base points of these numbers."""
+        if not self.steps.size:
+            return np.full(np.shape(index), self.edges[0])
+        ends = np.cumsum(self.counts)
+        segment = np.minimum(np.searchsorted(ends, index, "right"), self.steps.size - 1)
+        rank = index - (ends - self.counts)[segment]
+        inner = self.edges[segment] + rank * self.steps[segment]
+        return np.where(rank == self.counts[segment], self.edges[segment + 1], inner)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grid) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[bytes, bytes, bytes, bool]:
+        parts = (self.edges * self.factor, self.steps * self.factor, self.counts)
+        edges, steps, counts = (part.tobytes() for part in parts)
+        return edges, steps, counts, self.even_first
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Grid, (self.edges, self.steps, self.counts, self.factor, self.even_first)
+
+    def __repr__(self) -> str:
+        return f"Grid({self.size:,} points in {self.steps.size} segments, {self.min:g}..{self.max:g})"
