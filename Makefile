@@ -1,0 +1,72 @@
+# Needs python (3.11 or newer), make and git. `make help` lists the targets.
+
+VENV   ?= .venv
+JOBS   ?= 2
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+# Each candidate is run, not only found: a shim may stand for a version that is not installed.
+CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test lint format figures bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+sweep: $(VENV)/.core ## install the core and run the main job: every 8-bit format on Student-t data
+	@$(BIN)/qerror sweep --dist student-t --nu 3
+
+test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks included
+	@$(BIN)/python -m pytest -q --benchmark-disable -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
+
+lint: $(VENV)/.dev ## ruff, mypy, pyright and the import floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## rewrite the code as ruff wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+figures: $(VENV)/.plot ## regenerate the committed figures
+	$(BIN)/python -m figures
+
+bench: $(VENV)/.dev ## time qerror against its peers
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment, caches and builds
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	    .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: each says what the environment holds, so a second run starts at once.
+
+$(VENV)/.python:
+	@for python in $(CANDIDATES); do \
+	    $$python -c '$(SUITABLE)' 2>/dev/null || continue; \
+	    echo "creating $(VENV) with $$($$python --version)"; \
+	    $$python -m venv $(VENV) && touch $@; exit; \
+	done; \
+	echo "qerror needs Python 3.11 or newer with venv and ensurepip; tried: $(CANDIDATES)." >&2; \
+	echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+$(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing qerror in $(VENV)"
+	@$(PIP) install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.plot: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing qerror[plot] in $(VENV)"
+	@$(PIP) install -q -c constraints.txt -e '.[plot]'
+	@touch $(VENV)/.core $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing qerror[dev] in $(VENV): a few minutes the first time"
+	@$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.core $(VENV)/.plot $@
