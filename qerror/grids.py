@@ -102,10 +102,11 @@ class Grid:
             raise InvalidValue("the points of a grid span more than float64 can hold")
         return cls(points, gaps, np.ones(gaps.size, dtype=np.int64))
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of points."""
-        return int(self.counts.sum()) + 1
+        # As Python integers: a 64-bit format has more points than int64 can count.
+        return sum(self.counts.tolist()) + 1
 
     @property
     def min(self) -> float:
@@ -174,10 +175,12 @@ class Grid:
         """
         factor = self.factor * scale
         x = np.asarray(x, dtype=np.float64)
-        index = self._floor_index(x / factor)
-        low, high = self._point(index), self._point(np.minimum(index + 1, self.size - 1))
+        if not self.steps.size:
+            return np.full(x.shape, self.min * scale)
+        segment, rank = self._locate(x, factor)
+        low, high = self._level(segment, rank), self._level(segment, rank + 1)
         below, above = x - low * factor, high * factor - x
-        even_low = (index % 2 == 0) == self.even_first
+        even_low = ((self._parity[segment] + rank) % 2 == 0) == self.even_first
         up = (above < below) | ((above == below) & ~even_low)
         return np.where(up, high, low) * factor
 
@@ -186,22 +189,27 @@ class Grid:
         starts = np.cumsum(self.counts) - self.counts
         return (np.arange(self.size - 1) - np.repeat(starts, self.counts)).astype(np.float64)
 
-    def _floor_index(self, base: FloatArray) -> IntArray:
-        """Return the number of the largest point at or below `base`, within the grid."""
-        if not self.steps.size:
-            return np.zeros(base.shape, dtype=np.int64)
-        segment = np.clip(np.searchsorted(self.edges, base, "right") - 1, 0, self.steps.size - 1)
-        rank = np.floor((base - self.edges[segment]) / self.steps[segment])
-        rank = np.clip(rank, 0, self.counts[segment]).astype(np.int64)
-        return (np.cumsum(self.counts) - self.counts)[segment] + rank
+    @cached_property
+    def _parity(self) -> IntArray:
+        """Whether the number of points below each segment's start is odd, as 0 or 1."""
+        odd = self.counts % 2
+        return (np.cumsum(odd) - odd) % 2
 
-    def _point(self, index: IntArray) -> FloatArray:
-        """Return the base points of these numbers."""
-        if not self.steps.size:
-            return np.full(np.shape(index), self.edges[0])
-        ends = np.cumsum(self.counts)
-        segment = np.minimum(np.searchsorted(ends, index, "right"), self.steps.size - 1)
-        rank = index - (ends - self.counts)[segment]
+    def _locate(self, x: FloatArray, factor: float) -> tuple[IntArray, IntArray]:
+        """Return the segment, and the rank in it, of the gap between points that holds each x."""
+        with np.errstate(over="ignore"):
+            base = x / factor
+            segment = np.searchsorted(self.edges, base, "right") - 1
+            segment = np.clip(segment, 0, self.steps.size - 1)
+            rank = np.floor((base - self.edges[segment]) / self.steps[segment])
+        last = self.counts[segment] - 1
+        rank = np.clip(rank, 0, last).astype(np.int64)
+        # The difference above may round up to the next point.
+        back = self._level(segment, rank) * factor > x
+        return segment, np.maximum(rank - back, 0)
+
+    def _level(self, segment: IntArray, rank: IntArray) -> FloatArray:
+        """Return the base points of these ranks, from 0 to the segment's count."""
         inner = self.edges[segment] + rank * self.steps[segment]
         return np.where(rank == self.counts[segment], self.edges[segment + 1], inner)
 
@@ -212,7 +220,8 @@ class Grid:
         return hash(self._key())
 
     def _key(self) -> tuple[bytes, bytes, bytes, bool]:
-        parts = (self.edges * self.factor, self.steps * self.factor, self.counts)
+        # Adding zero turns -0.0 into 0.0: equal points must have equal bytes.
+        parts = (self.edges * self.factor + 0.0, self.steps * self.factor, self.counts)
         edges, steps, counts = (part.tobytes() for part in parts)
         return edges, steps, counts, self.even_first
 
