@@ -49,7 +49,7 @@ clean: ## remove the environment, caches and builds
 $(VENV)/.python:
 	@for python in $(CANDIDATES); do \
 	    $$python -c '$(SUITABLE)' 2>/dev/null || continue; \
-	    echo "creating $(VENV) with $$($$python --version)"; \
+	    echo "creating $(VENV) with $$($$python --version)" >&2; \
 	    $$python -m venv $(VENV) && touch $@; exit; \
 	done; \
 	echo "qerror needs Python 3.11 or newer with venv and ensurepip; tried: $(CANDIDATES)." >&2; \
@@ -57,16 +57,16 @@ $(VENV)/.python:
 	exit 1
 
 $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
-	@echo "installing qerror in $(VENV)"
-	@$(PIP) install -q -c constraints.txt -e .
+	@echo "installing qerror in $(VENV)" >&2
+	@$(PIP) install -qq -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.plot: $(VENV)/.python pyproject.toml constraints.txt
-	@echo "installing qerror[plot] in $(VENV)"
-	@$(PIP) install -q -c constraints.txt -e '.[plot]'
+	@echo "installing qerror[plot] in $(VENV)" >&2
+	@$(PIP) install -qq -c constraints.txt -e '.[plot]'
 	@touch $(VENV)/.core $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
-	@echo "installing qerror[dev] in $(VENV): a few minutes the first time"
-	@$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@echo "installing qerror[dev] in $(VENV): a few minutes the first time" >&2
+	@$(PIP) install -qq -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.core $(VENV)/.plot $@
