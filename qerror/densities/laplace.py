@@ -1,0 +1,84 @@
+"""The double-exponential density."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qerror._arrays import FloatArray, positive, real
+from qerror.densities._base import DENSITIES, Family, LocationScale
+from qerror.densities._panels import SmoothLaw
+
+
+class StandardLaplace(SmoothLaw):
+    """exp(-|z|) / 2."""
+
+    kink_at_zero = True
+
+    def pdf(self, z: FloatArray) -> FloatArray:
+        return 0.5 * np.exp(-np.abs(z))
+
+    def cdf(self, z: FloatArray) -> FloatArray:
+        small = 0.5 * np.exp(-np.abs(z))
+        return np.where(z < 0, small, 1 - small)
+
+    def ppf(self, probability: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            lower = np.log(2 * probability)
+            upper = -np.log(2 * (1 - probability))
+        return np.where(probability < 0.5, lower, upper)
+
+    def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        return rng.laplace(size=size)
+
+    def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
+        return np.broadcast_to(-u, np.broadcast_shapes(r.shape, u.shape))
+
+    def panel_width(self, x: FloatArray) -> FloatArray:
+        return np.full(x.shape, 6.0)
+
+    def reach(self, x: FloatArray) -> FloatArray:
+        return x + 55.0
+
+    @property
+    def horizon(self) -> float:
+        return 745.2
+
+
+_LAW = StandardLaplace()
+
+
+@dataclass(frozen=True)
+class Laplace(LocationScale):
+    """exp(-|x - loc| / scale) / (2 scale), with variance 2 scale^2.
+
+    Raises
+    ------
+    InvalidValue
+        If a parameter is not finite or `scale` is not positive.
+    """
+
+    loc: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loc", real("loc", self.loc))
+        object.__setattr__(self, "scale", positive("scale", self.scale))
+
+    @property
+    def law(self) -> StandardLaplace:
+        return _LAW
+
+    @property
+    def location(self) -> float:
+        return self.loc
+
+    @property
+    def spread(self) -> float:
+        return self.scale
+
+    @property
+    def standard_variance(self) -> float:
+        return 2.0
+
+
+DENSITIES.register("laplace", Family(Laplace, Laplace(), "exp(-|x - loc| / scale)"))

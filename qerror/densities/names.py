@@ -1,0 +1,197 @@
+"""Densities as text: ``student-t(nu=3)``, ``mixture(0.9*gaussian(), 0.1*gaussian(std=4))``."""
+
+import ast
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from qerror.densities._base import DENSITIES, Density, Family
+from qerror.densities.mixture import Mixture
+from qerror.exceptions import InvalidType, InvalidValue, QErrorException
+from qerror.registry import nearest
+
+_HYPHENATED = re.compile(r"\b[A-Za-z]\w*(?:-[A-Za-z]\w*)+")
+_CONSTANTS = {"inf": math.inf, "nan": math.nan}
+
+
+def parse_density(text: str, **parameters: float) -> Density:
+    """Read a density.
+
+    Parameters
+    ----------
+    text : str
+        A name, ``"student-t"``, or a call that nests: ``"truncated(gaussian(std=2), low=-3,
+        high=3)"``, ``"mixture(0.9*gaussian(), 0.1*student-t(nu=3))"``,
+        ``"discrete([-1, 2], [0.5, 0.5])"``. Case, '-' and '_' do not matter in names.
+    **parameters : float
+        Parameters of the outermost density that the text does not give: ``nu=3``.
+
+    Raises
+    ------
+    UnknownName
+        If a name is not registered; the message suggests the nearest.
+    InvalidValue
+        If the text is not a density, a parameter is unknown, missing, given twice or not
+        allowed.
+    """
+    hidden = _HYPHENATED.sub(lambda found: found[0].replace("-", "_"), text.strip())
+    try:
+        tree = ast.parse(hidden, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        _refuse(text)
+    if isinstance(tree, ast.Name):
+        tree = ast.Call(tree, [], [])
+    reader = _Reader(text)
+    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
+        _refuse(text)
+    return reader.density(tree, parameters)
+
+
+def density_name(density: Density) -> str:
+    """Return text that `parse_density` reads back to an equal density.
+
+    A parameter at its default is left out: ``student-t(nu=3)``. A density that is not
+    registered shows its `repr`.
+    """
+    name = _registered_name(density)
+    if name is None or not dataclasses.is_dataclass(density):
+        return repr(density)
+    if isinstance(density, Mixture):
+        pairs = zip(density.weights, density.components, strict=True)
+        return f"{name}({', '.join(f'{_text(w)}*{density_name(c)}' for w, c in pairs)})"
+    given: list[str] = []
+    for field in dataclasses.fields(density):
+        value = getattr(density, field.name)
+        if isinstance(value, Density):
+            given.append(density_name(value))
+        elif value != field.default:
+            given.append(f"{field.name}={_text(value)}")
+    return f"{name}({', '.join(given)})" if given else name
+
+
+def parameter_names(family: Family) -> list[str]:
+    """Return a family's parameters in their order."""
+    return [field.name for field in dataclasses.fields(family.make)]  # type: ignore[arg-type]
+
+
+def _registered_name(density: Density) -> str | None:
+    for name, family in DENSITIES.items():
+        if family.make is type(density):
+            return name
+    return None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return repr(value)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise InvalidValue(
+        f"cannot read the density {text!r}; write a name or a call such as student-t(nu=3), "
+        "truncated(gaussian(std=2), low=-3, high=3) or mixture(0.9*gaussian(), "
+        "0.1*gaussian(std=4)). See: qerror densities"
+    ) from None
+
+
+class _Reader:
+    """Turns a parsed expression into a density; anything but names, numbers, calls is refused."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def density(self, call: ast.Call, parameters: Mapping[str, object]) -> Density:
+        if not isinstance(call.func, ast.Name):
+            _refuse(self._text)
+        name = call.func.id.replace("_", "-")
+        family = DENSITIES[name]
+        if family.make is Mixture and not call.keywords and not parameters:
+            return self._mixture(call.args)
+        known = parameter_names(family)
+        if len(call.args) > len(known):
+            raise InvalidValue(f"{name} takes {_listing(known)}, got {len(call.args)} values")
+        given: dict[str, object] = {}
+        pairs = [*zip(known, call.args, strict=False)]
+        pairs += [(word.arg or "**", word.value) for word in call.keywords]
+        for key, node in pairs:
+            _add(given, name, key, self._value(node))
+        for key, value in parameters.items():
+            _add(given, name, key, value)
+        return _build(name, family, known, given)
+
+    def _mixture(self, terms: Sequence[ast.expr]) -> Mixture:
+        weights: list[float] = []
+        components: list[Density] = []
+        for term in terms:
+            if not (isinstance(term, ast.BinOp) and isinstance(term.op, ast.Mult)):
+                raise InvalidValue(
+                    f"a mixture is written mixture(0.9*gaussian(), 0.1*laplace()), "
+                    f"got {self._text!r}"
+                )
+            weight, component = self._value(term.left), self._value(term.right)
+            if not isinstance(weight, float) or not isinstance(component, Density):
+                _refuse(self._text)
+            weights.append(weight)
+            components.append(component)
+        return Mixture(components, weights)
+
+    def _value(self, node: ast.expr) -> object:
+        match node:
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                return float(number)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+                value = self._value(operand)
+                if isinstance(value, float):
+                    return -value if isinstance(sign, ast.USub) else value
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                return tuple(self._value(item) for item in items)
+            case ast.Name(id=name) if name.lower() in _CONSTANTS:
+                return _CONSTANTS[name.lower()]
+            case ast.Name():
+                return self.density(ast.Call(node, [], []), {})
+            case ast.Call():
+                return self.density(node, {})
+            case _:
+                pass
+        _refuse(self._text)
+
+
+def _add(given: dict[str, object], name: str, key: str, value: object) -> None:
+    if key in given:
+        raise InvalidValue(f"{name} got its parameter {key} twice")
+    given[key] = value
+
+
+def _build(
+    name: str, family: Family, known: Sequence[str], given: Mapping[str, object]
+) -> Density:
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        close = nearest(unknown[0], {key: key for key in known})
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise InvalidValue(
+            f"{name} has no parameter {unknown[0]!r}; it takes {_listing(known)}{hint}"
+        )
+    needed = [
+        field.name
+        for field in dataclasses.fields(family.make)  # type: ignore[arg-type]
+        if field.default is dataclasses.MISSING and field.name not in given
+    ]
+    if needed:
+        raise InvalidValue(
+            f"{name} needs {_listing(needed)}; for example {density_name(family.example)}"
+        )
+    try:
+        return family.make(**given)
+    except QErrorException as error:
+        kind = InvalidType if isinstance(error, InvalidType) else InvalidValue
+        raise kind(f"{name}: {error}") from None
+
+
+def _listing(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,46 @@
+"""A density after a ReLU."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from qerror._arrays import FloatArray
+from qerror.densities._base import DENSITIES, Atoms, Density, Family, Piece
+from qerror.densities._cut import require_density
+from qerror.densities.clipped import Clipped
+from qerror.densities.gaussian import Gaussian
+
+
+@dataclass(frozen=True)
+class Rectified(Density):
+    """The density of max(X, 0): a point mass at 0 and the positive half of `density`."""
+
+    density: Density
+
+    def __post_init__(self) -> None:
+        require_density(self.density, self)
+
+    @cached_property
+    def _clipped(self) -> Clipped:
+        return Clipped(self.density, 0.0, math.inf)
+
+    def pieces(self) -> tuple[Piece, ...]:
+        return self._clipped.pieces()
+
+    def atoms(self) -> Atoms:
+        return self._clipped.atoms()
+
+    def _ppf(self, p: FloatArray) -> FloatArray:
+        return self._clipped.ppf(p)
+
+    def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        return np.maximum(self.density.sample(size, rng), 0.0)
+
+
+DENSITIES.register(
+    "rectified",
+    Family(Rectified, Rectified(Gaussian()), "max(X, 0): a ReLU's output"),
+    "relu",
+)

@@ -1,0 +1,158 @@
+"""Student's t density, for any real nu > 0."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy import special
+
+from qerror._arrays import FloatArray, positive, real
+from qerror.densities._base import DENSITIES, Family, LocationScale
+from qerror.densities._law import LocalIntegrals, PartialMoments
+from qerror.densities._panels import SmoothLaw
+
+# ln Gamma(x + 1/2) - ln Gamma(x) - ln(x)/2 = -sum c_k x^(1-2k), from DLMF 5.11.8:
+# c_k = (1 - 4^-k) B_2k / (k (2k - 1)).
+_RATIO_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224)
+_SERIES_FROM = 20.0
+
+
+def gamma_half_ratio(x: float) -> float:
+    """Return Gamma(x + 1/2) / (Gamma(x) sqrt(x)) for x > 0, to a few units of rounding."""
+    shift = 1.0
+    start = x
+    while x < _SERIES_FROM:
+        shift *= x / (x + 0.5)
+        x += 1.0
+    series = sum(c * x ** (1 - 2 * k) for k, c in enumerate(_RATIO_SERIES, start=1))
+    # Raising x by n multiplies Gamma(x + 1/2) / Gamma(x) by prod (x + 1/2) / x.
+    return shift * math.exp(-series) * math.sqrt(x / start)
+
+
+class StandardStudentT(SmoothLaw):
+    """c (1 + z^2 / nu)^(-(nu + 1) / 2)."""
+
+    def __init__(self, nu: float) -> None:
+        self.nu = nu
+        self.power = 0.5 * (nu + 1)
+        self.root = math.sqrt(nu)
+        self.peak = gamma_half_ratio(nu / 2) / math.sqrt(2 * math.pi)
+
+    def pdf(self, z: FloatArray) -> FloatArray:
+        with np.errstate(over="ignore"):
+            square = (z / self.root) ** 2
+        bulk = np.log1p(square)
+        far = 2 * np.log(np.maximum(np.abs(z), 1.0) / self.root)
+        return self.peak * np.exp(-self.power * np.where(square < 1e300, bulk, far))
+
+    def cdf(self, z: FloatArray) -> FloatArray:
+        return special.stdtr(self.nu, z)
+
+    def ppf(self, probability: FloatArray) -> FloatArray:
+        return special.stdtrit(self.nu, probability)
+
+    def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        return rng.standard_t(self.nu, size)
+
+    def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
+        # u (2r + u) / (nu + r^2), in an order that cannot overflow
+        span = np.hypot(self.root, r)
+        return -self.power * np.log1p((u / span) * ((2 * r + u) / span))
+
+    def panel_width(self, x: FloatArray) -> FloatArray:
+        span = np.hypot(self.root, x)
+        steep = 6 * span / (2 * self.power) * (span / np.maximum(x, 1e-300 * span))
+        return np.minimum(span * min(0.9, 2 / math.sqrt(self.nu + 1)), steep)
+
+    def reach(self, x: FloatArray) -> FloatArray:
+        # Beyond it the law is a power to relative (nu + 1) nu / (2 X^2) < 1e-17 ...
+        far = np.maximum(4 * x, 3e8 * math.sqrt(self.nu) * math.sqrt(self.nu + 3))
+        if self.nu <= 8:
+            return far
+        # ... or, for light tails, the mass has fallen by e^-60 first.
+        folds = 60.0 / self.power
+        return np.minimum(far, np.hypot(x, self.root) * math.exp(0.5 * folds))
+
+    @property
+    def horizon(self) -> float:
+        return math.inf
+
+    def tail(self, start: FloatArray, stop: FloatArray, q: FloatArray) -> LocalIntegrals:
+        """Integrate the pure power law; every nu > 0, any limit up to infinity."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            level = self.pdf(start) * start
+            log_ratio = np.log(stop / start)
+            m0, m1, m2 = (level * start**m * self._power_integral(m, log_ratio) for m in range(3))
+            second = np.where(np.isinf(m2), np.inf, m2 - 2 * q * m1 + q * q * m0)
+        return LocalIntegrals(m0, np.where(np.isinf(m1), np.inf, m1 - q * m0), second)
+
+    def _power_integral(self, m: int, log_ratio: FloatArray) -> FloatArray:
+        """Return int_1^R y^(m - nu - 1) dy with R = e^log_ratio, possibly infinite."""
+        power = m - self.nu
+        if power == 0:
+            return log_ratio
+        return np.expm1(power * log_ratio) / power
+
+    def partial_moments(self, z: FloatArray) -> PartialMoments:
+        """Kuzmin et al. 2022, appendix A.3, by the hypergeometric function."""
+        nu, finite = self.nu, np.clip(z, -1e150, 1e150)
+        y = finite * finite / nu
+        m0 = finite * special.hyp2f1(0.5, self.power, 1.5, -y)
+        if nu == 1:
+            m1 = 0.5 * np.log1p(y)
+        else:
+            m1 = nu / (1 - nu) * np.exp(0.5 * (1 - nu) * np.log1p(y))
+        m2 = finite**3 / 3 * special.hyp2f1(1.5, self.power, 2.5, -y)
+        return PartialMoments(self.peak * m0, self.peak * m1, self.peak * m2)
+
+
+_law = cache(StandardStudentT)
+
+
+@dataclass(frozen=True)
+class StudentT(LocationScale):
+    """Student's t with `nu` > 0 degrees of freedom, any real number.
+
+    The variance is infinite for nu <= 2 and the mean does not exist for nu <= 1.
+
+    Raises
+    ------
+    InvalidValue
+        If a parameter is not finite, or `nu` or `scale` is not positive.
+    """
+
+    nu: float
+    loc: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nu", positive("nu", self.nu))
+        object.__setattr__(self, "loc", real("loc", self.loc))
+        object.__setattr__(self, "scale", positive("scale", self.scale))
+
+    @property
+    def law(self) -> StandardStudentT:
+        return _law(self.nu)
+
+    @property
+    def location(self) -> float:
+        return self.loc
+
+    @property
+    def spread(self) -> float:
+        return self.scale
+
+    @property
+    def standard_variance(self) -> float:
+        if self.nu <= 1:
+            return math.nan
+        return self.nu / (self.nu - 2) if self.nu > 2 else math.inf
+
+
+DENSITIES.register(
+    "student-t",
+    Family(StudentT, StudentT(3.0), "(1 + ((x - loc) / scale)^2 / nu)^(-(nu + 1) / 2)"),
+    "t",
+    "student",
+)

@@ -1,0 +1,73 @@
+"""A density cut to an interval and renormalised."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from qerror._arrays import FloatArray
+from qerror.densities._base import DENSITIES, Atoms, Density, Family, Piece
+from qerror.densities._cut import atoms_within, mass_within, ordered_limits, pieces_within
+from qerror.densities.student_t import StudentT
+from qerror.exceptions import InvalidValue
+
+_REJECTION_FROM = 0.05  # below this share of accepted draws the quantile function is faster
+
+
+@dataclass(frozen=True)
+class Truncated(Density):
+    """`density` given that X lies in [low, high]: renormalised, no point masses added.
+
+    Raises
+    ------
+    InvalidValue
+        If low >= high, a limit is nan, or the interval holds no probability.
+    """
+
+    density: Density
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __post_init__(self) -> None:
+        ordered_limits(self, self.density, self.low, self.high)
+        if not self.kept > 0:
+            raise InvalidValue(
+                f"there is no probability in [{self.low:g}, {self.high:g}] to truncate to; "
+                "choose limits that the density reaches"
+            )
+
+    @cached_property
+    def kept(self) -> float:
+        """The probability that the untruncated density has in the interval."""
+        return mass_within(self.density, self.low, self.high)
+
+    def pieces(self) -> tuple[Piece, ...]:
+        return self._pieces
+
+    @cached_property
+    def _pieces(self) -> tuple[Piece, ...]:
+        inside = pieces_within(self.density, self.low, self.high)
+        return tuple(piece.weighted(1 / self.kept) for piece in inside)
+
+    def atoms(self) -> Atoms:
+        x, probability = atoms_within(self.density, self.low, self.high)
+        return Atoms(x, probability / self.kept)
+
+    def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        if self.kept < _REJECTION_FROM:
+            return super()._sample(size, rng)
+        drawn = np.empty(0)
+        while drawn.size < size:
+            wanted = int((size - drawn.size) / self.kept * 1.1) + 16
+            fresh = self.density.sample(wanted, rng)
+            drawn = np.append(drawn, fresh[(fresh >= self.low) & (fresh <= self.high)])
+        return drawn[:size]
+
+
+DENSITIES.register(
+    "truncated",
+    Family(
+        Truncated, Truncated(StudentT(2.0), -20.0, 30.0), "a density cut to [low, high], rescaled"
+    ),
+)

@@ -1,0 +1,86 @@
+"""The uniform density."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from qerror._arrays import FloatArray, real
+from qerror.densities._base import DENSITIES, Density, Family, Piece
+from qerror.densities._law import Law, LocalIntegrals, PartialMoments
+from qerror.exceptions import InvalidValue
+
+
+class Flat(Law):
+    """The constant 1. A piece of it, cut to [low, high], is a uniform density."""
+
+    def pdf(self, z: FloatArray) -> FloatArray:
+        return np.ones(z.shape)
+
+    def cdf(self, z: FloatArray) -> FloatArray:
+        return z
+
+    def ppf(self, probability: FloatArray) -> FloatArray:
+        return probability
+
+    def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        return rng.uniform(size=size)
+
+    def integrals(self, q: FloatArray, left: FloatArray, right: FloatArray) -> LocalIntegrals:
+        """Integrate exactly: the cubes' difference in product form, which never cancels."""
+        del q
+        width = right - left
+        # a^2 + ab + b^2 = (a + b)^2 / 4 + ... is positive: 3 (a + b)^2 / 4 + (b - a)^2 / 4
+        middle = 0.5 * (left + right)
+        return LocalIntegrals(width, width * middle, width * (middle**2 + width**2 / 12))
+
+    def partial_moments(self, z: FloatArray) -> PartialMoments:
+        """Kuzmin et al. 2022, appendix A.3."""
+        return PartialMoments(z, z**2 / 2, z**3 / 3)
+
+
+_LAW = Flat()
+
+
+@dataclass(frozen=True)
+class Uniform(Density):
+    """Constant on [low, high].
+
+    Raises
+    ------
+    InvalidValue
+        If a limit is not finite or low >= high.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", real("low", self.low))
+        object.__setattr__(self, "high", real("high", self.high))
+        if not self.low < self.high or math.isinf(self.high - self.low):
+            raise InvalidValue(f"low must be below high, got low={self.low:g}, high={self.high:g}")
+
+    def pieces(self) -> tuple[Piece, ...]:
+        return (Piece(_LAW, 1 / (self.high - self.low), low=self.low, high=self.high),)
+
+    @property
+    def mean(self) -> float:
+        return 0.5 * self.low + 0.5 * self.high
+
+    @property
+    def variance(self) -> float:
+        return (self.high - self.low) ** 2 / 12
+
+    @property
+    def second_moment(self) -> float:
+        return self.mean**2 + self.variance
+
+    def _ppf(self, p: FloatArray) -> FloatArray:
+        return self.low + p * (self.high - self.low)
+
+    def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        return rng.uniform(self.low, self.high, size)
+
+
+DENSITIES.register("uniform", Family(Uniform, Uniform(), "1 / (high - low) on [low, high]"))
