@@ -20,7 +20,7 @@ class Segment(NamedTuple):
     start: float
     stop: float
     step: float
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +77,12 @@ class Grid:
         object.__setattr__(self, "factor", positive("the factor of a grid", self.factor))
 
     @classmethod
+    def uniform(cls, start: float, step: float, count: int, even_first: bool = True) -> "Grid":
+        """Make the grid start, start + step, ..., start + count step."""
+        edges = np.array([start, start + count * step])
+        return cls(edges, np.array([step]), np.array([count]), even_first=even_first)
+
+    @classmethod
     def from_points(cls, values: npt.ArrayLike) -> "Grid":
         """Make a grid of explicit points, in any order, without duplicates.
 
@@ -106,7 +112,7 @@ class Grid:
     def size(self) -> int:
         """Number of points."""
         # As Python integers: a 64-bit format has more points than int64 can count.
-        return sum(self.counts.tolist()) + 1
+        return sum(map(int, self.counts)) + 1
 
     @property
     def min(self) -> float:
@@ -123,8 +129,10 @@ class Grid:
         """The uniform runs, from the lowest to the highest."""
         edges, steps = self.edges * self.factor, self.steps * self.factor
         return [
-            Segment(*map(float, run), int(count))
-            for *run, count in zip(edges[:-1], edges[1:], steps, self.counts, strict=True)
+            Segment(float(start), float(stop), float(step), int(count))
+            for start, stop, step, count in zip(
+                edges[:-1], edges[1:], steps, self.counts, strict=True
+            )
         ]
 
     @property
@@ -210,8 +218,10 @@ class Grid:
 
     def _level(self, segment: IntArray, rank: IntArray) -> FloatArray:
         """Return the base points of these ranks, from 0 to the segment's count."""
-        inner = self.edges[segment] + rank * self.steps[segment]
-        return np.where(rank == self.counts[segment], self.edges[segment + 1], inner)
+        step, left = self.steps[segment], self.counts[segment] - rank
+        # From the nearer end: a run of 2^54 points around zero has ranks beyond float64.
+        below, above = self.edges[segment] + rank * step, self.edges[segment + 1] - left * step
+        return np.where(rank <= left, below, above)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Grid) and self._key() == other._key()
@@ -229,4 +239,5 @@ class Grid:
         return Grid, (self.edges, self.steps, self.counts, self.factor, self.even_first)
 
     def __repr__(self) -> str:
-        return f"Grid({self.size:,} points in {self.steps.size} segments, {self.min:g}..{self.max:g})"
+        parts = f"{self.size:,} points in {self.steps.size} segments"
+        return f"Grid({parts}, {self.min:g}..{self.max:g})"

@@ -1,9 +1,13 @@
 """What every number format is: a named rule that makes a grid."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, cast
+
+import numpy as np
 
 from qerror._arrays import positive
-from qerror.exceptions import InvalidValue
+from qerror.exceptions import InvalidType, InvalidValue
 from qerror.grids import Grid
 from qerror.registry import Registry
 
@@ -12,8 +16,15 @@ class Format(ABC):
     """A number format: frozen, hashable, checked at construction.
 
     A family is a frozen dataclass that fills four hooks: `bits`, `name`, `_base_grid` and
-    `conventions`. A variation wraps or parametrises; it never subclasses a family.
+    `_card`; one whose names take options also lists them in `OPTIONS` and fills `_vary`.
+    A variation wraps or parametrises; it never subclasses a family.
     """
+
+    __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]]  # of a dataclass: the names of its fields
+
+    OPTIONS: ClassVar[Mapping[str, str]] = {}
+    """The options that may follow a name, each with how it is written: "bias=<real>"."""
 
     @property
     @abstractmethod
@@ -30,8 +41,12 @@ class Format(ABC):
         """Return the grid at scale 1."""
 
     @abstractmethod
-    def conventions(self) -> dict[str, str]:
-        """Return the convention card: what was decided, in words, in reading order."""
+    def _card(self) -> dict[str, str]:
+        """Return the family's part of the convention card."""
+
+    def _vary(self, options: Mapping[str, str]) -> "Format":  # noqa: ARG002 - a hook
+        """Return this format with these options, whose names are known to be in `OPTIONS`."""
+        return self
 
     @property
     def max_value(self) -> float:
@@ -60,5 +75,53 @@ class Format(ABC):
             raise InvalidValue(f"{self.name} has no positive level, so no scale gives it one")
         return positive("max_value", max_value) / self.max_value
 
+    def with_options(self, options: Mapping[str, str]) -> "Format":
+        """Return this format varied by options as text, as they follow a name: ``bias=3.9``.
+
+        Raises
+        ------
+        InvalidValue
+            If the family has no such option, or the value is not one that it takes.
+        """
+        for key in options:
+            if key not in self.OPTIONS:
+                known = ", ".join(self.OPTIONS.values())
+                takes = f"it takes {known}" if known else "it takes none"
+                raise InvalidValue(f"{self.name} has no option {key!r}; {takes}")
+        return self._vary(options) if options else self
+
+    def conventions(self) -> dict[str, str]:
+        """Return the convention card: what was decided, in words, in reading order."""
+        grid = self._base_grid()
+        return {
+            "name": self.name,
+            "bits": str(self.bits),
+            "levels": f"{grid.size:,}",
+            "min": shortest(grid.min),
+            "max": shortest(grid.max),
+            **self._card(),
+            "overflow": "saturates: beyond the range, the nearest end of it",
+            "ties": "to the even code",
+        }
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A frozen dataclass with slots would otherwise come back unchecked.
+        return type(self), tuple(getattr(self, field) for field in self.__match_args__)
+
 
 FORMATS: Registry[Format] = Registry("format", "qerror formats")
+
+
+def shortest(value: float) -> str:
+    """Return the shortest decimal that reads back as `value`, without a trailing ".0"."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def flag(name: str, value: object) -> bool:
+    """Return `value` as a bool, or say which parameter is not one."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidType(f"{name} must be True or False, got {value!r}")
+    return bool(cast("bool", value))

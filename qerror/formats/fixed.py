@@ -1,0 +1,118 @@
+"""Fixed-point formats: integers times a power of two."""
+
+import math
+import re
+from dataclasses import dataclass, replace
+
+from qerror._arrays import integer
+from qerror.formats._base import FORMATS, Format, flag, shortest
+from qerror.formats.names import spelling
+from qerror.grids import Grid
+
+MOST_BITS = 53  # float64 holds every integer up to 2^53
+_LEAST_EXPONENT, _MOST_EXPONENT = -1074, 1024  # float64: smallest step, bound of the range
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPoint(Format):
+    """Fixed point as in F8Net: codes times 2^-fractional_length.
+
+    Signed codes are -(2^(word_length-1) - 1) .. 2^(word_length-1) - 1, without the most
+    negative one; unsigned codes are 0 .. 2^word_length - 1.
+
+    Parameters
+    ----------
+    word_length : int
+        Bits of a code, the sign included: 2..53 signed, 1..53 unsigned.
+    fractional_length : int
+        Any integer for which float64 holds step and range; negative ones make steps above 1.
+        F8Net's own range is 0 .. word_length, one less if signed.
+    signed : bool
+        Whether codes have a sign.
+
+    Raises
+    ------
+    InvalidValue
+        If a parameter is outside its range.
+
+    References
+    ----------
+    Jin et al., F8Net, ICLR 2022 (arXiv 2202.05239), section 3.
+
+    Examples
+    --------
+    >>> FixedPoint(8, 4).max_value
+    7.9375
+    """
+
+    word_length: int
+    fractional_length: int
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        signed = flag("signed", self.signed)
+        word_length = integer("word_length", self.word_length, 2 if signed else 1, MOST_BITS)
+        low, high = word_length - _MOST_EXPONENT, -_LEAST_EXPONENT
+        checked = {
+            "signed": signed,
+            "word_length": word_length,
+            "fractional_length": integer("fractional_length", self.fractional_length, low, high),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def bits(self) -> int:
+        return self.word_length
+
+    @property
+    def max_code(self) -> int:
+        """The largest code."""
+        return (1 << (self.word_length - self.signed)) - 1
+
+    @property
+    def name(self) -> str:
+        sign = "" if self.signed else "U"
+        return f"{sign}FIXED{self.word_length}.{self.fractional_length}"
+
+    def with_fractional_length(self, fractional_length: int) -> "FixedPoint":
+        """Return the same codes at another fractional length."""
+        return replace(self, fractional_length=fractional_length)
+
+    def _base_grid(self) -> Grid:
+        low, high = -self.max_code * self.signed, self.max_code
+        start, step = self._times_step(low), self._times_step(1)
+        return Grid.uniform(start, step, high - low, even_first=low % 2 == 0)
+
+    def _times_step(self, code: int) -> float:
+        return math.ldexp(code, -self.fractional_length)
+
+    def _card(self) -> dict[str, str]:
+        unused = f"; the code {-self.max_code - 1} is not used" if self.signed else ""
+        return {
+            "codes": f"{-self.max_code * self.signed}..{self.max_code}",
+            "step": f"{shortest(self._times_step(1))} = 2^{-self.fractional_length}",
+            "special codes": f"none{unused}",
+            "zero": "one, the code 0",
+        }
+
+
+@spelling(r"(?P<unsigned>u?)fixed(?P<word>[0-9]{1,4})\.(?P<fraction>-?[0-9]{1,5})", "fixed8.4")
+def _fixed(found: re.Match[str]) -> Format:
+    return FixedPoint(int(found["word"]), int(found["fraction"]), signed=not found["unsigned"])
+
+
+@spelling(r"q:(?P<vendor>ti|arm)(?P<whole>-?[0-9]{1,5})\.(?P<fraction>-?[0-9]{1,5})", "q:ti3.4")
+def _q_notation(found: re.Match[str]) -> Format:
+    """Read Qm.n: n is the fractional length; TI's m leaves the sign out, ARM's counts it.
+
+    So ``q:ti3.4`` and ``q:arm4.4`` are both FIXED8.4. Only the word's layout is taken from
+    the notation; the most negative code stays unused, as in every signed `FixedPoint`.
+    """
+    fraction = int(found["fraction"])
+    sign = 1 if found["vendor"] == "ti" else 0
+    return FixedPoint(int(found["whole"]) + fraction + sign, fraction)
+
+
+FORMATS.register("FIXED8.4", FixedPoint(8, 4))
+FORMATS.register("UFIXED8.4", FixedPoint(8, 4, signed=False))

@@ -1,0 +1,153 @@
+"""Formats by name: ``parse_format("4M3E:bias=3.9")``.
+
+A text is a name and its options, parted by colons. A name is either registered in `FORMATS`
+or follows a pattern that a family has brought with `spelling`. This module knows no family.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from qerror._arrays import real
+from qerror.exceptions import InvalidType, InvalidValue, UnknownName
+from qerror.formats._base import FORMATS, Format
+from qerror.registry import fold, nearest
+
+Maker: TypeAlias = Callable[[re.Match[str]], Format]
+
+
+class Spelling(NamedTuple):
+    """A pattern of names, what makes a format of a match, and an example for messages."""
+
+    pattern: re.Pattern[str]
+    make: Maker
+    example: str
+
+
+_SPELLINGS: dict[str, Spelling] = {}
+
+
+def spelling(pattern: str, example: str) -> Callable[[Maker], Maker]:
+    """Let `parse_format` read the names that match `pattern`, by the decorated function.
+
+    Parameters
+    ----------
+    pattern : str
+        A regular expression for the lower-case name without '-', '_' and blanks; in what
+        follows a '.' or the first ':' these are kept.
+    example : str
+        A name that matches, as a person would write it.
+
+    Raises
+    ------
+    InvalidValue
+        If the pattern is taken already, or the example does not match it.
+    """
+    compiled = re.compile(rf"(?:{pattern})(?=:|\Z)")
+    if pattern in _SPELLINGS:
+        raise InvalidValue(f"the pattern {pattern!r} of format names is taken already")
+    if not compiled.match(_clean(example)):
+        raise InvalidValue(f"the example {example!r} does not match its pattern {pattern!r}")
+
+    def register(make: Maker) -> Maker:
+        _SPELLINGS[pattern] = Spelling(compiled, make, example)
+        return make
+
+    return register
+
+
+def examples() -> list[str]:
+    """Return one example of each pattern of names, in the order of registration."""
+    return [known.example for known in _SPELLINGS.values()]
+
+
+def parse_format(text: str) -> Format:
+    """Return the format that `text` names; ``parse_format(f.name) == f`` for every format.
+
+    Parameters
+    ----------
+    text : str
+        A registered name (``qerror.FORMATS``) or one of these, followed by options as in
+        ``4M3E:bias=3.9``. Case, '-' and '_' do not matter in a name.
+
+        - ``int8`` (symmetric), ``int8:full``, ``uint8``, ``uint8:zp=128``
+        - ``4M3E`` (mantissa and exponent bits), unsigned ``U4M4E``; options ``bias=<real>``
+          and ``specials=none|ieee|fn|fnuz|p3109``
+        - ``p3109_k8p4se``
+        - ``fixed8.4``, ``ufixed8.4`` (word length and fractional length), ``q:ti3.4``,
+          ``q:arm4.4``
+        - ``codebook:-1,0,0.5,1``
+
+    Raises
+    ------
+    UnknownName
+        If nothing goes by that name; the message suggests the nearest ones.
+    InvalidValue
+        If a parameter or an option is not one that the format takes.
+
+    Examples
+    --------
+    >>> parse_format("e4m3").max_value
+    448.0
+    """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidType(f"a format's name must be a string, got {text!r}")
+    named, rest = _named(text)
+    return named.with_options(_options(text, rest))
+
+
+def number(name: str, text: str) -> float:
+    """Return the finite number that `text` writes, or say which option has none."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise InvalidValue(f"{name} must be a real number, got {text!r}") from None
+    return real(name, value)
+
+
+def whole(name: str, text: str) -> int:
+    """Return the integer that `text` writes, or say which option has none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidValue(f"{name} must be an integer, got {text!r}") from None
+
+
+def _clean(text: str) -> str:
+    """Drop from the name what does not matter; parameters keep their minus signs."""
+    head, colon, rest = text.strip().lower().partition(":")
+    return re.sub(r"(?<!\.)-|_|\s", "", head) + colon + rest
+
+
+def _named(text: str) -> tuple[Format, str]:
+    """Return the format before its options, and the options as they stand."""
+    clean = _clean(text)
+    # Patterns first: a registry folds away the sign in "fixed8.-4".
+    for known in _SPELLINGS.values():
+        found = known.pattern.match(clean)
+        if found:
+            return known.make(found), clean[found.end() :]
+    head, colon, rest = clean.partition(":")
+    if head not in FORMATS:
+        raise UnknownName(_complaint(text, head))
+    return FORMATS[head], colon + rest
+
+
+def _options(text: str, rest: str) -> dict[str, str]:
+    """Split ":a=1:b" into {"a": "1", "b": ""}."""
+    options: dict[str, str] = {}
+    for part in rest.split(":")[1:]:
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key in options:
+            raise InvalidValue(f"{text!r} gives the option {key!r} twice")
+        options[key] = value
+    return options
+
+
+def _complaint(text: str, head: str) -> str:
+    known = {**FORMATS.spellings, **{fold(example): example for example in examples()}}
+    close = nearest(head, known)
+    if close:
+        return f"unknown format {text!r}; did you mean {' or '.join(close)}? See: qerror formats"
+    listed = ", ".join(examples())
+    return f"unknown format {text!r}; names look like {listed}. See: qerror formats"
