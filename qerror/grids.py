@@ -175,16 +175,18 @@ class Grid:
         product = self.factor * positive("the scale of a grid", factor)
         return Grid(self.edges, self.steps, self.counts, product, self.even_first)
 
-    def round_half_even(self, x: npt.ArrayLike, scale: float = 1.0) -> FloatArray:
+    def round_half_even(self, x: npt.ArrayLike, scale: npt.ArrayLike = 1.0) -> FloatArray:
         """Return the point of ``scaled(scale)`` nearest to each x, a tie going to the even code.
+
+        The two broadcast against each other.
 
         Meant for a handful of values (point masses): the decision is exact for points and
         values that are exact; arrays of data belong to the simulator.
         """
-        factor = self.factor * scale
-        x = np.asarray(x, dtype=np.float64)
+        factor = self.factor * np.asarray(scale, dtype=np.float64)
+        x, factor = np.broadcast_arrays(np.asarray(x, dtype=np.float64), factor)
         if not self.steps.size:
-            return np.full(x.shape, self.min * scale)
+            return self.edges[0] * factor
         segment, rank = self._locate(x, factor)
         low, high = self._level(segment, rank), self._level(segment, rank + 1)
         below, above = x - low * factor, high * factor - x
@@ -203,7 +205,7 @@ class Grid:
         odd = self.counts % 2
         return (np.cumsum(odd) - odd) % 2
 
-    def _locate(self, x: FloatArray, factor: float) -> tuple[IntArray, IntArray]:
+    def _locate(self, x: FloatArray, factor: FloatArray) -> tuple[IntArray, IntArray]:
         """Return the segment, and the rank in it, of the gap between points that holds each x."""
         with np.errstate(over="ignore"):
             base = x / factor

@@ -70,10 +70,9 @@ class SmoothLaw(Law):
         """Integrate over [0, stop], stop <= origin_width(), where p is not analytic at 0."""
         raise NotImplementedError(type(self).__name__)
 
-    def fold_reach(self, q: FloatArray) -> FloatArray:
-        """Return the half-width up to which [q - t, q + t] is integrated as one panel."""
-        half = 0.5 * self.panel_width(q)
-        return np.minimum(half, q) if self.kink_at_zero else half
+    def fold_reach(self, q: FloatArray, width: FloatArray) -> FloatArray:
+        """Return the half-width up to which [q - t, q + t] is one panel; width is that at q."""
+        return np.minimum(0.5 * width, q) if self.kink_at_zero else 0.5 * width
 
     def breaks(self, start: float, stop: float) -> FloatArray:
         """Return the panel edges that cover [start, stop], stop finite, from one global list."""
@@ -101,25 +100,32 @@ class SmoothLaw(Law):
                 np.where(mirrored, -left, right),
             )
         sign = np.where(mirrored, -1.0, 1.0)
+        width = self.panel_width(q)
         fold = np.minimum(-left, right)
-        fold = np.where((fold > 0) & (fold <= self.fold_reach(q)), fold, 0.0)
-        self._add_folds(sums, live, q, fold, sign)
+        fold = np.where((fold > 0) & (fold <= self.fold_reach(q, width)), fold, 0.0)
+        at = np.flatnonzero(fold)
+        if at.size:
+            self._add_folds(sums, live[at], q[at], fold[at], width[at], sign[at])
         for part in _parts(live, q, left, right, fold, sign):
             self._add_part(sums, part)
         return sums.result()
 
-    def _add_folds(
-        self, sums: "_Sums", owner: IntArray, q: FloatArray, fold: FloatArray, sign: FloatArray
+    def _add_folds(  # noqa: PLR0917 - one cell's description
+        self,
+        sums: "_Sums",
+        owner: IntArray,
+        q: FloatArray,
+        half: FloatArray,
+        width: FloatArray,
+        sign: FloatArray,
     ) -> None:
-        """Add the symmetric intervals [q - fold, q + fold].
+        """Add the symmetric intervals [q - half, q + half].
 
         With E+- = p(q +- t)/p(q) - 1 the second moment is p(q) int t^2 (2 + E+ + E-) and the
         first is p(q) int t (E+ - E-): small for narrow cells, and accurate as it is.
         """
-        chosen = fold > 0
-        ratio = np.where(chosen, fold / self.panel_width(q), -1.0)
-        for nodes, weights, at in _by_nodes(ratio):
-            r, m = q[at], fold[at]
+        for nodes, weights, at in _by_nodes(half / width):
+            r, m = q[at], half[at]
             t = m[:, None] * nodes
             up = np.expm1(self.log_ratio(r[:, None], t))
             down = np.expm1(self.log_ratio(r[:, None], -t))
@@ -225,8 +231,8 @@ class _Sums:
 
 
 def _by_nodes(ratio: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, IntArray]]:
-    """Group intervals by the nodes that their relative width needs; negative ratios are none."""
-    lower = -0.5
+    """Group intervals by the nodes that their relative width needs."""
+    lower = -1.0
     for upper, count in _NODES:
         at = np.flatnonzero((ratio > lower) & (ratio <= upper))
         lower = upper

@@ -51,12 +51,13 @@ class StandardGeneralizedGaussian(SmoothLaw):
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         share = min(0.45, 3 / self.beta)
-        with np.errstate(over="ignore", divide="ignore"):
-            steep = 5 / (self.beta * x**self.beta)
-        return x * np.minimum(share, steep)
+        with np.errstate(over="ignore"):
+            rise = self.beta * x**self.beta
+        # min(share, 5 / rise), also where x^beta under- or overflows
+        return x * (5 / np.maximum(rise, 5 / share))
 
-    def fold_reach(self, q: FloatArray) -> FloatArray:
-        return np.minimum(0.3 * q, 0.5 * self.panel_width(q))
+    def fold_reach(self, q: FloatArray, width: FloatArray) -> FloatArray:
+        return np.minimum(0.3 * q, 0.5 * width)
 
     def reach(self, x: FloatArray) -> FloatArray:
         return (x**self.beta + 60.0) ** (1 / self.beta)

@@ -1,0 +1,5 @@
+"""Exact errors: formats and densities joined."""
+
+from qerror.analysis.report import FIELDS as FIELDS
+from qerror.analysis.report import ErrorReport as ErrorReport
+from qerror.analysis.single import quantization_error as quantization_error

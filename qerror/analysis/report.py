@@ -1,0 +1,77 @@
+"""What an analysis returns."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from qerror._arrays import FloatArray
+
+Value = TypeVar("Value", float, FloatArray)
+
+
+@dataclass(frozen=True)
+class ErrorReport(Generic[Value]):
+    """The expected errors of a quantizer Q on a density, e = Q(X) - X.
+
+    Every field is a float, or an array of shape (k,) where k scales were asked for.
+
+    Where E[X^2] is infinite the clipping terms, `mse` and `signal_power` are inf,
+    `cross_moment` is -inf and `sqnr_db` is nan (undefined), while `rounding` stays finite;
+    `mean_error` is nan where E[X] does not exist.
+    """
+
+    rounding: Value
+    """E[e^2; min <= X <= max]: the part inside the grid's range."""
+    clipping_low: Value
+    """E[e^2; X < min]."""
+    clipping_high: Value
+    """E[e^2; X > max]."""
+    mean_error: Value
+    """E[e], the bias of the quantizer."""
+    cross_moment: Value
+    """E[X e]."""
+    signal_power: Value
+    """E[X^2]."""
+    signal_mean: Value
+    """E[X]."""
+
+    @property
+    def clipping(self) -> Value:
+        """E[e^2; X outside the grid's range]."""
+        return self.clipping_low + self.clipping_high
+
+    @property
+    def mse(self) -> Value:
+        """E[e^2], the mean squared error."""
+        return self.rounding + self.clipping
+
+    @property
+    def sqnr_db(self) -> Value:
+        """10 log10(E[X^2] / E[e^2]) in dB: inf without error, nan where undefined."""
+        power, mse = np.asarray(self.signal_power), np.asarray(self.mse)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Two logarithms: the ratio itself can leave the range of float64.
+            db = 10 * (np.log10(power) - np.log10(mse))
+        db = np.where(np.isfinite(power), db, np.nan)
+        return db if isinstance(self.mse, np.ndarray) else float(db)
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every figure by its name, in reading order."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS = (
+    "rounding",
+    "clipping_low",
+    "clipping_high",
+    "clipping",
+    "mse",
+    "sqnr_db",
+    "mean_error",
+    "cross_moment",
+    "signal_power",
+    "signal_mean",
+)
+"""The names of a report's figures."""
+

@@ -1,0 +1,110 @@
+"""Every figure of the committed 35-digit reference values."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mpmath import isfinite, mpf, workdps
+
+from qerror.analysis import ErrorReport, quantization_error
+from qerror.densities import (
+    Clipped,
+    Density,
+    Gaussian,
+    GeneralizedGaussian,
+    HalfGaussian,
+    Laplace,
+    Logistic,
+    Mixture,
+    Rectified,
+    StudentT,
+    Truncated,
+    Uniform,
+)
+from qerror.formats import FixedPoint, FloatingPoint, Format, Integer, parse_format
+
+CASES = json.loads((Path(__file__).parent / "errors.json").read_text())["cases"]
+TINY = 1e-320  # clipping below it compares as 0
+
+
+def build_format(spec: dict[str, Any]) -> tuple[Format, float]:
+    match spec["kind"]:
+        case "int_sym":
+            return Integer(spec["bits"]), spec["scale"]
+        case "fp":
+            return FloatingPoint(spec["m"], spec["e"], spec["bias"]), spec["scale"]
+        case "fixed_signed" | "fixed_unsigned" as kind:
+            return FixedPoint(spec["WL"], spec["FL"], kind == "fixed_signed"), 1.0
+        case kind:
+            return parse_format(kind), spec["scale"]
+
+
+def build_density(spec: dict[str, Any]) -> Density:
+    density = _bare(spec)
+    cut = spec.get("trunc")
+    if not cut:
+        return density
+    wrap = {"truncate": Truncated, "clip": Clipped}[cut["mode"]]
+    low = -float("inf") if cut["low"] is None else cut["low"]
+    high = float("inf") if cut["high"] is None else cut["high"]
+    return wrap(density, low, high)
+
+
+def _bare(spec: dict[str, Any]) -> Density:
+    match spec["name"]:
+        case "gaussian":
+            return Gaussian(spec["mu"], spec["sigma"])
+        case "student_t":
+            return StudentT(spec["nu"], spec["loc"], spec["scale"])
+        case "uniform":
+            return Uniform(spec["low"], spec["high"])
+        case "laplace":
+            return Laplace(spec["loc"], spec["b"])
+        case "logistic":
+            return Logistic(spec["loc"], spec["s"])
+        case "gen_gaussian":
+            return GeneralizedGaussian(spec["beta"], spec["loc"], spec["alpha"])
+        case "half_normal":
+            return HalfGaussian(spec["sigma"])
+        case "rectified_gaussian":
+            return Rectified(Gaussian(spec["mu"], spec["sigma"]))
+        case "mixture":
+            return Mixture([build_density(part) for part in spec["components"]], spec["weights"])
+    raise AssertionError(spec)
+
+
+def off(value: float, text: str, unit: float) -> float:
+    """The error in units of 1e-12 `unit`, taken in 35 digits; infinities must agree."""
+    with workdps(40):
+        exact = mpf(text)
+        if not isfinite(exact):
+            assert str(value) == text.lstrip("+").replace("infinity", "inf")
+            return 0.0
+        return float(abs(mpf(value) - exact) / (mpf("1e-12") * unit))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_every_figure_of_the_reference(case: dict[str, Any]) -> None:
+    form, scale = build_format(case["format"])
+    report: ErrorReport[float] = quantization_error(form, build_density(case["distribution"]), scale)
+    expected = case["expected"]
+    mse = float(expected["mse"])
+    if mse == float("inf"):
+        assert report.mse == report.clipping == report.signal_power == float("inf")
+        assert report.cross_moment == -float("inf")
+        assert str(report.sqnr_db) == "nan"
+    for ours, theirs in (
+        (report.rounding, "rounding"),
+        (report.clipping_low, "clip_low"),
+        (report.clipping_high, "clip_high"),
+        (report.mse, "mse"),
+        (report.signal_power, "signal_power"),
+    ):
+        assert off(ours, expected[theirs], max(abs(float(expected[theirs])), TINY / 1e-12)) <= 1
+    if mse < float("inf"):
+        cross = float(expected["cross"])
+        assert off(report.cross_moment, expected["cross"], max(abs(cross), mse)) <= 1
+        assert off(report.sqnr_db, expected["sqnr_db"], 10) <= 1
+    if expected["mean_error"] not in {"nan", None}:
+        assert off(report.mean_error, expected["mean_error"], mse**0.5) <= 1
