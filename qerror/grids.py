@@ -186,7 +186,7 @@ class Grid:
         factor = self.factor * np.asarray(scale, dtype=np.float64)
         x, factor = np.broadcast_arrays(np.asarray(x, dtype=np.float64), factor)
         if not self.steps.size:
-            return self.edges[0] * factor
+            return np.asarray(self.edges[0] * factor)
         segment, rank = self._locate(x, factor)
         low, high = self._level(segment, rank), self._level(segment, rank + 1)
         below, above = x - low * factor, high * factor - x
