@@ -199,6 +199,7 @@ def test_levels_below_float64_are_left_out(bias: float) -> None:
         ({"bias": -1009}, InvalidValue, r"bias must lie in -1008\.\.1086.*3M4E, got -1009"),
         ({"bias": -1008.25}, InvalidValue, r"bias must lie in -1008\.\.1086.*got -1008.25"),
         ({"bias": 1086.5}, InvalidValue, r"bias must lie in -1008\.\.1086.*got 1086.5"),
+        ({"exponent_bits": 1, "bias": -1022}, InvalidValue, r"bias must lie in -1021\.\."),
         ({"exponent_bits": 11, "specials": "fn"}, InvalidValue, r"bias must lie in 1024\.\."),
         ({"signed": 1}, InvalidType, "signed must be True or False, got 1"),
         ({"infinities": 0}, InvalidType, "infinities must be True or False, got 0"),

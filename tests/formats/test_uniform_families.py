@@ -120,7 +120,7 @@ def test_codebook_sorts() -> None:
     assert hash(member) == hash(Codebook(np.array([0, 0.5, -1])))  # type: ignore[arg-type]
     assert member.values == (-1.0, 0.0, 0.5)
     assert all(type(value) is float for value in member.values)
-    assert str(Codebook([-0.0, 1])) == "codebook:0,1"
+    assert str(Codebook([-1, -0.0])) == "codebook:-1,0"
 
 
 def test_codebook_ties_go_to_the_even_index() -> None:
