@@ -30,11 +30,11 @@ class Mixture(Density):
     def __post_init__(self) -> None:
         try:
             components = tuple(self.components)
-            weights = normalised("weights", self.weights, len(components) or 1)
+            if not components:
+                raise InvalidValue("a mixture needs at least one component, got none")
+            weights = normalised("weights", self.weights, len(components))
         except TypeError as error:
             raise InvalidType(f"mixture needs sequences: {error}") from None
-        if not components:
-            raise InvalidValue("a mixture needs at least one component, got none")
         for component in components:
             require_density(component, self)
         object.__setattr__(self, "components", components)

@@ -76,6 +76,14 @@ def parameter_names(family: Family) -> list[str]:
     return [field.name for field in dataclasses.fields(family.make)]  # type: ignore[arg-type]
 
 
+def parameter_values(density: Density) -> dict[str, float]:
+    """Return a density's own numbers by name; what it wraps is left out."""
+    if not dataclasses.is_dataclass(density):
+        return {}
+    found = {field.name: getattr(density, field.name) for field in dataclasses.fields(density)}
+    return {name: value for name, value in found.items() if isinstance(value, float)}
+
+
 def _registered_name(density: Density) -> str | None:
     for name, family in DENSITIES.items():
         if family.make is type(density):

@@ -1,0 +1,56 @@
+"""Where to look for the best range: an interval that the density itself suggests."""
+
+import math
+
+import numpy as np
+
+from qerror.densities._base import Density
+from qerror.exceptions import InvalidValue
+
+_QUANTILES = (0.25, 0.1, 0.01, 1e-3, 1e-6)
+_WIDEST = 28  # octaves above the typical size: wider than any data set's own spread
+_NEGLIGIBLE = 1e-32  # share of the power that clipping may cost at the upper end
+
+
+def typical_size(density: Density) -> float:
+    """Return a magnitude that X often has: about the median of |X|."""
+    for p in _QUANTILES:
+        low, high = density.ppf([p, 1 - p])
+        size = max(abs(float(low)), abs(float(high)))
+        if size > 0:
+            return size
+    low, high = density.support
+    size = max(abs(low), abs(high))
+    return size if 0 < size < math.inf else 1.0
+
+
+def search_interval(
+    density: Density, low: float | None = None, high: float | None = None
+) -> tuple[float, float]:
+    """Return the ranges (largest values) between which the optimum is searched.
+
+    From an eighth of the typical size to an octave beyond where clipping costs 1e-32 of the
+    signal's power, but not beyond 2^28 typical sizes (heavy tails never get negligible).
+    """
+    size = typical_size(density)
+    if low is None:
+        low = size / 8 if high is None else min(size / 8, high / 16)
+    if high is None:
+        high = max(_reach(density, size), 16 * low)
+    if not 0 < low < high < math.inf:
+        raise InvalidValue(f"low must be positive and below high, got low={low:g}, high={high:g}")
+    return low, high
+
+
+def _reach(density: Density, size: float) -> float:
+    """Return twice the first range, in octaves of the size, that clips next to nothing."""
+    ranges = size * 2.0 ** np.arange(_WIDEST)
+    clipped = np.zeros(ranges.size)
+    infinite, nothing = np.full(ranges.size, np.inf), np.zeros(ranges.size)
+    for piece in density.pieces():
+        clipped += piece.integrals(ranges, nothing, infinite).second
+        clipped += piece.integrals(-ranges, -infinite, nothing).second
+    x, probability = density.atoms()
+    clipped += np.maximum(np.abs(x) - ranges[:, None], 0.0) ** 2 @ probability
+    enough = np.flatnonzero(clipped <= _NEGLIGIBLE * density.second_moment)
+    return 2 * float(ranges[enough[0]] if enough.size else ranges[-1])
