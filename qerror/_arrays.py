@@ -17,9 +17,11 @@ _SPLITTER = 134217729.0  # 2^27 + 1: Veltkamp's constant for 53-bit significands
 
 def real(name: str, value: SupportsFloat) -> float:
     """Return `value` as a finite float, or say which parameter is not one."""
+    if isinstance(value, str | bytes | bool):
+        raise InvalidType(f"{name} must be a real number, got {value!r}")
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidType(f"{name} must be a real number, got {value!r}") from None
     if not math.isfinite(number):
         raise InvalidValue(f"{name} must be finite, got {number}")

@@ -42,7 +42,7 @@ class Registry(Mapping[str, T], Generic[T]):
         for key in (name, *aliases):
             if fold(key) in self._display:
                 raise InvalidValue(f"the {self._kind} name {key!r} is taken already")
-            self._display[fold(key)] = name
+        self._display |= {fold(key): name for key in (name, *aliases)}
         self._members[name] = member
         return member
 
@@ -60,6 +60,10 @@ class Registry(Mapping[str, T], Generic[T]):
         if shown is None:
             raise UnknownName(self._complaint(name))
         return self._members[shown]
+
+    def get(self, name: str, default: T | None = None) -> T | None:  # type: ignore[override]
+        """Return the member of that name, or the default."""
+        return self[name] if name in self else default
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and fold(name) in self._display
