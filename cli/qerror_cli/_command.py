@@ -1,0 +1,20 @@
+"""A command whose bad input ends in one message and exit code 2."""
+
+from typing import Any
+
+import click
+
+
+class Command(click.Command):
+    """Turns what the library refuses into a message for the terminal."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        from qerror.exceptions import MissingLibrary, QErrorException
+
+        try:
+            return super().invoke(ctx)
+        except MissingLibrary as error:
+            raise click.ClickException(str(error)) from error
+        except QErrorException as error:
+            raise click.UsageError(str(error), ctx) from error

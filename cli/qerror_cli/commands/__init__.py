@@ -1,0 +1,1 @@
+"""The commands, one a module; each holds a click command called ``command``."""

@@ -1,0 +1,27 @@
+"""``qerror show``: one number format."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from qerror_cli._command import Command
+from qerror_cli.output import Output, output_options
+from qerror_cli.parameters import FormatType
+
+if TYPE_CHECKING:
+    from qerror.formats import Format
+
+
+@click.command("show", cls=Command)
+@click.argument("number_format", metavar="FORMAT", type=FormatType())
+@output_options
+def command(number_format: "Format", output: Output) -> None:
+    """Show the conventions of FORMAT, and its levels if there are at most 256.
+
+    \b
+    qerror show e4m3
+    qerror show 4M3E:bias=3.9
+    """
+    from qerror.reporting import format_document
+
+    output.emit(format_document(number_format))

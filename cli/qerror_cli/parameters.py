@@ -1,0 +1,134 @@
+"""Click types: formats and swept values."""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from qerror.formats import Format
+
+MOST_VALUES = 10_000
+_RANGE = re.compile(r"(?P<low>[^:]+):(?P<high>[^:]+):(?P<count>[^:]+?)(?P<log>log)?")
+
+
+class FormatType(click.ParamType):
+    """One number format by its name."""
+
+    name = "format"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Format":
+        """Parse the name."""
+        from qerror.exceptions import QErrorException
+        from qerror.formats import parse_format
+
+        try:
+            return parse_format(value)
+        except QErrorException as error:
+            self.fail(str(error), param, ctx)
+
+
+class FormatList(click.ParamType):
+    """Number formats, separated by commas; those within a codebook stay with it."""
+
+    name = "name,name,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "list[Format]":
+        """Parse the names; one that is repeated counts once."""
+        names = list(split_names(value))
+        if not names:
+            self.fail("no format given; write names such as int8,4M3E,e4m3", param, ctx)
+        one = FormatType()
+        return list(dict.fromkeys(one.convert(name, param, ctx) for name in names))
+
+
+def split_names(text: str) -> Iterator[str]:
+    """Split at commas; a number continues the codebook before it: "int8,codebook:0,1,4M3E"."""
+    name = ""
+    for part in (part.strip() for part in text.split(",")):
+        if name and _is_number(part) and name.lower().startswith("codebook"):
+            name += f",{part}"
+            continue
+        if name:
+            yield name
+        name = part
+    if name:
+        yield name
+
+
+class Over(NamedTuple):
+    """A parameter and the increasing values that it takes."""
+
+    name: str
+    values: list[float]
+
+
+class OverType(click.ParamType):
+    """A swept parameter: NAME=LO:HI:N, NAME=LO:HI:Nlog or NAME=A,B,C."""
+
+    name = "NAME=LO:HI:N[log] or NAME=A,B,C"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Over:
+        """Parse the name and its values."""
+        name, equals, text = (part.strip() for part in value.partition("="))
+        if not (name and equals):
+            self._refuse(value, "it has no NAME=", param, ctx)
+        if not text:
+            self._refuse(value, "it has no values", param, ctx)
+        found = _RANGE.fullmatch(text)
+        values = _spaced(found) if found else [_number(part) for part in text.split(",")]
+        if isinstance(values, str):
+            self._refuse(value, values, param, ctx)
+        if not all(math.isfinite(number) for number in values):
+            self._refuse(value, "every value must be a finite number", param, ctx)
+        if any(a >= b for a, b in zip(values, values[1:], strict=False)):
+            self._refuse(value, "the values must increase", param, ctx)
+        return Over(name.replace("-", "_"), values)
+
+    def _refuse(
+        self, value: str, why: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> NoReturn:
+        self.fail(
+            f"cannot sweep {value!r}: {why}; write NAME=LO:HI:N (evenly spaced), "
+            "NAME=LO:HI:Nlog or NAME=A,B,C, for example nu=2.5:10:16log or std=0.5,1,2",
+            param,
+            ctx,
+        )
+
+
+def _spaced(found: re.Match[str]) -> list[float] | str:
+    """Return the values of LO:HI:N, or what is wrong with it."""
+    import numpy as np
+
+    low, high = _number(found["low"]), _number(found["high"])
+    if not found["count"].strip().isdecimal():
+        return f"N must be a whole number, got {found['count']!r}"
+    count = int(found["count"])
+    if not 2 <= count <= MOST_VALUES:
+        return f"N must lie in 2..{MOST_VALUES}, got {count}"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "LO and HI must be finite numbers"
+    if not low < high:
+        return f"LO must be below HI, got {low:g} and {high:g}"
+    if found["log"] and low <= 0:
+        return f"LO must be positive for a logarithmic sweep, got {low:g}"
+    space = np.geomspace if found["log"] else np.linspace
+    # To 12 digits: 0.30000000000000004 would be the name of a density.
+    return [float(f"{value:.12g}") for value in space(low, high, count)]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _is_number(text: str) -> bool:
+    return not math.isnan(_number(text))

@@ -1,0 +1,141 @@
+"""The signal-to-quantization-noise ratio of formats: curves, or bars where nothing is swept."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from qerror.plotting._files import render
+from qerror.plotting._style import COLORS, drawing, line_style
+from qerror.reporting import Document, decibels, encode, series, swept_name
+from qerror.sweep import SweepResult
+
+_PANEL = (4.4, 3.4)  # inches
+_LEGEND = 1.3
+_ACROSS = 3
+_MARKERS = 12  # on a curve, at most
+
+
+def sweep_figure(result: SweepResult) -> Figure:
+    """Draw the SQNR of every format, one panel a density.
+
+    Curves over the swept parameter, on a logarithmic axis where its values are so spaced;
+    without one, a bar a format. Undefined values (infinite variance) leave a gap.
+    """
+    name = swept_name(result)
+    panels = series(result)
+    with drawing():
+        figure, axes = _panels(len(panels), 0.0 if name is None else _LEGEND)
+        for (title, rows), ax in zip(panels, axes, strict=True):
+            ax.set_title(title, fontsize=9)
+            if name is None:
+                _bars(ax, rows)
+            else:
+                _curves(ax, rows, name)
+        if name is not None:
+            handles, labels = axes[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside right center", handlelength=3.5)
+    return figure
+
+
+def sweep_files(result: SweepResult, path: Path) -> dict[Path, bytes]:
+    """Return the figure's file and, beside it, a CSV file with the data that it shows."""
+    densities = ", ".join(title for title, _ in series(result))
+    figure = render(sweep_figure(result), path, f"SQNR of number formats on {densities}")
+    return {path: figure, path.with_suffix(".csv"): encode(_plotted(result), "csv")}
+
+
+def _plotted(result: SweepResult) -> Document:
+    name = swept_name(result)
+    keys = ["density", *([name] if name else []), "format", "sqnr_db"]
+    rows = [{key: row[key] for key in keys} for row in result.rows]
+    return Document("plot", result.params, rows)
+
+
+def _panels(count: int, legend: float) -> tuple[Figure, list[Axes]]:
+    across = min(count, _ACROSS)
+    down = math.ceil(count / across)
+    size = (_PANEL[0] * across + legend, _PANEL[1] * down)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    axes = list(grid.flat)
+    for unused in axes[count:]:
+        unused.remove()
+    return figure, axes[:count]
+
+
+def _curves(ax: Axes, rows: Sequence[dict[str, object]], name: str) -> None:
+    formats = list(dict.fromkeys(row["format"] for row in rows))
+    for index, each in enumerate(formats):
+        own = [row for row in rows if row["format"] == each]
+        x = [cast("float", row[name]) for row in own]
+        y = [cast("float", row["sqnr_db"]) for row in own]
+        # Markers of neighbouring curves are shifted, so that equal curves show both.
+        every = max(1, len(x) // _MARKERS)
+        ax.plot(x, y, label=str(each), markevery=(index % every, every), **line_style(index))
+    values = sorted({cast("float", row[name]) for row in rows})
+    if is_log_spaced(values):
+        _log_axis(ax, values)
+    ax.set_xlabel(name.replace("_", " "))
+    ax.set_ylabel("SQNR in dB")
+    ax.label_outer()
+    if all(math.isnan(cast("float", row["sqnr_db"])) for row in rows):
+        _say_undefined(ax)
+
+
+def _bars(ax: Axes, rows: Sequence[dict[str, object]]) -> None:
+    names = [str(row["format"]) for row in rows]
+    heights = [cast("float", row["sqnr_db"]) for row in rows]
+    best = max((height for height in heights if math.isfinite(height)), default=math.nan)
+    places = range(len(rows))
+    drawn = [height if math.isfinite(height) else 0.0 for height in heights]
+    colors = [COLORS[0] if height == best else "#b8b8b8" for height in heights]
+    ax.barh(places, drawn, height=0.62, color=colors)
+    for place, height, length in zip(places, heights, drawn, strict=True):
+        label = decibels(height) if not math.isnan(height) else "undefined"
+        ax.annotate(
+            label,
+            (max(length, 0.0), place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    ax.set_yticks(places, names)
+    ax.set_ylim(len(rows) - 0.4, -0.6)  # the first format on top
+    ax.grid(visible=False, axis="y")
+    ax.margins(x=0.15)
+    ax.set_xlabel("SQNR in dB")
+    ax.label_outer()
+
+
+def is_log_spaced(values: Sequence[float]) -> bool:
+    """Whether at least three positive values grow by one factor, to the digits of a decimal."""
+    if len(values) < 3 or values[0] <= 0:
+        return False
+    ratios = [b / a for a, b in zip(values, values[1:], strict=False)]
+    return max(ratios) - min(ratios) <= 1e-6 * max(ratios)
+
+
+def _log_axis(ax: Axes, values: Sequence[float]) -> None:
+    ax.set_xscale("log")
+    decades = math.log10(values[-1] / values[0])
+    if decades < 3:  # 1, 2, 5, 10 say more than two powers of ten
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _say_undefined(ax: Axes) -> None:
+    ax.text(
+        0.5,
+        0.5,
+        "undefined: E[x²] is infinite",
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+    )

@@ -1,0 +1,19 @@
+"""Results as files and text: JSON, JSON lines, CSV, Markdown, Parquet, aligned text."""
+
+from qerror.reporting._catalogue import densities_document as densities_document
+from qerror.reporting._catalogue import format_document as format_document
+from qerror.reporting._catalogue import formats_document as formats_document
+from qerror.reporting._document import Document as Document
+from qerror.reporting._document import View as View
+from qerror.reporting._encode import KINDS as KINDS
+from qerror.reporting._encode import Kind as Kind
+from qerror.reporting._encode import encode as encode
+from qerror.reporting._encode import kind_of as kind_of
+from qerror.reporting._files import check_writable as check_writable
+from qerror.reporting._files import write_atomically as write_atomically
+from qerror.reporting._results import error_document as error_document
+from qerror.reporting._results import series as series
+from qerror.reporting._results import sweep_document as sweep_document
+from qerror.reporting._results import swept_name as swept_name
+from qerror.reporting._text import decibels as decibels
+from qerror.reporting._text import short as short

@@ -1,0 +1,115 @@
+"""What there is, as documents: formats and densities."""
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from qerror.densities import DENSITIES, density_name
+from qerror.densities._base import Family
+from qerror.formats import FORMATS, FloatingPoint, Format
+from qerror.grids import Grid
+from qerror.registry import fold
+from qerror.reporting._document import Document, Row, View
+from qerror.reporting._text import compact, short
+
+MOST_LISTED = 256  # levels of a grid that are written one by one
+_WIDTH = 78
+
+
+def formats_document() -> Document:
+    """Return every registered format with its key figures."""
+    rows = [_facts(member) | {"also": FORMATS.aliases(name)} for name, member in FORMATS.items()]
+    header = ("format", "bits", "levels", "max", "step", "bias", "special", "also")
+    body = [
+        (
+            str(row["format"]),
+            str(row["bits"]),
+            short(row["levels"], 3),
+            compact(row["max_value"]),
+            compact(row["finest_step"]),
+            short(row["bias"]),
+            row["specials"] or "",
+            next(iter(row["also"]), ""),
+        )
+        for row in rows
+    ]
+    notes = [
+        "step: the smallest distance between levels. The convention card: qerror show NAME",
+        "Other splits of the bits read the same way: 3M2E, 6M1E, U4M4E, 4M3E:bias=3.9,",
+        "int6, uint8:zp=128, fixed16.8, p3109_k8p4sf, codebook:-1,0,0.5,1.",
+    ]
+    return Document("formats", {}, rows, [View("", header, body, (0, 6, 7), notes)])
+
+
+def format_document(number_format: Format) -> Document:
+    """Return one format: its convention card, and its levels if they are few."""
+    grid = number_format.grid()
+    card = number_format.conventions()
+    points = grid.points.tolist() if grid.size <= MOST_LISTED else None
+    row = _facts(number_format) | {"conventions": card, "points": points}
+    lines = [
+        (label if i == 0 else "", line)
+        for label, text in card.items()
+        for i, line in enumerate(textwrap.wrap(text, _WIDTH - max(map(len, card)) - 2))
+    ]
+    notes = [] if points is None else _levels(grid, points)
+    view = View("", ("", ""), lines, (0, 1), notes)
+    return Document("format", {"format": number_format.name}, [row], [view])
+
+
+def densities_document() -> Document:
+    """Return every family of densities with its parameters and an example to copy."""
+    rows: list[Row] = [
+        {
+            "density": name,
+            "parameters": _parameters(family),
+            "about": family.summary,
+            "example": density_name(family.example),
+            "also": DENSITIES.aliases(name),
+        }
+        for name, family in DENSITIES.items()
+    ]
+    kinds = [
+        (name, ", ".join(_parameters(family)), ", ".join(DENSITIES.aliases(name)))
+        for name, family in DENSITIES.items()
+    ]
+    about = [(name, family.summary) for name, family in DENSITIES.items()]
+    examples = [(f"--dist '{row['example']}'",) for row in rows]
+    views = [
+        View("Families and their parameters", ("density", "parameters", "also"), kinds, (0, 1, 2)),
+        View("", ("density", "p(x) up to a factor, or in words"), about, (0, 1)),
+        View("Examples to copy; densities nest in each other", ("",), examples),
+    ]
+    return Document("densities", {}, rows, views)
+
+
+def _facts(number_format: Format) -> dict[str, Any]:
+    grid = number_format.grid()
+    floating = number_format if isinstance(number_format, FloatingPoint) else None
+    return {
+        "format": number_format.name,
+        "family": fold(type(number_format).__name__),
+        "bits": number_format.bits,
+        "levels": grid.size,
+        "min_value": grid.min,
+        "max_value": grid.max,
+        "finest_step": min(segment.step for segment in grid.segments),
+        "bias": floating.bias if floating else None,
+        "specials": floating.specials if floating else None,
+    }
+
+
+def _levels(grid: Grid, points: Sequence[float]) -> list[str]:
+    """List the levels; of a grid that is its own mirror image, those from zero up."""
+    shown = [x for x in points if x >= 0] if grid.is_symmetric else points
+    title = "levels from 0 up; those below mirror them:" if grid.is_symmetric else "levels:"
+    return [title, *textwrap.wrap(" ".join(short(x, 8) for x in shown), _WIDTH)]
+
+
+def _parameters(family: Family) -> list[str]:
+    """Return the parameters as one would write them: "nu", "loc=0"."""
+    return [
+        field.name if field.default is dataclasses.MISSING else f"{field.name}={field.default:g}"
+        for field in dataclasses.fields(family.make)  # type: ignore[arg-type]
+    ]
