@@ -104,10 +104,11 @@ def density_options(command: Callable[..., None]) -> Callable[..., None]:
         "such as 'student-t(nu=3)' or 'truncated(gaussian(std=2), low=-3, high=3)'. "
         "See: qerror densities",
     )
+    decorated: Callable[..., None] = gathered
     for name, text in reversed(PARAMETERS.items()):
         option = click.option(option_of(name), f"density_{name}", type=float, help=text)
-        gathered = option(gathered)
-    return add(gathered)
+        decorated = option(decorated)
+    return add(decorated)
 
 
 def _parameter_names(text: str) -> list[str]:

@@ -84,9 +84,10 @@ def output_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Styled tables; auto: on a terminal. NO_COLOR is honoured.",
         ),
     )
+    decorated: Callable[..., None] = checked
     for option in reversed(add):
-        checked = option(checked)
-    return checked
+        decorated = option(decorated)
+    return decorated
 
 
 def file_option(*names: str, help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:  # noqa: A002

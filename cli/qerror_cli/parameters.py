@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
@@ -14,7 +15,7 @@ MOST_VALUES = 10_000
 _RANGE = re.compile(r"(?P<low>[^:]+):(?P<high>[^:]+):(?P<count>[^:]+?)(?P<log>log)?")
 
 
-class FormatType(click.ParamType):
+class FormatType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
     """One number format by its name."""
 
     name = "format"
@@ -32,7 +33,7 @@ class FormatType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class FormatList(click.ParamType):
+class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
     """Number formats, separated by commas; those within a codebook stay with it."""
 
     name = "name,name,..."
@@ -69,7 +70,7 @@ class Over(NamedTuple):
     values: list[float]
 
 
-class OverType(click.ParamType):
+class OverType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
     """A swept parameter: NAME=LO:HI:N, NAME=LO:HI:Nlog or NAME=A,B,C."""
 
     name = "NAME=LO:HI:N[log] or NAME=A,B,C"
@@ -87,7 +88,7 @@ class OverType(click.ParamType):
             self._refuse(value, values, param, ctx)
         if not all(math.isfinite(number) for number in values):
             self._refuse(value, "every value must be a finite number", param, ctx)
-        if any(a >= b for a, b in zip(values, values[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(values)):
             self._refuse(value, "the values must increase", param, ctx)
         return Over(name.replace("-", "_"), values)
 

@@ -1,5 +1,8 @@
 """Figures as bytes without dates or versions in them."""
 
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
 import io
 from collections.abc import Mapping
 from pathlib import Path

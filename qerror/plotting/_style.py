@@ -1,6 +1,9 @@
 """How every figure looks, whatever the user's matplotlibrc says."""
 
-from collections.abc import Iterator
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +22,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "svg.hashsalt": "qerror",  # else every element gets a random name
     "font.size": 10,
     "axes.spines.top": False,
@@ -29,23 +32,26 @@ _RC: dict[str, Any] = {
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
     "figure.dpi": 100,
     "savefig.dpi": 160,
 }
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
+def drawing() -> Generator[None]:
     """Draw, and save, in the library's own style."""
     with style.context("default"), mpl.rc_context(_RC):
         yield
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Return colour, dashes and marker of the curve number `index`: each tells it apart."""
+    """Return how the curve number `index` looks: colour, dashes and marker each tell it apart.
+
+    Later curves are thinner, so that one which covers another shows both.
+    """
     return {
+        "linewidth": max(1.1, 2.6 - 0.25 * index),
+        "markersize": max(3.0, 7.0 - 0.6 * index),
         "color": COLORS[index % len(COLORS)],
         "linestyle": LINES[index % len(LINES)],
         "marker": MARKERS[index % len(MARKERS)],

@@ -1,7 +1,11 @@
 """The signal-to-quantization-noise ratio of formats: curves, or bars where nothing is swept."""
 
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from qerror.plotting._files import render
 from qerror.plotting._style import COLORS, drawing, line_style
-from qerror.reporting import Document, decibels, encode, series, swept_name
+from qerror.reporting import Document, Row, decibels, encode, series, swept_name
 from qerror.sweep import SweepResult
 
 _PANEL = (4.4, 3.4)  # inches
@@ -68,7 +72,7 @@ def _panels(count: int, legend: float) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
-def _curves(ax: Axes, rows: Sequence[dict[str, object]], name: str) -> None:
+def _curves(ax: Axes, rows: Sequence[Row], name: str) -> None:
     formats = list(dict.fromkeys(row["format"] for row in rows))
     for index, each in enumerate(formats):
         own = [row for row in rows if row["format"] == each]
@@ -87,7 +91,7 @@ def _curves(ax: Axes, rows: Sequence[dict[str, object]], name: str) -> None:
         _say_undefined(ax)
 
 
-def _bars(ax: Axes, rows: Sequence[dict[str, object]]) -> None:
+def _bars(ax: Axes, rows: Sequence[Row]) -> None:
     names = [str(row["format"]) for row in rows]
     heights = [cast("float", row["sqnr_db"]) for row in rows]
     best = max((height for height in heights if math.isfinite(height)), default=math.nan)
@@ -109,6 +113,9 @@ def _bars(ax: Axes, rows: Sequence[dict[str, object]]) -> None:
     ax.set_ylim(len(rows) - 0.4, -0.6)  # the first format on top
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.15)
+    if math.isnan(best):
+        ax.set_xlim(0, 1)
+        ax.set_xticks([])
     ax.set_xlabel("SQNR in dB")
     ax.label_outer()
 
@@ -117,7 +124,7 @@ def is_log_spaced(values: Sequence[float]) -> bool:
     """Whether at least three positive values grow by one factor, to the digits of a decimal."""
     if len(values) < 3 or values[0] <= 0:
         return False
-    ratios = [b / a for a, b in zip(values, values[1:], strict=False)]
+    ratios = [b / a for a, b in pairwise(values)]
     return max(ratios) - min(ratios) <= 1e-6 * max(ratios)
 
 

@@ -4,6 +4,7 @@ from qerror.reporting._catalogue import densities_document as densities_document
 from qerror.reporting._catalogue import format_document as format_document
 from qerror.reporting._catalogue import formats_document as formats_document
 from qerror.reporting._document import Document as Document
+from qerror.reporting._document import Row as Row
 from qerror.reporting._document import View as View
 from qerror.reporting._encode import KINDS as KINDS
 from qerror.reporting._encode import Kind as Kind

@@ -3,7 +3,6 @@
 import dataclasses
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 from qerror.densities import DENSITIES, density_name
 from qerror.densities._base import Family
@@ -21,19 +20,7 @@ def formats_document() -> Document:
     """Return every registered format with its key figures."""
     rows = [_facts(member) | {"also": FORMATS.aliases(name)} for name, member in FORMATS.items()]
     header = ("format", "bits", "levels", "max", "step", "bias", "special", "also")
-    body = [
-        (
-            str(row["format"]),
-            str(row["bits"]),
-            short(row["levels"], 3),
-            compact(row["max_value"]),
-            compact(row["finest_step"]),
-            short(row["bias"]),
-            row["specials"] or "",
-            next(iter(row["also"]), ""),
-        )
-        for row in rows
-    ]
+    body = [_formats_line(name, member) for name, member in FORMATS.items()]
     notes = [
         "step: the smallest distance between levels. The convention card: qerror show NAME",
         "Other splits of the bits read the same way: 3M2E, 6M1E, U4M4E, 4M3E:bias=3.9,",
@@ -84,7 +71,22 @@ def densities_document() -> Document:
     return Document("densities", {}, rows, views)
 
 
-def _facts(number_format: Format) -> dict[str, Any]:
+def _formats_line(name: str, member: Format) -> tuple[str, ...]:
+    grid = member.grid()
+    floating = member if isinstance(member, FloatingPoint) else None
+    return (
+        name,
+        str(member.bits),
+        short(grid.size, 3),
+        compact(member.max_value),
+        compact(_finest_step(grid)),
+        short(floating.bias) if floating else "",
+        floating.specials if floating else "",
+        next(iter(FORMATS.aliases(name)), ""),
+    )
+
+
+def _facts(number_format: Format) -> dict[str, object]:
     grid = number_format.grid()
     floating = number_format if isinstance(number_format, FloatingPoint) else None
     return {
@@ -94,10 +96,14 @@ def _facts(number_format: Format) -> dict[str, Any]:
         "levels": grid.size,
         "min_value": grid.min,
         "max_value": grid.max,
-        "finest_step": min(segment.step for segment in grid.segments),
+        "finest_step": _finest_step(grid),
         "bias": floating.bias if floating else None,
         "specials": floating.specials if floating else None,
     }
+
+
+def _finest_step(grid: Grid) -> float:
+    return min((segment.step for segment in grid.segments), default=0.0)
 
 
 def _levels(grid: Grid, points: Sequence[float]) -> list[str]:

@@ -1,6 +1,7 @@
 """Documents as bytes: one function a kind of file."""
 
 import csv
+import importlib
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ KINDS: Mapping[Kind, tuple[str, ...]] = {
 
 
 def encode(document: Document, kind: Kind) -> bytes:
-    """Return the document as a file of this kind holds it; text is UTF-8 with "\\n".
+    """Return the document as a file of this kind holds it; text is UTF-8, lines end in LF.
 
     Raises
     ------
@@ -54,12 +55,12 @@ def kind_of(path: Path, wanted: Kind | None = None) -> Kind:
         If the kind is Parquet and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
-    found = next((kind for kind, suffixes in KINDS.items() if suffix in suffixes), None)
+    found: Kind | None = next((kind for kind, known in KINDS.items() if suffix in known), None)
     if found is None and (suffix or wanted is None):
         listed = " ".join(known for suffixes in KINDS.values() for known in suffixes)
         shown = f"the suffix {suffix!r}" if suffix else "no suffix"
         raise InvalidValue(f"cannot write {str(path)!r}: it has {shown}; use one of {listed}")
-    kind = found or wanted or "table"
+    kind: Kind = found or wanted or "table"
     if wanted not in {None, kind}:
         raise InvalidValue(
             f"the format {wanted!r} contradicts the file {str(path)!r}, whose suffix stands for "
@@ -123,8 +124,7 @@ def _parquet(document: Document) -> bytes:
     }
     table = arrow.Table.from_arrays(arrays, names=document.columns)
     sink = arrow.BufferOutputStream()
-    from pyarrow import parquet  # noqa: PLC0415 - optional, and slow to import
-
+    parquet: Any = importlib.import_module("pyarrow.parquet")
     parquet.write_table(table.replace_schema_metadata(notes), sink)
     return cast("bytes", sink.getvalue().to_pybytes())
 
@@ -140,12 +140,11 @@ def _arrow_array(arrow: Any, document: Document, key: str) -> Any:
 
 def _pyarrow() -> Any:
     try:
-        import pyarrow  # noqa: PLC0415 - optional, and slow to import
+        return importlib.import_module("pyarrow")
     except ImportError as error:
         raise MissingLibrary(
             "Parquet files need pyarrow, which is not installed: pip install pyarrow"
         ) from error
-    return pyarrow
 
 
 _ENCODERS: Mapping[Kind, Callable[[Document], bytes]] = {

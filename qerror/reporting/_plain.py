@@ -1,7 +1,8 @@
 """The one place that decides how a value looks in a file."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -17,35 +18,28 @@ def for_json(value: object) -> object:
     JSON has no infinity: Python's own `json` would write a bare ``Infinity``, which other
     readers refuse.
     """
-    match value:
-        case bool() | None | str():
-            return value
-        case np.generic() | np.ndarray():
-            return for_json(value.tolist())
-        case float():
-            return value if math.isfinite(value) else spelled(value)
-        case int():
-            return value
-        case Mapping():
-            return {str(key): for_json(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [for_json(inner) for inner in value]
-        case _:
-            return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return for_json(cast("object", value.tolist()))
+    if isinstance(value, float) and not math.isfinite(value):
+        return spelled(value)
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, object]", value).items()
+        return {str(key): for_json(inner) for key, inner in pairs}
+    if isinstance(value, list | tuple):
+        return [for_json(inner) for inner in cast("Sequence[object]", value)]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
 def for_cell(value: object) -> str:
     """Return `value` as one cell of a CSV file, numbers at full precision, None empty."""
-    match value:
-        case None:
-            return ""
-        case bool() | np.bool_():
-            return "true" if value else "false"
-        case np.generic() | np.ndarray():
-            return for_cell(value.tolist())
-        case float():
-            return spelled(value)
-        case list() | tuple():
-            return " ".join(for_cell(inner) for inner in value)
-        case _:
-            return str(value)
+    if value is None:
+        return ""
+    if isinstance(value, np.generic | np.ndarray):
+        return for_cell(cast("object", value.tolist()))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return spelled(value)
+    if isinstance(value, list | tuple):
+        return " ".join(map(for_cell, cast("Sequence[object]", value)))
+    return str(value)

@@ -43,13 +43,12 @@ def error_document(
     report : ErrorReport
         Of a single scale.
     """
-    is_floating = isinstance(number_format, FloatingPoint)
     place: dict[str, object] = {
         "density": density_name(density),
         "format": number_format.name,
         "scale": scale,
         "max_value": number_format.max_value * scale,
-        "bias": number_format.bias - math.log2(scale) if is_floating else None,
+        "bias": _bias(number_format, scale),
     }
     row = place | report.to_dict()
     return Document("error", place | {"method": method}, [row], [_error_view(row)])
@@ -107,6 +106,13 @@ def _is_closed(text: str) -> bool:
     return all(text.count(a) == text.count(b) for a, b in ("()", "[]"))
 
 
+def _bias(number_format: Format, scale: float) -> float | None:
+    """Return the exponent bias that gives the grid at this scale, for floating point."""
+    if isinstance(number_format, FloatingPoint):
+        return number_format.bias - math.log2(scale)
+    return None
+
+
 _ERROR_LINES = {
     "rounding": "rounding error",
     "clipping_low": "clipping error below",
@@ -160,7 +166,7 @@ def _best_view(title: str, rows: Sequence[Row]) -> View:
 
 
 def _swept_view(title: str, rows: Sequence[Row], name: str) -> View:
-    """The SQNR with a line per swept value and a column per format, if they fit."""
+    """Show the SQNR, a line per swept value and a column per format, if they fit."""
     formats = list(dict.fromkeys(str(row["format"]) for row in rows))
     values = list(dict.fromkeys(_number(row, name) for row in rows))
     cells = {(_number(row, name), row["format"]): decibels(_number(row, "sqnr_db")) for row in rows}

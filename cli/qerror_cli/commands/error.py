@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="closed-form: the papers' formulas, for comparison; they lose digits to cancellation.",
 )
 @output_options
-def command(
+def command(  # noqa: PLR0917 - click passes them by name
     number_format: "Format",
     densities: Densities,
     scale: float | None,
@@ -36,7 +36,7 @@ def command(
     method: str,
     output: Output,
 ) -> None:
-    """Break down the error of FORMAT on a density into rounding and clipping.
+    r"""Break down the error of FORMAT on a density into rounding and clipping.
 
     The format stands at a scale, a largest value or a bias of your choice.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("number_format", metavar="FORMAT", type=FormatType())
 @output_options
 def command(number_format: "Format", output: Output) -> None:
-    """Show the conventions of FORMAT, and its levels if there are at most 256.
+    r"""Show the conventions of FORMAT, and its levels if there are at most 256.
 
     \b
     qerror show e4m3

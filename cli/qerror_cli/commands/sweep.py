@@ -39,7 +39,7 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
 )
 @file_option("--csv", help="Also write all columns to FILE (.csv).")
 @output_options
-def command(
+def command(  # noqa: PLR0917 - click passes them by name
     densities: Densities,
     formats: "list[Format]",
     over: Over | None,
@@ -47,7 +47,7 @@ def command(
     csv: Path | None,
     output: Output,
 ) -> None:
-    """Compare number formats on densities, each format at its best range.
+    r"""Compare number formats on densities, each format at its best range.
 
     The table shows the range with the least mean squared error (its largest value, and the
     bias b or scale s that gives it), the error's parts, and by how many dB the SQNR stays
