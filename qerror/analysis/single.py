@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from qerror._arrays import FloatArray, positive_array
 from qerror.analysis._atoms import add_atoms
-from qerror.analysis._cells import add_cells
+from qerror.analysis._exact import add_exact
 from qerror.analysis._closed_form import add_closed_form
 from qerror.analysis._inputs import as_density, as_grid
 from qerror.analysis._sums import Sums
@@ -19,7 +19,7 @@ from qerror.formats._base import Format
 from qerror.grids import Grid
 
 _Path = Callable[[Sums, Grid, Density, FloatArray], None]
-METHODS: dict[str, _Path] = {"quadrature": add_cells, "closed-form": add_closed_form}
+METHODS: dict[str, _Path] = {"quadrature": add_exact, "closed-form": add_closed_form}
 
 
 @overload

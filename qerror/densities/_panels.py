@@ -57,6 +57,18 @@ class SmoothLaw(Law):
     def horizon(self) -> float:
         """Beyond it the density is zero in float64; infinite for power laws."""
 
+    @abstractmethod
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        """Return the largest step at x >= 0 for which the Euler-Maclaurin series is exact."""
+
+    @abstractmethod
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        """Return step^k p^(k)(x) for k = 0..order at x >= 0, from the right of a kink at 0."""
+
+    def flat_width(self) -> float:
+        """Return how far from 0 the density equals p(0) to 1e-17."""
+        return 1e-18 if self.kink_at_zero else 1e-9 * float(self.panel_width(np.zeros(1))[0])
+
     def tail(self, start: FloatArray, stop: FloatArray, q: FloatArray) -> LocalIntegrals | None:
         """Integrate from `start` = reach to `stop`; None where nothing is left there."""
         del start, stop, q

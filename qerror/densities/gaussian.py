@@ -44,6 +44,17 @@ class StandardGaussian(SmoothLaw):
     def horizon(self) -> float:
         return 38.6
 
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        return 0.5 / np.maximum(x, 2.0)
+
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        # p^(k+1) = -x p^(k) - k p^(k-1)
+        p = self.pdf(x)
+        found = [p, -(x * step) * p]
+        for k in range(1, order):
+            found.append(-(x * step) * found[k] - k * step * step * found[k - 1])
+        return found[: order + 1]
+
     def partial_moments(self, z: FloatArray) -> PartialMoments:
         """Kuzmin et al. 2022, appendix A.3, by the error function."""
         p = self.pdf(z)

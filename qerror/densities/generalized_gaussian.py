@@ -14,6 +14,7 @@ from qerror.densities._panels import SmoothLaw
 from qerror.exceptions import InvalidValue
 
 _GROWTH = 1.45  # ratio of neighbouring breaks below the origin's interval
+_BRANCH_SHARE = 0.08  # steps of this share of x: the 14th Euler-Maclaurin term is below 1e-15
 _TERMS = 22  # of the series in |x|^beta <= 1/2: the first one left out is below 1e-27
 
 
@@ -62,6 +63,31 @@ class StandardGeneralizedGaussian(SmoothLaw):
     def reach(self, x: FloatArray) -> FloatArray:
         return (x**self.beta + 60.0) ** (1 / self.beta)
 
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        # The origin is a branch point at distance x.
+        with np.errstate(over="ignore"):
+            rise = self.beta * x**self.beta
+        return x * (0.5 / np.maximum(rise, max(0.5 / _BRANCH_SHARE, self.beta)))
+
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        """Expand p(x (1 + t)) = p(x) exp(-x^beta ((1 + t)^beta - 1)) in powers of t.
+
+        At the origin only the value is returned and the rest is zero: the lattice code never
+        lets a series begin there.
+        """
+        at = np.maximum(x, 1e-300)
+        inner = [-(at**self.beta) * c for c in _binomials(self.beta, order)]
+        series = [np.ones(x.shape)]
+        for k in range(1, order + 1):
+            terms = (j * inner[j] * series[k - j] for j in range(1, k + 1))
+            series.append(sum(terms, np.zeros(x.shape)) / k)
+        ratio = np.where(x > 0, step / at, 0.0)
+        p = self.pdf(x)
+        return [math.factorial(k) * p * term * ratio**k for k, term in enumerate(series)]
+
+    def flat_width(self) -> float:
+        return float(1e-17 ** (1 / min(self.beta, 1.0))) if self.beta >= 0.1 else 0.0
+
     @property
     def horizon(self) -> float:
         return float(745.2 ** (1 / self.beta))
@@ -95,6 +121,14 @@ class StandardGeneralizedGaussian(SmoothLaw):
             second += term * (b * b / ((e + 2) ** 2 * (e + 3)) + centred * centred / (e + 1))
             term = term * -y / (j + 1)
         return LocalIntegrals(mass, first, second)
+
+
+def _binomials(beta: float, order: int) -> list[float]:
+    """Return the coefficients of (1 + t)^beta."""
+    found = [1.0]
+    for k in range(order):
+        found.append(found[-1] * (beta - k) / (k + 1))
+    return found
 
 
 _law = cache(StandardGeneralizedGaussian)

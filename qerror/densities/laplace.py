@@ -39,6 +39,13 @@ class StandardLaplace(SmoothLaw):
     def reach(self, x: FloatArray) -> FloatArray:
         return x + 55.0
 
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        return np.full(x.shape, 0.5)
+
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        p = self.pdf(x)
+        return [(-step) ** k * p for k in range(order + 1)]
+
     @property
     def horizon(self) -> float:
         return 745.2

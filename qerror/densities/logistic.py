@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import special
@@ -37,9 +38,29 @@ class StandardLogistic(SmoothLaw):
     def reach(self, x: FloatArray) -> FloatArray:
         return x + 55.0
 
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        return np.full(x.shape, 0.4)
+
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        # With t = tanh(z / 2): p = (1 - t^2) / 4 and t' = (1 - t^2) / 2, so that every
+        # derivative is p times a polynomial in t.
+        p, t = self.pdf(x), np.tanh(0.5 * x)
+        factors = _derivative_factors(order)
+        return [p * step**k * factor(t) for k, factor in enumerate(factors)]
+
     @property
     def horizon(self) -> float:
         return 745.2
+
+
+@cache
+def _derivative_factors(order: int) -> list[np.polynomial.Polynomial]:
+    """Return the polynomials R_k with p^(k) = p R_k(t): R_k+1 = R_k' (1 - t^2)/2 - t R_k."""
+    t = np.polynomial.Polynomial([0.0, 1.0])
+    found = [np.polynomial.Polynomial([1.0])]
+    for _ in range(order):
+        found.append(found[-1].deriv() * (1 - t * t) * 0.5 - t * found[-1])
+    return found
 
 
 _LAW = StandardLogistic()

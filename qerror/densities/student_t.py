@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from scipy import special
@@ -77,6 +77,31 @@ class StandardStudentT(SmoothLaw):
     @property
     def horizon(self) -> float:
         return math.inf
+
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        span = np.hypot(self.root, x)
+        steep = span / (4 * self.power) * (span / np.maximum(x, 1e-300 * span))
+        return np.minimum(span * min(self._pole_share, 0.25 / math.sqrt(self.nu + 1)), steep)
+
+    @cached_property
+    def _pole_share(self) -> float:
+        """The step, as a share of the distance to the poles, whose 14th term is below 1e-14."""
+        if self.nu >= 10:
+            return 1.0
+        growth = math.lgamma(self.nu + 14) - math.lgamma(self.nu + 1)
+        log_share = math.log(1e-14) + 16 * math.log(2 * math.pi) - math.log(24) - growth
+        return math.exp(log_share / 14)
+
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        # d p^(k+1) = -(nu + 1 + 2k) x p^(k) - k (nu + k) p^(k-1), d = nu + x^2
+        p = self.pdf(x)
+        span = np.hypot(self.root, x)
+        slope, curve = (x / span) * (step / span), (step / span) ** 2
+        found = [p, -(self.nu + 1) * slope * p]
+        for k in range(1, order):
+            linear = -(self.nu + 1 + 2 * k) * slope * found[k]
+            found.append(linear - k * (self.nu + k) * curve * found[k - 1])
+        return found[: order + 1]
 
     def tail(self, start: FloatArray, stop: FloatArray, q: FloatArray) -> LocalIntegrals:
         """Integrate the pure power law; every nu > 0, any limit up to infinity."""

@@ -7,12 +7,15 @@ import numpy as np
 
 from qerror._arrays import FloatArray, real
 from qerror.densities._base import DENSITIES, Density, Family, Piece
-from qerror.densities._law import Law, LocalIntegrals, PartialMoments
+from qerror.densities._law import LocalIntegrals, PartialMoments
+from qerror.densities._panels import SmoothLaw
 from qerror.exceptions import InvalidValue
 
 
-class Flat(Law):
+class Flat(SmoothLaw):
     """The constant 1. A piece of it, cut to [low, high], is a uniform density."""
+
+    horizon = math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         return np.ones(z.shape)
@@ -26,11 +29,34 @@ class Flat(Law):
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         return rng.uniform(size=size)
 
+    def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
+        return np.zeros(np.broadcast_shapes(r.shape, u.shape))
+
+    def panel_width(self, x: FloatArray) -> FloatArray:
+        return np.full(x.shape, math.inf)
+
+    def reach(self, x: FloatArray) -> FloatArray:
+        return np.full(x.shape, math.inf)
+
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        return np.full(x.shape, math.inf)
+
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        del step
+        return [np.ones(x.shape), *(np.zeros(x.shape) for _ in range(order))]
+
+    def flat_width(self) -> float:
+        return math.inf
+
+    def breaks(self, start: float, stop: float) -> FloatArray:
+        del start, stop
+        return np.zeros(1)
+
     def integrals(self, q: FloatArray, left: FloatArray, right: FloatArray) -> LocalIntegrals:
         """Integrate exactly: the cubes' difference in product form, which never cancels."""
         del q
         width = right - left
-        # a^2 + ab + b^2 = (a + b)^2 / 4 + ... is positive: 3 (a + b)^2 / 4 + (b - a)^2 / 4
+        # (b^3 - a^3) / 3 = (b - a) (((a + b) / 2)^2 + (b - a)^2 / 12)
         middle = 0.5 * (left + right)
         return LocalIntegrals(width, width * middle, width * (middle**2 + width**2 / 12))
 
