@@ -25,7 +25,7 @@ PARAMETERS = {
 }
 """The parameters of densities that have an option, with its help."""
 
-_QUANTIZER = {"scale", "max_value", "bias"}
+_QUANTIZER = ("scale", "max_value", "bias")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,14 @@ class Densities:
         """
         from qerror.densities import parse_density
 
+        if not self.texts:
+            raise click.UsageError(
+                "no density given; add one, for example --dist student-t --nu 3. "
+                "See: qerror densities"
+            )
         taken = [_parameter_names(text) for text in self.texts]
         self._refuse_strangers(taken, over)
+        self._refuse_unswept(taken, over)
         swept = {over.name: over.values[0]} if over and over.name not in _QUANTIZER else {}
         given = {**self.parameters, **swept}
         densities: list[Density] = []
@@ -80,6 +86,20 @@ class Densities:
             if over and over.name == name and name not in _QUANTIZER:
                 raise click.UsageError(f"{name} is given by {option_of(name)} and by --over")
 
+    def _refuse_unswept(self, taken: Sequence[Sequence[str]], over: Over | None) -> None:
+        """Refuse a swept name before a density is found to lack the parameter that it meant."""
+        from qerror.registry import nearest
+
+        for text, names in zip(self.texts, taken, strict=True):
+            known = [*names, *_QUANTIZER]
+            if over and over.name not in known:
+                close = nearest(over.name, {name: name for name in known}, most=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise click.UsageError(
+                    f"cannot sweep {over.name!r}: {text!r} has {', '.join(names)}; "
+                    f"the formats have {', '.join(_QUANTIZER)}{hint}"
+                )
+
 
 def option_of(parameter: str) -> str:
     """Return the option that sets a parameter of a density."""
@@ -98,11 +118,10 @@ def density_options(command: Callable[..., None]) -> Callable[..., None]:
     add = click.option(
         "--dist",
         multiple=True,
-        required=True,
         metavar="DENSITY",
         help="A density: a name such as student-t, with its parameters as options, or a call "
         "such as 'student-t(nu=3)' or 'truncated(gaussian(std=2), low=-3, high=3)'. "
-        "See: qerror densities",
+        "See: qerror densities  [required]",
     )
     decorated: Callable[..., None] = gathered
     for name, text in reversed(PARAMETERS.items()):

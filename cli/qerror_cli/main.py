@@ -1,5 +1,6 @@
 """The command ``qerror``: a group that imports a command only when it runs."""
 
+import difflib
 import errno
 import importlib
 from typing import Any
@@ -32,6 +33,17 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"qerror_cli.commands.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name those that look like it."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            close = difflib.get_close_matches(name.lower(), COMMANDS, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(close)}?" if close else "."
+            ctx.fail(f"no such command {name!r}{hint} The commands are {', '.join(COMMANDS)}.")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands for ``--help``."""

@@ -37,8 +37,8 @@ class Output:
             return cls(None, wanted or "table", color)
         from qerror.reporting import check_writable, kind_of
 
-        kind = kind_of(path, wanted)
         check_writable(path)
+        kind = kind_of(path, wanted)
         return cls(path, kind, color)
 
     def emit(self, document: "Document") -> None:

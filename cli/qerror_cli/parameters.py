@@ -24,13 +24,15 @@ class FormatType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[r
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Format":
         """Parse the name."""
-        from qerror.exceptions import QErrorException
+        from qerror.exceptions import QErrorException, UnknownName
         from qerror.formats import parse_format
 
         try:
             return parse_format(value)
-        except QErrorException as error:
+        except UnknownName as error:
             self.fail(str(error), param, ctx)
+        except QErrorException as error:
+            self.fail(f"{value!r}: {error}. See: qerror formats", param, ctx)
 
 
 class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]

@@ -7,15 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from qerror.exceptions import MissingLibrary
-
-try:
-    import matplotlib as mpl
-    from matplotlib import style
-except ImportError as error:
-    raise MissingLibrary(
-        "figures need matplotlib, which is not installed: pip install matplotlib"
-    ) from error
+import matplotlib as mpl
+from matplotlib import style
 
 # Okabe and Ito 2008, told apart with any colour vision; their yellow is too faint for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")

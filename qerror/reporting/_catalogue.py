@@ -22,7 +22,7 @@ def formats_document() -> Document:
     header = ("format", "bits", "levels", "max", "step", "bias", "special", "also")
     body = [_formats_line(name, member) for name, member in FORMATS.items()]
     notes = [
-        "step: the smallest distance between levels. The convention card: qerror show NAME",
+        "step: the smallest distance between levels. All conventions: qerror show NAME",
         "Other splits of the bits read the same way: 3M2E, 6M1E, U4M4E, 4M3E:bias=3.9,",
         "int6, uint8:zp=128, fixed16.8, p3109_k8p4sf, codebook:-1,0,0.5,1.",
     ]

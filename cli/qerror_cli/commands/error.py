@@ -50,13 +50,15 @@ def command(  # noqa: PLR0917 - click passes them by name
     density = densities.parse_one()
     chosen = _scale(number_format, scale, max_value, bias)
     report = quantization_error(number_format, density, chosen, method=method)
+    if scale is max_value is bias is None:
+        say("note: no --scale, --max-value or --bias given: scale 1")
     output.emit(error_document(number_format, density, chosen, report, method))
 
 
 def _scale(
     number_format: "Format", scale: float | None, max_value: float | None, bias: float | None
 ) -> float:
-    """Return the scale that the options ask for; without any it is 1, and that is said."""
+    """Return the scale that the options ask for; without any it is 1."""
     given = {"--scale": scale, "--max-value": max_value, "--bias": bias}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
@@ -67,10 +69,7 @@ def _scale(
         return number_format.scale_for(max_value)
     if bias is not None:
         return _scale_of_bias(number_format, bias)
-    if scale is None:
-        say("note: no --scale, --max-value or --bias given: scale 1")
-        return 1.0
-    return scale
+    return 1.0 if scale is None else scale
 
 
 def _scale_of_bias(number_format: "Format", bias: float) -> float:

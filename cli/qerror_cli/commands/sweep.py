@@ -90,12 +90,12 @@ def _check_files(plot: Path | None, csv: Path | None, output: Path | None) -> No
     if plot is not None:
         from qerror.plotting import check_figure
 
-        check_figure(plot)
         check_writable(plot)
+        check_figure(plot)
         check_writable(plot.with_suffix(".csv"))
     if csv is not None:
-        kind_of(csv, "csv")
         check_writable(csv)
+        kind_of(csv, "csv")
 
 
 def _is_among(path: Path, *others: Path | None) -> bool:

@@ -1,0 +1,138 @@
+"""The command line as a process of its own."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+T3 = ["sweep", "--dist", "student-t", "--nu", "3"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "FORCE_COLOR"}}
+    return {**plain, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'cli'}", **more}
+
+
+def python(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(**more),
+        check=False,
+    )
+
+
+def qerror(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return python("-m", "qerror_cli", *arguments)
+
+
+def on_a_terminal(*arguments: str, **more: str) -> str:
+    """Return what a terminal of 80 columns would receive."""
+    reader, writer = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qerror_cli", *arguments],
+        stdout=writer,
+        stderr=writer,
+        stdin=subprocess.DEVNULL,
+        env=environment(COLUMNS="80", TERM="xterm-256color", **more),
+    )
+    os.close(writer)
+    received = b""
+    try:
+        while chunk := os.read(reader, 4096):
+            received += chunk
+    except OSError:  # Linux reports the end of a terminal so
+        pass
+    os.close(reader)
+    assert process.wait() == 0
+    return received.decode().replace("\r\n", "\n")
+
+
+def test_help_imports_click_alone() -> None:
+    code = (
+        "import sys; from qerror_cli.main import main; main(['--help'], standalone_mode=False);"
+        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    loaded = set(python("-c", code).stderr.split())
+    assert "click" in loaded
+    heavy = {"numpy", "scipy", "rich", "matplotlib", "sympy", "mpmath", "pyarrow", "torch"}
+    assert not loaded & {*heavy, "qerror"}
+
+
+def test_a_sweep_imports_no_slow_library() -> None:
+    code = (
+        "import sys; from qerror_cli.main import main;"
+        "main(['sweep', '--dist', 'gaussian'], standalone_mode=False);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    loaded = set(python("-c", code).stderr.split())
+    slow = {"scipy.stats", "scipy.optimize", "scipy.integrate", "sympy", "mpmath"}
+    assert not loaded & {*slow, "matplotlib", "pyarrow", "torch", "rich"}
+
+
+def test_no_arguments_show_the_help_on_stderr() -> None:
+    result = qerror()
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "Usage: qerror" in result.stderr
+
+
+def test_version() -> None:
+    from qerror import __version__
+
+    result = qerror("--version")
+    assert (result.returncode, result.stdout) == (0, f"qerror {__version__}\n")
+
+
+def test_exit_codes() -> None:
+    assert qerror(*T3).returncode == 0
+    wrong = qerror("sweep", "--dist", "gausian")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "Traceback" not in wrong.stderr
+
+
+def test_a_signal_ends_with_130() -> None:
+    code = (
+        "import os, signal, sys, qerror.sweep; from qerror_cli.main import main;"
+        "module = sys.modules['qerror.sweep'];"
+        "module.sweep = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT);"
+        f"main({T3!r})"
+    )
+    result = python("-c", code)
+    assert result.returncode == 130
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_a_pipe_gets_plain_text_in_80_columns() -> None:
+    text = qerror(*T3).stdout
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_reader_may_stop_early() -> None:
+    line = f"{sys.executable} -m qerror_cli densities | head -n 1"
+    result = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, env=environment(), check=True
+    )
+    assert result.stdout == "Families and their parameters\n"
+    assert "Traceback" not in result.stderr
+
+
+def test_a_terminal_gets_styled_tables_in_80_columns() -> None:
+    text = on_a_terminal(*T3)
+    assert "\x1b[1m" in text
+    assert "\x1b[1;32m" in text
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert max(map(len, lines)) <= 80
+    best = next(line for line in lines if line.startswith("3M4E"))
+    assert best.rstrip().endswith("0.00")
+
+
+def test_no_color_is_honoured_on_a_terminal() -> None:
+    text = on_a_terminal(*T3, NO_COLOR="1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", text)
