@@ -1,7 +1,8 @@
 """Small helpers on numbers and arrays that every floor may use."""
 
 import math
-from typing import SupportsFloat, TypeAlias
+import operator
+from typing import SupportsFloat, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,11 +39,15 @@ def positive(name: str, value: SupportsFloat) -> float:
 
 def integer(name: str, value: object, low: int, high: int) -> int:
     """Return `value` as an int within [low, high], or say which parameter is not one."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+    try:
+        number = operator.index(cast("SupportsIndex", value))
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise InvalidType(f"{name} must be an integer, got {value!r}")
-    if not low <= int(value) <= high:
-        raise InvalidValue(f"{name} must lie in {low}..{high}, got {int(value)}")
-    return int(value)
+    if not low <= number <= high:
+        raise InvalidValue(f"{name} must lie in {low}..{high}, got {number}")
+    return number
 
 
 def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
@@ -50,7 +55,9 @@ def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InvalidType(f"{name} must be a number or a vector of numbers, got {value!r}") from None
+        raise InvalidType(
+            f"{name} must be a number or a vector of numbers, got {value!r}"
+        ) from None
     if array.ndim > 1:
         raise InvalidValue(f"{name} must be a number or a vector, got shape {array.shape}")
     bad = ~(np.isfinite(array) & (array > 0))
@@ -73,9 +80,22 @@ def _split(x: FloatArray) -> tuple[FloatArray, FloatArray]:
     return high, x - high
 
 
+def _is_moderate(x: FloatArray) -> bool:
+    """Tell whether the halves of x, and their products with such others, are exact."""
+    size = np.abs(x)
+    return bool(size.max(initial=0.0) < 1e150 and size.min(initial=1.0, where=size > 0) > 1e-140)
+
+
 def two_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return (p, r) with a b = p + r exactly (Dekker 1971), barring over- and underflow."""
+    """Return (p, r) with a b = p + r exactly (Dekker 1971); shapes broadcast.
+
+    Where the product itself over- or underflows, r is 0.
+    """
     p = a * b
+    if not (_is_moderate(a) and _is_moderate(b)):
+        (ma, ea), (mb, eb) = np.frexp(a), np.frexp(b)
+        _, rest = two_product(ma, mb)
+        return p, np.where(np.isfinite(p), np.ldexp(rest, ea + eb), 0.0)
     ah, al = _split(a)
     bh, bl = _split(b)
     return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl

@@ -63,7 +63,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def get(self, name: str, default: T | None = None) -> T | None:  # type: ignore[override]
         """Return the member of that name, or the default."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and fold(name) in self._display

@@ -57,7 +57,7 @@ def add_cells(sums: Sums, grid: Grid, density: Density, scales: FloatArray) -> N
             _add_piece(sums, chunk, cells, mirrored, piece, factors[:, None])
 
 
-def _add_piece(
+def _add_piece(  # noqa: PLR0917 - one chunk's description
     sums: Sums, chunk: slice, cells: Cells, mirrored: bool, piece: Piece, factor: FloatArray
 ) -> None:
     """Integrate one piece over all cells and tails of each scaled grid."""
@@ -87,5 +87,4 @@ def _centres(
     if piece.location == 0 and piece.is_whole:
         return factor * points, 0.0
     q, rest = two_product(factor, points)
-    # Dekker's product fails near the ends of the range, where the rest cannot matter.
-    return q, np.where(np.isfinite(rest), rest, 0.0).ravel()
+    return q, rest.ravel()

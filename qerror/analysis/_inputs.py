@@ -27,7 +27,5 @@ def as_density(value: Density | str) -> Density:
     if isinstance(value, str):
         return parse_density(value)
     if not isinstance(value, Density):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidType(
-            f"expected a density such as Gaussian(std=2) or its name, got {value!r}"
-        )
+        raise InvalidType(f"expected a density such as Gaussian(std=2) or its name, got {value!r}")
     return value

@@ -46,7 +46,7 @@ class Segments(NamedTuple):
 
     start: FloatArray
     step: FloatArray
-    count: FloatArray
+    length: FloatArray
 
 
 def segments_of(grid: Grid, mirrored: bool) -> Segments | None:
@@ -115,11 +115,19 @@ class _Runs(NamedTuple):
     factor: FloatArray
     start: FloatArray
     step: FloatArray
-    count: FloatArray
+    length: FloatArray
     sign: FloatArray
 
     def at(self, index: BoolArray | IntArray) -> "_Runs":
-        return _Runs(*(field[index] for field in self))
+        """Return some of the runs."""
+        return _Runs(
+            self.owner[index],
+            self.factor[index],
+            self.start[index],
+            self.step[index],
+            self.length[index],
+            self.sign[index],
+        )
 
     def standard(self, piece: Piece, j: FloatArray) -> FloatArray:
         """Return the position of point j in the law's units."""
@@ -135,17 +143,20 @@ class _Runs(NamedTuple):
 
     def part(self, first: FloatArray, last: FloatArray) -> "_Runs":
         """Return the points first..last of each run."""
-        return self._replace(start=self.start + first * self.step, count=last - first)
+        return self._replace(start=self.start + first * self.step, length=last - first)
 
     def reversed(self) -> "_Runs":
         """Return the runs counted from their other ends, seen in the law's mirror."""
         return self._replace(
-            start=self.start + self.count * self.step, step=-self.step, sign=-self.sign
+            start=self.start + self.length * self.step, step=-self.step, sign=-self.sign
         )
 
 
 def _joined(parts: list[_Runs]) -> _Runs:
-    return _Runs(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+    owner = np.concatenate([part.owner for part in parts])
+    rest = (np.concatenate([part[k] for part in parts]) for k in range(1, 6))
+    factor, start, step, length, sign = (field.astype(np.float64) for field in rest)
+    return _Runs(owner, factor, start, step, length, sign)
 
 
 class _Moments:
@@ -155,9 +166,7 @@ class _Moments:
         self.size = size
         self.square, self.mean, self.cross = np.zeros((3, size))
 
-    def add(
-        self, owner: IntArray, square: FloatArray, mean: FloatArray, cross: FloatArray
-    ) -> None:
+    def add(self, owner: IntArray, square: FloatArray, mean: FloatArray, cross: FloatArray) -> None:
         self.square += np.bincount(owner, square, self.size)
         self.mean += np.bincount(owner, mean, self.size)
         self.cross += np.bincount(owner, cross, self.size)
@@ -190,8 +199,14 @@ def _add_piece(  # noqa: PLR0917 - one chunk's description
 def _flattened(segments: Segments, factors: FloatArray) -> _Runs:
     """Return every segment at every scale, scale by scale."""
     n, k = segments.start.size, factors.size
-    tiled = (np.tile(field, k) for field in segments)
-    return _Runs(np.repeat(np.arange(k), n), np.repeat(factors, n), *tiled, np.ones(n * k))
+    return _Runs(
+        np.repeat(np.arange(k), n),
+        np.repeat(factors, n),
+        np.tile(segments.start, k),
+        np.tile(segments.step, k),
+        np.tile(segments.length, k),
+        np.ones(n * k),
+    )
 
 
 def _law(piece: Piece) -> SmoothLaw:
@@ -211,8 +226,8 @@ def _inside(runs: _Runs, piece: Piece) -> _Runs:
     """Drop the runs that the density does not reach."""
     low, high = _limits(piece)
     with np.errstate(over="ignore"):
-        start = runs.standard(piece, np.zeros(runs.count.size))
-        stop = runs.standard(piece, runs.count)
+        start = runs.standard(piece, np.zeros(runs.length.size))
+        stop = runs.standard(piece, runs.length)
     keep = (start < high) & (stop > low)
     return runs if keep.all() else runs.at(keep)
 
@@ -226,14 +241,14 @@ def _collapsed(moments: _Moments, runs: _Runs, piece: Piece) -> _Runs:
     centre = np.array([abs(piece.location) / piece.spread])
     flat = law.flat_width() if centre[0] == 0 else 1e-18 * float(law.panel_width(centre)[0])
     flat = min(flat, 1e300)
-    stop = runs.start + runs.count * runs.step
+    stop = runs.start + runs.length * runs.step
     reach = runs.factor * np.maximum(np.abs(runs.start), np.abs(stop))
     near = (reach <= flat * piece.spread) & _uncut(runs, piece)
     if not near.any():
         return runs
     chosen = runs.at(near)
     step = chosen.spacing(piece)
-    mass = step * chosen.count * law.pdf(centre)
+    mass = step * chosen.length * law.pdf(centre)
     square = step * step * mass
     # Between grid points int x e = D^2/24 per unit; about the law's centre int e vanishes.
     moments.add(chosen.owner, square / 12, np.zeros(step.size), square / 24)
@@ -242,7 +257,7 @@ def _collapsed(moments: _Moments, runs: _Runs, piece: Piece) -> _Runs:
 
 def _uncut(runs: _Runs, piece: Piece) -> BoolArray:
     """Tell which runs lie wholly inside the piece."""
-    stop = runs.start + runs.count * runs.step
+    stop = runs.start + runs.length * runs.step
     return (runs.factor * runs.start >= piece.low) & (runs.factor * stop <= piece.high)
 
 
@@ -258,8 +273,8 @@ def _one_sided(runs: _Runs, piece: Piece) -> tuple[_Runs, _Runs]:
         if math.isfinite(cut):
             runs, interval = _cut_at(runs, piece, cut)
             odd.append(interval)
-    start = runs.standard(piece, np.zeros(runs.count.size))
-    stop = runs.standard(piece, runs.count)
+    start = runs.standard(piece, np.zeros(runs.length.size))
+    stop = runs.standard(piece, runs.length)
     keep = (start >= low) & (stop <= high)
     runs, stop = runs.at(keep), stop[keep]
     below = stop <= 0
@@ -270,22 +285,22 @@ def _one_sided(runs: _Runs, piece: Piece) -> tuple[_Runs, _Runs]:
 
 def _cut_at(runs: _Runs, piece: Piece, cut: float) -> tuple[_Runs, _Runs]:
     """Cut ascending runs at z = `cut`; an interval that holds it inside comes out alone."""
-    start = runs.standard(piece, np.zeros(runs.count.size))
-    stop = runs.standard(piece, runs.count)
+    start = runs.standard(piece, np.zeros(runs.length.size))
+    stop = runs.standard(piece, runs.length)
     hit = (start < cut) & (stop > cut)
     if not hit.any():
         return runs, runs.at(hit)
     target = runs.at(hit)
     j = np.floor((cut - start[hit]) / target.spacing(piece))
-    j = np.clip(j, 0, target.count - 1)
+    j = np.clip(j, 0, target.length - 1)
     j -= target.standard(piece, j) > cut  # the quotient may be one off
     j += target.standard(piece, j + 1) <= cut
     on_point = target.standard(piece, j) == cut
     next_point = np.where(on_point, j, j + 1)
-    lower, upper = target.part(np.zeros(j.size), j), target.part(next_point, target.count)
+    lower, upper = target.part(np.zeros(j.size), j), target.part(next_point, target.length)
     interval = target.part(j, next_point).at(~on_point)
     return (
-        _joined([runs.at(~hit), lower.at(lower.count > 0), upper.at(upper.count > 0)]),
+        _joined([runs.at(~hit), lower.at(lower.length > 0), upper.at(upper.length > 0)]),
         interval,
     )
 
@@ -295,10 +310,10 @@ def _shortened(runs: _Runs, piece: Piece) -> _Runs:
     horizon = _law(piece).horizon
     if horizon == math.inf:
         return runs
-    start = runs.standard(piece, np.zeros(runs.count.size))
+    start = runs.standard(piece, np.zeros(runs.length.size))
     reach = np.ceil(np.maximum(horizon - start, 0.0) / runs.spacing(piece))
-    runs = runs._replace(count=np.minimum(runs.count, reach))
-    return runs.at(runs.count > 0)
+    runs = runs._replace(length=np.minimum(runs.length, reach))
+    return runs.at(runs.length > 0)
 
 
 def _add_zones(moments: _Moments, runs: _Runs, piece: Piece) -> None:
@@ -321,7 +336,7 @@ def _zones(runs: _Runs, piece: Piece) -> tuple[IntArray, FloatArray, FloatArray]
     law = _law(piece)
     step = runs.spacing(piece)
     start = runs.standard(piece, np.zeros(step.size))
-    stop = runs.standard(piece, runs.count)
+    stop = runs.standard(piece, runs.length)
     near = np.maximum(start, _FEW * step)
     edges = law.breaks(float(near.min()), float(min(stop.max(), 1e290)))
     lower = np.searchsorted(edges, near, "right")
@@ -332,8 +347,8 @@ def _zones(runs: _Runs, piece: Piece) -> tuple[IntArray, FloatArray, FloatArray]
     edge = np.append(edges, math.inf)[np.minimum(lower[index] + rank, edges.size)]
     with np.errstate(over="ignore"):
         last = np.floor((edge - start[index]) / step[index])
-    last = np.where(rank == pieces[index] - 1, runs.count[index], last)
-    last = np.clip(last, 0, runs.count[index])
+    last = np.where(rank == pieces[index] - 1, runs.length[index], last)
+    last = np.clip(last, 0, runs.length[index])
     first = np.where(rank == 0, 0.0, np.append(0.0, last[:-1]))
     keep = last > first
     return index[keep], first[keep], last[keep]
@@ -366,9 +381,7 @@ def _add_smooth(  # noqa: PLR0917 - one zone's description
     _add_ends(moments, zones.at(upper), piece, last[upper], 1.0)
 
 
-def _add_ends(
-    moments: _Moments, zones: _Runs, piece: Piece, j: FloatArray, side: float
-) -> None:
+def _add_ends(moments: _Moments, zones: _Runs, piece: Piece, j: FloatArray, side: float) -> None:
     """Add the derivative terms of the formula at one end of each zone."""
     z, step = zones.standard(piece, j), zones.spacing(piece)
     p = _law(piece).derivatives(z, step, _ORDER)

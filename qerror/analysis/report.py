@@ -1,7 +1,7 @@
 """What an analysis returns."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 
@@ -50,11 +50,12 @@ class ErrorReport(Generic[Value]):
     def sqnr_db(self) -> Value:
         """10 log10(E[X^2] / E[e^2]) in dB: inf without error, nan where undefined."""
         power, mse = np.asarray(self.signal_power), np.asarray(self.mse)
+        scalar = mse.ndim == 0
         with np.errstate(divide="ignore", invalid="ignore"):
             # Two logarithms: the ratio itself can leave the range of float64.
             db = 10 * (np.log10(power) - np.log10(mse))
         db = np.where(np.isfinite(power), db, np.nan)
-        return db if isinstance(self.mse, np.ndarray) else float(db)
+        return cast("Value", float(db) if scalar else db)
 
     def to_dict(self) -> dict[str, Value]:
         """Return every figure by its name, in reading order."""
@@ -74,4 +75,3 @@ FIELDS = (
     "signal_mean",
 )
 """The names of a report's figures."""
-

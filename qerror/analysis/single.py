@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from qerror._arrays import FloatArray, positive_array
 from qerror.analysis._atoms import add_atoms
-from qerror.analysis._exact import add_exact
 from qerror.analysis._closed_form import add_closed_form
+from qerror.analysis._exact import add_exact
 from qerror.analysis._inputs import as_density, as_grid
 from qerror.analysis._sums import Sums
 from qerror.analysis.report import ErrorReport
@@ -103,7 +103,15 @@ def _report(
     mse = sums.rounding + sums.low + sums.high
     cross = np.where(np.isinf(mse), -np.inf, sums.cross)
     power, mean = density.second_moment, density.mean
-    fields = (sums.rounding, sums.low, sums.high, sums.mean_error, cross)
     if single:
-        return ErrorReport(*(float(field[0]) for field in fields), power, mean)
-    return ErrorReport(*fields, np.full(mse.shape, power), np.full(mse.shape, mean))
+        return ErrorReport(
+            float(sums.rounding[0]),
+            float(sums.low[0]),
+            float(sums.high[0]),
+            float(sums.mean_error[0]),
+            float(cross[0]),
+            power,
+            mean,
+        )
+    powers, means = np.full(mse.shape, power), np.full(mse.shape, mean)
+    return ErrorReport(sums.rounding, sums.low, sums.high, sums.mean_error, cross, powers, means)

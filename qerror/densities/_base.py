@@ -182,11 +182,6 @@ class Density(ABC):
         mean = self.mean
         return self._moment_about(mean) if math.isfinite(mean) else math.nan
 
-    @property
-    def std(self) -> float:
-        """Square root of the variance."""
-        return math.sqrt(self.variance)
-
     def pdf(self, x: npt.ArrayLike) -> FloatArray:
         """Return the density of the continuous part at x, any shape."""
         x = np.asarray(x, dtype=np.float64)
@@ -213,7 +208,7 @@ class Density(ABC):
         """
         p = np.asarray(probability, dtype=np.float64)
         if not ((p >= 0) & (p <= 1)).all():
-            raise InvalidValue(f"a probability must lie in [0, 1], got {probability}")
+            raise InvalidValue(f"a probability must lie in [0, 1], got {probability!r}")
         return self._ppf(p.reshape(-1)).reshape(p.shape)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
@@ -247,11 +242,13 @@ def _between(lower: FloatArray, upper: FloatArray) -> FloatArray:
     """Halve intervals by counting the float64 values in them, so every magnitude is near."""
     a, b = _ordinal(lower), _ordinal(upper)
     middle = (a >> 1) + (b >> 1) + (a & b & 1)
-    return np.copysign(np.abs(middle).view(np.float64), middle)
+    size: FloatArray = np.abs(middle).view(np.float64)
+    signed: FloatArray = np.where(middle < 0, -size, size)
+    return signed
 
 
 def _ordinal(x: FloatArray) -> IntArray:
-    """Number the float64 values in their order, 0.0 being 0."""
+    """Return the number of each float64 value in their order, 0.0 being 0."""
     bits = np.abs(x).view(np.int64)
     return np.where(x < 0, -bits, bits)
 
@@ -322,4 +319,3 @@ class Family(NamedTuple):
 
 
 DENSITIES: Registry[Family] = Registry("density", "qerror densities")
-

@@ -68,6 +68,7 @@ class Law(ABC):
 
     def partial_moments(self, z: FloatArray) -> PartialMoments:
         """Return the closed-form antiderivatives, where the law has them."""
+        del z
         raise InvalidValue(
             f"there is no closed form for {type(self).__name__.strip('_')}; the papers give one "
             "for gaussian, uniform and student-t: use method='quadrature'"

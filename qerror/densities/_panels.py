@@ -6,9 +6,10 @@ p(r + u) = p(r) exp(log_ratio(r, u)). Squares are then summed with positive weig
 is nothing to cancel, and intervals 1e-12 wide are as accurate as wide ones.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,8 @@ class SmoothLaw(Law):
     """
 
     kink_at_zero: bool = False
+    horizon: float = math.inf
+    """Beyond it the density is zero in float64; infinite for power laws."""
 
     @abstractmethod
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
@@ -51,11 +54,6 @@ class SmoothLaw(Law):
     @abstractmethod
     def reach(self, x: FloatArray) -> FloatArray:
         """Return where integration from x >= 0 outwards may end (or `tail` take over)."""
-
-    @property
-    @abstractmethod
-    def horizon(self) -> float:
-        """Beyond it the density is zero in float64; infinite for power laws."""
 
     @abstractmethod
     def smooth_step(self, x: FloatArray) -> FloatArray:
@@ -89,11 +87,16 @@ class SmoothLaw(Law):
     def breaks(self, start: float, stop: float) -> FloatArray:
         """Return the panel edges that cover [start, stop], stop finite, from one global list."""
         del start
-        known: list[float] = self.__dict__.setdefault("_breaks", [self.origin_width()])
+        known = self._known_breaks
         while known[-1] < stop and len(known) < _MOST_BREAKS:
             last = known[-1]
             known.append(last + float(self.panel_width(np.array([last]))[0]))
         return np.array(known)
+
+    @cached_property
+    def _known_breaks(self) -> list[float]:
+        """The breaks found so far; the list grows with what is asked for."""
+        return [self.origin_width()]
 
     def integrals(self, q: FloatArray, left: FloatArray, right: FloatArray) -> LocalIntegrals:
         sums = _Sums(q.size)
@@ -218,7 +221,14 @@ class _Part(NamedTuple):
     sign: FloatArray
 
     def at(self, index: BoolArray | IntArray) -> "_Part":
-        return _Part(*(field[index] for field in self))
+        """Return some of the intervals."""
+        return _Part(
+            self.owner[index],
+            self.q[index],
+            self.start[index],
+            self.stop[index],
+            self.sign[index],
+        )
 
 
 class _Sums:
@@ -228,9 +238,7 @@ class _Sums:
         self._size = size
         self._mass, self._first, self._second = np.zeros((3, size))
 
-    def add(
-        self, owner: IntArray, mass: FloatArray, first: FloatArray, second: FloatArray
-    ) -> None:
+    def add(self, owner: IntArray, mass: FloatArray, first: FloatArray, second: FloatArray) -> None:
         self._mass += np.bincount(owner, mass, self._size)
         self._first += np.bincount(owner, first, self._size)
         self._second += np.bincount(owner, second, self._size)
@@ -279,7 +287,11 @@ def _parts(  # noqa: PLR0917 - one cell's description
 
 
 def _cut(
-    part: _Part, start: FloatArray, stop: FloatArray, wide: BoolArray, breaks: Callable[[float, float], FloatArray]
+    part: _Part,
+    start: FloatArray,
+    stop: FloatArray,
+    wide: BoolArray,
+    breaks: Callable[[float, float], FloatArray],
 ) -> tuple[_Part, FloatArray]:
     """Split the wide intervals at the global breaks, keeping their outer offsets exact."""
     edges = breaks(float(start[wide].min()), float(stop[wide].max()))
@@ -298,4 +310,3 @@ def _cut(
         stop=np.where(end, whole.stop, upper - whole.q),
     )
     return cut, np.where(head, start[index], lower)
-

@@ -119,9 +119,8 @@ class AdaptiveLaw(Law):
             lower = self._panel(q[owner], start, middle)
             upper = self._panel(q[owner], middle, stop)
             gap = np.abs(lower + upper - coarse)[[0, 2]]
-            settled = (gap <= _TOLERANCE * size[[0, 2]][:, owner]).all(axis=0)
-            if depth == _DEEPEST:
-                settled[:] = True
+            within = gap <= _TOLERANCE * size[[0, 2]][:, owner]
+            settled = within.all(axis=0) | (depth == _DEEPEST)
             for k in range(3):
                 done = (lower + upper)[k][settled]
                 total[k] += np.bincount(owner[settled], done, q.size)

@@ -17,6 +17,8 @@ _PEAK = 1 / math.sqrt(2 * math.pi)
 class StandardGaussian(SmoothLaw):
     """exp(-z^2 / 2) / sqrt(2 pi)."""
 
+    horizon = 38.6
+
     def pdf(self, z: FloatArray) -> FloatArray:
         # z^2 is split exactly: its rounding alone would cost eps z^2 / 2 relative.
         high, low = two_square(np.clip(z, -40.0, 40.0))
@@ -39,10 +41,6 @@ class StandardGaussian(SmoothLaw):
 
     def reach(self, x: FloatArray) -> FloatArray:
         return np.sqrt(x * x + 100.0)
-
-    @property
-    def horizon(self) -> float:
-        return 38.6
 
     def smooth_step(self, x: FloatArray) -> FloatArray:
         return 0.5 / np.maximum(x, 2.0)
@@ -75,7 +73,7 @@ class Gaussian(LocationScale):
         If a parameter is not finite or `std` is not positive.
     """
 
-    mean: float = 0.0
+    mean: float = 0.0  # pyright: ignore[reportIncompatibleMethodOverride] - frozen: read-only too
     std: float = 1.0
 
     def __post_init__(self) -> None:

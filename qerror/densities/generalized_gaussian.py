@@ -26,8 +26,9 @@ class StandardGeneralizedGaussian(SmoothLaw):
     def __init__(self, beta: float) -> None:
         self.beta = beta
         # Gamma(1 + 1/beta) is never near a pole, so no digits go in the product.
-        self.peak = 0.5 / special.gamma(1 + 1 / beta)
-        self.inner = 0.5 ** (1 / beta)
+        self.peak = 0.5 / float(special.gamma(1 + 1 / beta))
+        self.horizon = float(745.2 ** (1 / beta))
+        self.inner = float(0.5 ** (1 / beta))
 
     def pdf(self, z: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
@@ -35,17 +36,18 @@ class StandardGeneralizedGaussian(SmoothLaw):
 
     def cdf(self, z: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
-            upper = 0.5 * special.gammaincc(1 / self.beta, np.abs(z) ** self.beta)
+            outer = np.asarray(special.gammaincc(1 / self.beta, np.abs(z) ** self.beta))
+        upper = 0.5 * outer
         return np.where(z < 0, upper, 1 - upper)
 
     def ppf(self, probability: FloatArray) -> FloatArray:
         small = np.minimum(probability, 1 - probability)
-        size = special.gammainccinv(1 / self.beta, 2 * small) ** (1 / self.beta)
+        size = np.power(special.gammainccinv(1 / self.beta, 2 * small), 1 / self.beta)
         return np.where(probability < 0.5, -size, size)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
-        magnitude = rng.standard_gamma(1 / self.beta, size) ** (1 / self.beta)
-        return magnitude * rng.choice([-1.0, 1.0], size)
+        magnitude = np.power(rng.standard_gamma(1 / self.beta, size), 1 / self.beta)
+        return np.where(rng.uniform(size=size) < 0.5, -magnitude, magnitude)
 
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
         return -(r**self.beta) * np.expm1(self.beta * np.log1p(u / r))
@@ -61,7 +63,7 @@ class StandardGeneralizedGaussian(SmoothLaw):
         return np.minimum(0.3 * q, 0.5 * width)
 
     def reach(self, x: FloatArray) -> FloatArray:
-        return (x**self.beta + 60.0) ** (1 / self.beta)
+        return np.power(x**self.beta + 60.0, 1 / self.beta)
 
     def smooth_step(self, x: FloatArray) -> FloatArray:
         # The origin is a branch point at distance x.
@@ -88,17 +90,13 @@ class StandardGeneralizedGaussian(SmoothLaw):
     def flat_width(self) -> float:
         return float(1e-17 ** (1 / min(self.beta, 1.0))) if self.beta >= 0.1 else 0.0
 
-    @property
-    def horizon(self) -> float:
-        return float(745.2 ** (1 / self.beta))
-
     def breaks(self, start: float, stop: float) -> FloatArray:
         upper = super().breaks(start, stop)
         if not 0 < start < self.inner:
             return upper
         growth = 1 + min(_GROWTH - 1, 3 / self.beta)
         count = math.ceil(math.log(self.inner / start) / math.log(growth)) + 1
-        return np.concatenate([self.inner * growth ** -np.arange(count, 0, -1.0), upper])
+        return np.concatenate([self.inner * np.power(growth, -np.arange(count, 0, -1.0)), upper])
 
     def origin_width(self) -> float:
         return self.inner
@@ -177,9 +175,7 @@ class GeneralizedGaussian(LocationScale):
 
 DENSITIES.register(
     "generalized-gaussian",
-    Family(
-        GeneralizedGaussian, GeneralizedGaussian(1.5), "exp(-(|x - loc| / scale)^beta)"
-    ),
+    Family(GeneralizedGaussian, GeneralizedGaussian(1.5), "exp(-(|x - loc| / scale)^beta)"),
     "gennorm",
     "gen-gaussian",
 )

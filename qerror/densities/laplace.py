@@ -13,6 +13,7 @@ class StandardLaplace(SmoothLaw):
     """exp(-|z|) / 2."""
 
     kink_at_zero = True
+    horizon = 745.2
 
     def pdf(self, z: FloatArray) -> FloatArray:
         return 0.5 * np.exp(-np.abs(z))
@@ -45,10 +46,6 @@ class StandardLaplace(SmoothLaw):
     def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
         p = self.pdf(x)
         return [(-step) ** k * p for k in range(order + 1)]
-
-    @property
-    def horizon(self) -> float:
-        return 745.2
 
 
 _LAW = StandardLaplace()

@@ -15,22 +15,24 @@ from qerror.densities._panels import SmoothLaw
 class StandardLogistic(SmoothLaw):
     """e^-z / (1 + e^-z)^2."""
 
+    horizon = 745.2
+
     def pdf(self, z: FloatArray) -> FloatArray:
-        e = np.exp(-np.abs(z))
-        return e / (1 + e) ** 2
+        e: FloatArray = np.exp(-np.abs(z))
+        return e / np.square(1 + e)
 
     def cdf(self, z: FloatArray) -> FloatArray:
-        return special.expit(z)
+        return np.asarray(special.expit(z), dtype=np.float64)
 
     def ppf(self, probability: FloatArray) -> FloatArray:
-        return special.logit(probability)
+        return np.asarray(special.logit(probability), dtype=np.float64)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         return rng.logistic(size=size)
 
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
-        e = np.exp(-r)
-        return -u - 2 * np.log1p(e * np.expm1(-u) / (1 + e))
+        e: FloatArray = np.exp(-r)
+        return -u - 2.0 * np.log1p(e * np.expm1(-u) / (1 + e))
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         return np.full(x.shape, 2.5)
@@ -39,7 +41,7 @@ class StandardLogistic(SmoothLaw):
         return x + 55.0
 
     def smooth_step(self, x: FloatArray) -> FloatArray:
-        return np.full(x.shape, 0.4)
+        return np.full(x.shape, 0.25)
 
     def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
         # With t = tanh(z / 2): p = (1 - t^2) / 4 and t' = (1 - t^2) / 2, so that every
@@ -47,10 +49,6 @@ class StandardLogistic(SmoothLaw):
         p, t = self.pdf(x), np.tanh(0.5 * x)
         factors = _derivative_factors(order)
         return [p * step**k * factor(t) for k, factor in enumerate(factors)]
-
-    @property
-    def horizon(self) -> float:
-        return 745.2
 
 
 @cache

@@ -60,9 +60,12 @@ class Mixture(Density):
         parts = [component.atoms() for component in self.components]
         if not any(part.positions.size for part in parts):
             return NO_ATOMS
-        x, place = np.unique(np.concatenate([part.positions for part in parts]), return_inverse=True)
+        x, place = np.unique(
+            np.concatenate([part.positions for part in parts]), return_inverse=True
+        )
         shares = [w * part.probabilities for w, part in zip(self.weights, parts, strict=True)]
-        probability = np.bincount(place, np.concatenate(shares), x.size)
+        probability = np.zeros(x.size)
+        np.add.at(probability, place, np.concatenate(shares))
         return Atoms(x[probability > 0], probability[probability > 0])
 
     @property

@@ -5,7 +5,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, cast
 
 from qerror.densities._base import DENSITIES, Density, Family
 from qerror.densities.mixture import Mixture
@@ -40,13 +40,12 @@ def parse_density(text: str, **parameters: float) -> Density:
     try:
         tree = ast.parse(hidden, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        _refuse(text)
+        raise _unreadable(text) from None
     if isinstance(tree, ast.Name):
         tree = ast.Call(tree, [], [])
-    reader = _Reader(text)
-    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
-        _refuse(text)
-    return reader.density(tree, parameters)
+    if not isinstance(tree, ast.Call):
+        raise _unreadable(text)
+    return _Reader(text).density(tree, parameters)
 
 
 def density_name(density: Density) -> str:
@@ -56,13 +55,13 @@ def density_name(density: Density) -> str:
     registered shows its `repr`.
     """
     name = _registered_name(density)
-    if name is None or not dataclasses.is_dataclass(density):
+    if name is None:
         return repr(density)
     if isinstance(density, Mixture):
         pairs = zip(density.weights, density.components, strict=True)
         return f"{name}({', '.join(f'{_text(w)}*{density_name(c)}' for w, c in pairs)})"
     given: list[str] = []
-    for field in dataclasses.fields(density):
+    for field in _fields(type(density)):
         value = getattr(density, field.name)
         if isinstance(value, Density):
             given.append(density_name(value))
@@ -73,15 +72,18 @@ def density_name(density: Density) -> str:
 
 def parameter_names(family: Family) -> list[str]:
     """Return a family's parameters in their order."""
-    return [field.name for field in dataclasses.fields(family.make)]  # type: ignore[arg-type]
+    return [field.name for field in _fields(family.make)]
 
 
 def parameter_values(density: Density) -> dict[str, float]:
     """Return a density's own numbers by name; what it wraps is left out."""
-    if not dataclasses.is_dataclass(density):
-        return {}
-    found = {field.name: getattr(density, field.name) for field in dataclasses.fields(density)}
+    found = {field.name: getattr(density, field.name) for field in _fields(type(density))}
     return {name: value for name, value in found.items() if isinstance(value, float)}
+
+
+def _fields(make: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the parameters of a family, none for one that is no dataclass."""
+    return dataclasses.fields(make) if dataclasses.is_dataclass(make) else ()
 
 
 def _registered_name(density: Density) -> str | None:
@@ -93,18 +95,18 @@ def _registered_name(density: Density) -> str | None:
 
 def _text(value: object) -> str:
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_text, value))}]"
+        return f"[{', '.join(_text(item) for item in cast('tuple[object, ...]', value))}]"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return repr(value)
 
 
-def _refuse(text: str) -> NoReturn:
-    raise InvalidValue(
+def _unreadable(text: str) -> InvalidValue:
+    return InvalidValue(
         f"cannot read the density {text!r}; write a name or a call such as student-t(nu=3), "
         "truncated(gaussian(std=2), low=-3, high=3) or mixture(0.9*gaussian(), "
         "0.1*gaussian(std=4)). See: qerror densities"
-    ) from None
+    )
 
 
 class _Reader:
@@ -115,7 +117,7 @@ class _Reader:
 
     def density(self, call: ast.Call, parameters: Mapping[str, object]) -> Density:
         if not isinstance(call.func, ast.Name):
-            _refuse(self._text)
+            raise _unreadable(self._text)
         name = call.func.id.replace("_", "-")
         family = DENSITIES[name]
         if family.make is Mixture and not call.keywords and not parameters:
@@ -143,7 +145,7 @@ class _Reader:
                 )
             weight, component = self._value(term.left), self._value(term.right)
             if not isinstance(weight, float) or not isinstance(component, Density):
-                _refuse(self._text)
+                raise _unreadable(self._text)
             weights.append(weight)
             components.append(component)
         return Mixture(components, weights)
@@ -156,8 +158,8 @@ class _Reader:
                 value = self._value(operand)
                 if isinstance(value, float):
                     return -value if isinstance(sign, ast.USub) else value
-            case ast.List(elts=items) | ast.Tuple(elts=items):
-                return tuple(self._value(item) for item in items)
+            case ast.List(elts=list(items)) | ast.Tuple(elts=list(items)):
+                return [self._value(item) for item in items]
             case ast.Name(id=name) if name.lower() in _CONSTANTS:
                 return _CONSTANTS[name.lower()]
             case ast.Name():
@@ -166,7 +168,7 @@ class _Reader:
                 return self.density(node, {})
             case _:
                 pass
-        _refuse(self._text)
+        raise _unreadable(self._text)
 
 
 def _add(given: dict[str, object], name: str, key: str, value: object) -> None:
@@ -175,9 +177,7 @@ def _add(given: dict[str, object], name: str, key: str, value: object) -> None:
     given[key] = value
 
 
-def _build(
-    name: str, family: Family, known: Sequence[str], given: Mapping[str, object]
-) -> Density:
+def _build(name: str, family: Family, known: Sequence[str], given: Mapping[str, object]) -> Density:
     unknown = [key for key in given if key not in known]
     if unknown:
         close = nearest(unknown[0], {key: key for key in known})
@@ -187,7 +187,7 @@ def _build(
         )
     needed = [
         field.name
-        for field in dataclasses.fields(family.make)  # type: ignore[arg-type]
+        for field in _fields(family.make)
         if field.default is dataclasses.MISSING and field.name not in given
     ]
     if needed:

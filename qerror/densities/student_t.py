@@ -47,10 +47,10 @@ class StandardStudentT(SmoothLaw):
         return self.peak * np.exp(-self.power * np.where(square < 1e300, bulk, far))
 
     def cdf(self, z: FloatArray) -> FloatArray:
-        return special.stdtr(self.nu, z)
+        return np.asarray(special.stdtr(self.nu, z), dtype=np.float64)
 
     def ppf(self, probability: FloatArray) -> FloatArray:
-        return special.stdtrit(self.nu, probability)
+        return np.asarray(special.stdtrit(self.nu, probability), dtype=np.float64)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         return rng.standard_t(self.nu, size)
@@ -74,14 +74,10 @@ class StandardStudentT(SmoothLaw):
         folds = 60.0 / self.power
         return np.minimum(far, np.hypot(x, self.root) * math.exp(0.5 * folds))
 
-    @property
-    def horizon(self) -> float:
-        return math.inf
-
     def smooth_step(self, x: FloatArray) -> FloatArray:
         span = np.hypot(self.root, x)
         steep = span / (4 * self.power) * (span / np.maximum(x, 1e-300 * span))
-        return np.minimum(span * min(self._pole_share, 0.25 / math.sqrt(self.nu + 1)), steep)
+        return np.minimum(span * min(self._pole_share, 0.22 / math.sqrt(self.nu + 1)), steep)
 
     @cached_property
     def _pole_share(self) -> float:
@@ -124,10 +120,8 @@ class StandardStudentT(SmoothLaw):
         nu, finite = self.nu, np.clip(z, -1e150, 1e150)
         y = finite * finite / nu
         m0 = finite * special.hyp2f1(0.5, self.power, 1.5, -y)
-        if nu == 1:
-            m1 = 0.5 * np.log1p(y)
-        else:
-            m1 = nu / (1 - nu) * np.exp(0.5 * (1 - nu) * np.log1p(y))
+        grown = np.log1p(y)
+        m1 = 0.5 * grown if nu == 1 else nu / (1 - nu) * np.exp(0.5 * (1 - nu) * grown)
         m2 = finite**3 / 3 * special.hyp2f1(1.5, self.power, 2.5, -y)
         return PartialMoments(self.peak * m0, self.peak * m1, self.peak * m2)
 

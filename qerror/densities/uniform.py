@@ -15,8 +15,6 @@ from qerror.exceptions import InvalidValue
 class Flat(SmoothLaw):
     """The constant 1. A piece of it, cut to [low, high], is a uniform density."""
 
-    horizon = math.inf
-
     def pdf(self, z: FloatArray) -> FloatArray:
         return np.ones(z.shape)
 

@@ -44,7 +44,7 @@ def search_interval(
 
 def _reach(density: Density, size: float) -> float:
     """Return twice the first range, in octaves of the size, that clips next to nothing."""
-    ranges = size * 2.0 ** np.arange(_WIDEST)
+    ranges = np.ldexp(size, np.arange(_WIDEST))
     clipped = np.zeros(ranges.size)
     infinite, nothing = np.full(ranges.size, np.inf), np.zeros(ranges.size)
     for piece in density.pieces():

@@ -116,9 +116,7 @@ def slope(report: ErrorReport[FloatArray]) -> FloatArray:
     return np.divide(report.cross_moment + mse, mse, out=np.zeros(mse.shape), where=mse > 0)
 
 
-def _search_reals(
-    form: Format, density: Density, interval: tuple[float, float]
-) -> OptimalScale:
+def _search_reals(form: Format, density: Density, interval: tuple[float, float]) -> OptimalScale:
     count = max(3, math.ceil(math.log2(interval[1] / interval[0]) * _PER_OCTAVE) + 1)
     scales = np.geomspace(*interval, count) / form.max_value
     report = quantization_error(form, density, scales)
@@ -154,9 +152,7 @@ def _refine(
     return np.exp(best), value
 
 
-def _search_octaves(
-    form: Format, density: Density, interval: tuple[float, float]
-) -> OptimalScale:
+def _search_octaves(form: Format, density: Density, interval: tuple[float, float]) -> OptimalScale:
     """Try every power of two: a fixed-point format keeps its scale one."""
     first = math.ceil(math.log2(interval[0] / form.max_value))
     last = math.floor(math.log2(interval[1] / form.max_value))
@@ -165,7 +161,7 @@ def _search_octaves(
             f"no power-of-two scale of {form.name} has its largest value in "
             f"[{interval[0]:g}, {interval[1]:g}]; widen low and high"
         )
-    scales = 2.0 ** np.arange(first, last + 1)
+    scales = np.ldexp(1.0, np.arange(first, last + 1))
     mse = quantization_error(form, density, scales).mse
     padded = np.concatenate([[-np.inf], mse, [-np.inf]])
     at = np.flatnonzero((mse < padded[:-2]) & (mse <= padded[2:]))
@@ -186,10 +182,8 @@ def _best(  # noqa: PLR0917 - the candidates of one search
 ) -> OptimalScale:
     """Choose among the minima and the better end of the interval."""
     at_edge = not (mse <= edge_mse * (1 + _TIE)).any()
-    if at_edge:
-        scale = edge
-    else:
-        scale = float(scales[np.flatnonzero(mse <= mse.min() * (1 + _TIE))[0]])
+    tied = scales[mse <= mse.min(initial=edge_mse) * (1 + _TIE)]
+    scale = edge if at_edge else float(tied[0])
     top = form.max_value
     minima = zip(scales.tolist(), (scales * top).tolist(), mse.tolist(), strict=True)
     return OptimalScale(
