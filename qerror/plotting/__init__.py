@@ -1,13 +1,11 @@
 """Figures of results, by matplotlib: the same input gives the same bytes."""
 
+from importlib.util import find_spec
+
 from qerror.exceptions import MissingLibrary
 
-try:
-    import matplotlib as _matplotlib  # noqa: F401, ICN001 - only to see whether it is there
-except ImportError as error:
-    raise MissingLibrary(
-        "figures need matplotlib, which is not installed: pip install matplotlib"
-    ) from error
+if find_spec("matplotlib") is None:
+    raise MissingLibrary("figures need matplotlib, which is not installed: pip install matplotlib")
 
 from qerror.plotting._files import check_figure as check_figure
 from qerror.plotting._files import render as render

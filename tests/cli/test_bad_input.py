@@ -156,7 +156,7 @@ def test_a_missing_library_exits_1_with_the_command_that_installs_it(
 def test_a_disk_that_fails_exits_1_and_leaves_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, target: Path) -> Path:
+    def full(_: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device", str(target))
 
     monkeypatch.setattr(Path, "replace", full)

@@ -24,8 +24,8 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "x.csv"
     path.write_bytes(b"old")
 
-    def interrupted(self: Path, target: Path) -> Path:
-        raise KeyboardInterrupt
+    def interrupted(_: Path, target: Path) -> Path:
+        raise KeyboardInterrupt(target)
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
