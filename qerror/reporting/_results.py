@@ -157,7 +157,7 @@ def _best_view(title: str, rows: Sequence[Row]) -> View:
             str(row["format"]),
             short(_number(row, "max_value")),
             _place(row),
-            *(short(_number(row, key)) for key in ("rounding", "clipping", "mse")),
+            *(_at_best(row, key) for key in ("rounding", "clipping", "mse")),
             *(decibels(_number(row, key)) for key in ("sqnr_db", "below_best_db")),
         )
         for row in rows
@@ -202,6 +202,12 @@ def _long_view(title: str, rows: Sequence[Row], name: str) -> View:
         for row in rows
     ]
     return View(title, header, body, words=(1,), notes=_notes(rows, name), marked=_best_of(rows))
+
+
+def _at_best(row: Row, key: str) -> str:
+    """Return a part of the error; one that depends on the range is nan where none is best."""
+    value = _number(row, key)
+    return "nan" if math.isnan(_number(row, "scale")) and math.isfinite(value) else short(value)
 
 
 def _place(row: Row) -> str:
