@@ -23,6 +23,27 @@ class Segment(NamedTuple):
     count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
 
+class Cells(NamedTuple):
+    """The rounding cells of a grid's points, or of those >= 0 of a symmetric grid.
+
+    All distances are before the grid's factor. The outermost cells end at their points: what
+    lies beyond is clipped.
+    """
+
+    points: FloatArray
+    """The levels, ascending."""
+    left: FloatArray
+    right: FloatArray
+    """Distances to the thresholds below and above, >= 0."""
+    weight: FloatArray
+    """How many cells each stands for: 2 in the upper half of a symmetric grid, where the cell
+    of 0 is cut to its right half."""
+    half: FloatArray
+    """The smaller distance: each cell is symmetric up to it."""
+    uneven: IntArray
+    """The cells with left != right, where something remains on one side."""
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A union of uniform segments times one positive factor.
@@ -162,6 +183,22 @@ class Grid:
         return read_only(np.repeat(self.steps, self.counts))
 
     @cached_property
+    def cells(self) -> Cells:
+        """The cells of all points."""
+        half = 0.5 * self.base_gaps
+        left, right = np.append(0.0, half), np.append(half, 0.0)
+        return _cells(self.base_points, left, right, np.ones(self.size))
+
+    @cached_property
+    def upper_cells(self) -> Cells:
+        """The cells of the points >= 0 of a symmetric grid, each for its mirror image too."""
+        whole = self.cells
+        upper = whole.points >= 0
+        points = whole.points[upper]
+        left = np.where(points > 0, whole.left[upper], 0.0)
+        return _cells(points, left, whole.right[upper], np.full(points.size, 2.0))
+
+    @cached_property
     def is_symmetric(self) -> bool:
         """Whether the grid is its own mirror image."""
         return (
@@ -243,3 +280,8 @@ class Grid:
     def __repr__(self) -> str:
         parts = f"{self.size:,} points in {self.steps.size} segments"
         return f"Grid({parts}, {self.min:g}..{self.max:g})"
+
+
+def _cells(points: FloatArray, left: FloatArray, right: FloatArray, weight: FloatArray) -> Cells:
+    half, uneven = np.minimum(left, right), np.flatnonzero(left != right)
+    return Cells(points, left, right, weight, half, uneven)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
+from qerror.analysis._cells import add_tails
 from qerror.analysis._sums import Sums
 from qerror.densities._base import Density, Piece
 from qerror.densities._panels import SmoothLaw, gauss_legendre
@@ -73,34 +74,13 @@ def add_lattice(sums: Sums, grid: Grid, density: Density, scales: FloatArray) ->
         mirrored, segments = False, segments_of(grid, mirrored=False)
         assert segments is not None
     rows = max(1, _CHUNK // min(segments.start.size, 128))
+    ends = grid.edges[[0, -1]]
     for begin in range(0, scales.size, rows):
         chunk = slice(begin, begin + rows)
         factors = grid.factor * scales[chunk]
         for piece in density.pieces():
             _add_piece(sums, chunk, segments, mirrored, piece, factors)
-            _add_tails(sums, chunk, grid, mirrored, piece, factors)
-
-
-def _add_tails(  # noqa: PLR0917 - one chunk's description
-    sums: Sums,
-    chunk: slice,
-    grid: Grid,
-    mirrored: bool,
-    piece: Piece,
-    factors: FloatArray,
-) -> None:
-    """Integrate what lies beyond the grid."""
-    nothing, infinite = np.zeros(factors.size), np.full(factors.size, math.inf)
-    q, rest = two_product(factors, np.full(factors.size, grid.edges[-1]))
-    high = piece.integrals(q, nothing, infinite, rest)
-    q_low, rest = two_product(factors, np.full(factors.size, grid.edges[0]))
-    low = high if mirrored else piece.integrals(q_low, -infinite, nothing, rest)
-    sums.high[chunk] += high.second
-    sums.low[chunk] += low.second
-    low_first = -high.first if mirrored else low.first
-    with np.errstate(invalid="ignore"):  # inf - inf: moments that do not exist
-        sums.mean_error[chunk] -= high.first + low_first
-        sums.cross[chunk] -= q * high.first + q_low * low_first + high.second + low.second
+            add_tails(sums, chunk, ends, mirrored, piece, factors[:, None])
 
 
 class _Runs(NamedTuple):

@@ -80,6 +80,22 @@ class SmoothLaw(Law):
         """Integrate over [0, stop], stop <= origin_width(), where p is not analytic at 0."""
         raise NotImplementedError(type(self).__name__)
 
+    def fold_terms(self, q: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return (p(q + t) + p(q - t)) / p(q) and (p(q + t) - p(q - t)) / p(q)."""
+        up, down = np.expm1(self.log_ratio(q, t)), np.expm1(self.log_ratio(q, -t))
+        return (up + down) + 2, up - down
+
+    def fits_one_panel(
+        self, q: FloatArray, inward: FloatArray, outward: FloatArray, width: FloatArray
+    ) -> BoolArray:
+        """Tell which cells [q - inward, q + outward] need no cutting; width is that at q."""
+        fits = np.maximum(inward, outward) <= 0.5 * width
+        return fits & (inward <= q) if self.kink_at_zero else fits
+
+    def outer(self, a: FloatArray) -> LocalIntegrals:
+        """Integrate (x - a)^k, k = 0, 1, 2, over [a, inf) for a >= 0."""
+        return self.integrals(a, np.zeros(a.shape), np.full(a.shape, math.inf))
+
     def fold_reach(self, q: FloatArray, width: FloatArray) -> FloatArray:
         """Return the half-width up to which [q - t, q + t] is one panel; width is that at q."""
         return np.minimum(0.5 * width, q) if self.kink_at_zero else 0.5 * width
@@ -136,21 +152,18 @@ class SmoothLaw(Law):
     ) -> None:
         """Add the symmetric intervals [q - half, q + half].
 
-        With E+- = p(q +- t)/p(q) - 1 the second moment is p(q) int t^2 (2 + E+ + E-) and the
-        first is p(q) int t (E+ - E-): small for narrow cells, and accurate as it is.
+        The odd part of the density is small for narrow cells, and accurate as it is.
         """
         for nodes, weights, at in _by_nodes(half / width):
             r, m = q[at], half[at]
             t = m[:, None] * nodes
-            up = np.expm1(self.log_ratio(r[:, None], t))
-            down = np.expm1(self.log_ratio(r[:, None], -t))
+            even, odd = self.fold_terms(r[:, None], t)
             level = self.pdf(r) * m
-            both = (up + down) + 2
             sums.add(
                 owner[at],
-                level * (both @ weights),
-                sign[at] * level * m * ((up - down) @ (weights * nodes)),
-                level * m * m * (both @ (weights * nodes * nodes)),
+                level * (even @ weights),
+                sign[at] * level * m * (odd @ (weights * nodes)),
+                level * m * m * (even @ (weights * nodes * nodes)),
             )
 
     def _add_part(self, sums: "_Sums", part: "_Part") -> None:
@@ -248,6 +261,40 @@ class _Sums:
 
     def result(self) -> LocalIntegrals:
         return LocalIntegrals(self._mass, self._first, self._second)
+
+
+class MomentRule(NamedTuple):
+    """Gauss-Legendre nodes t on [0, 1] with the weights of int f, int t f and int t^2 f."""
+
+    nodes: FloatArray
+    zeroth: FloatArray
+    first: FloatArray
+    second: FloatArray
+
+
+@cache
+def _moment_rule(count: int) -> MomentRule:
+    nodes, weights = gauss_legendre(count)
+    return MomentRule(nodes, weights, weights * nodes, weights * nodes * nodes)
+
+
+def rule_for(ratio: float) -> MomentRule:
+    """Return the rule for cells whose half is at most this share of the panel width."""
+    return _moment_rule(next(count for upper, count in _NODES if ratio <= upper))
+
+
+def one_panel_outer(law: SmoothLaw, a: FloatArray, count: int) -> LocalIntegrals:
+    """Integrate over [a, inf) by one panel, for tails that are gone at the law's reach."""
+    nodes, weights = gauss_legendre(count)
+    width = law.reach(a) - a
+    t = width[:, None] * nodes
+    p = np.exp(law.log_ratio(a[:, None], t)) * weights
+    level = law.pdf(a) * width
+    return LocalIntegrals(
+        level * p.sum(axis=1),
+        level * (p * t).sum(axis=1),
+        level * (p * t * t).sum(axis=1),
+    )
 
 
 def _by_nodes(ratio: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, IntArray]]:

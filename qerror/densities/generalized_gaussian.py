@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy import special
 
-from qerror._arrays import FloatArray, positive, real
+from qerror._arrays import BoolArray, FloatArray, positive, real
 from qerror.densities._base import DENSITIES, Family, LocationScale
 from qerror.densities._law import LocalIntegrals
 from qerror.densities._panels import SmoothLaw
@@ -61,6 +61,11 @@ class StandardGeneralizedGaussian(SmoothLaw):
 
     def fold_reach(self, q: FloatArray, width: FloatArray) -> FloatArray:
         return np.minimum(0.3 * q, 0.5 * width)
+
+    def fits_one_panel(
+        self, q: FloatArray, inward: FloatArray, outward: FloatArray, width: FloatArray
+    ) -> BoolArray:
+        return np.maximum(inward, outward) <= self.fold_reach(q, width)
 
     def reach(self, x: FloatArray) -> FloatArray:
         return np.power(x**self.beta + 60.0, 1 / self.beta)

@@ -6,6 +6,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray, positive, real
 from qerror.densities._base import DENSITIES, Family, LocationScale
+from qerror.densities._law import LocalIntegrals
 from qerror.densities._panels import SmoothLaw
 
 
@@ -33,6 +34,10 @@ class StandardLaplace(SmoothLaw):
 
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
         return np.broadcast_to(-u, np.broadcast_shapes(r.shape, u.shape))
+
+    def outer(self, a: FloatArray) -> LocalIntegrals:
+        p = self.pdf(a)
+        return LocalIntegrals(p, p, 2 * p)
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         return np.full(x.shape, 6.0)

@@ -9,7 +9,10 @@ from scipy import special
 
 from qerror._arrays import FloatArray, positive, real
 from qerror.densities._base import DENSITIES, Family, LocationScale
-from qerror.densities._panels import SmoothLaw
+from qerror.densities._law import LocalIntegrals
+from qerror.densities._panels import SmoothLaw, one_panel_outer
+
+_OUTER_NODES = 56  # the poles at +-i pi limit how fast one panel converges
 
 
 class StandardLogistic(SmoothLaw):
@@ -33,6 +36,9 @@ class StandardLogistic(SmoothLaw):
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
         e: FloatArray = np.exp(-r)
         return -u - 2.0 * np.log1p(e * np.expm1(-u) / (1 + e))
+
+    def outer(self, a: FloatArray) -> LocalIntegrals:
+        return one_panel_outer(self, np.minimum(a, 800.0), _OUTER_NODES)
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         return np.full(x.shape, 2.5)

@@ -10,12 +10,14 @@ from scipy import special
 from qerror._arrays import FloatArray, positive, real
 from qerror.densities._base import DENSITIES, Family, LocationScale
 from qerror.densities._law import LocalIntegrals, PartialMoments
-from qerror.densities._panels import SmoothLaw
+from qerror.densities._panels import SmoothLaw, gauss_legendre
 
 # ln Gamma(x + 1/2) - ln Gamma(x) - ln(x)/2 = -sum c_k x^(1-2k), from DLMF 5.11.8:
 # c_k = (1 - 4^-k) B_2k / (k (2k - 1)).
 _RATIO_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224)
 _SERIES_FROM = 20.0
+_OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
+_OUTER_SPLIT = 3.2  # the poles at +-i sqrt(nu) lie near y = 0.35 +- 0.8 i
 
 
 def gamma_half_ratio(x: float) -> float:
@@ -59,6 +61,41 @@ class StandardStudentT(SmoothLaw):
         # u (2r + u) / (nu + r^2), in an order that cannot overflow
         span = np.hypot(self.root, r)
         return -self.power * np.log1p((u / span) * ((2 * r + u) / span))
+
+    def fold_terms(self, q: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        span = np.hypot(self.root, q)
+        share = t / span
+        square, linear = share * share, (2 * q / span) * share
+        up = np.expm1(-self.power * np.log1p(square + linear))
+        down = np.expm1(-self.power * np.log1p(square - linear))
+        return (up + down) + 2, up - down
+
+    def outer(self, a: FloatArray) -> LocalIntegrals:
+        """Integrate the tail in y, x = a + s (e^y - 1) with s^2 = nu + a^2, to the power law."""
+        if self.nu > _OUTER_NU:
+            return super().outer(a)
+        limit = self.reach(a)
+        span = np.hypot(self.root, a)
+        near, near_weights, far, far_weights = _outer_rule()
+        length = np.log1p((limit - a) / span) - _OUTER_SPLIT
+        y = np.concatenate(
+            [np.broadcast_to(near, (a.size, near.size)), _OUTER_SPLIT + np.outer(length, far)],
+            axis=1,
+        )
+        weights = np.concatenate(
+            [np.broadcast_to(near_weights, (a.size, near.size)), np.outer(length, far_weights)],
+            axis=1,
+        )
+        growth = np.expm1(y)
+        t = span[:, None] * growth
+        p = np.exp(self.log_ratio(a[:, None], t)) * (growth + 1) * weights
+        level = self.pdf(a) * span
+        rest = self.tail(limit, np.full(a.shape, math.inf), a)
+        return LocalIntegrals(
+            level * p.sum(axis=1) + rest.mass,
+            level * (p * t).sum(axis=1) + rest.first,
+            level * (p * t * t).sum(axis=1) + rest.second,
+        )
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         span = np.hypot(self.root, x)
@@ -124,6 +161,19 @@ class StandardStudentT(SmoothLaw):
         m1 = 0.5 * grown if nu == 1 else nu / (1 - nu) * np.exp(0.5 * (1 - nu) * grown)
         m2 = finite**3 / 3 * special.hyp2f1(1.5, self.power, 2.5, -y)
         return PartialMoments(self.peak * m0, self.peak * m1, self.peak * m2)
+
+
+@cache
+def _outer_rule() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return nodes and weights on [0, split] and, as shares, on what follows it."""
+    nodes, weights = gauss_legendre(16)
+    near = np.array([0.0, 0.4, 0.8, 1.2, 1.6, 2.4, _OUTER_SPLIT])
+    far = np.linspace(0.0, 1.0, 7)
+    rule: list[FloatArray] = []
+    for edges in (near, far):
+        width = np.diff(edges)[:, None]
+        rule += [(edges[:-1, None] + width * nodes).ravel(), (width * weights).ravel()]
+    return rule[0], rule[1], rule[2], rule[3]
 
 
 _law = cache(StandardStudentT)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar, cast
 
 import numpy as np
@@ -51,7 +52,7 @@ class Format(ABC):
     @property
     def max_value(self) -> float:
         """The largest level at scale 1."""
-        return self._base_grid().max
+        return _grid_of(self).max
 
     def grid(self, scale: float = 1.0) -> Grid:
         """Return the representable values, each multiplied by `scale` > 0.
@@ -61,7 +62,9 @@ class Format(ABC):
         InvalidValue
             If the scale is not a positive finite number.
         """
-        return self._base_grid().scaled(positive("scale", scale))
+        factor = positive("scale", scale)
+        base = _grid_of(self)
+        return base if factor == 1 else base.scaled(factor)
 
     def scale_for(self, max_value: float) -> float:
         """Return the scale at which the largest level is `max_value` > 0.
@@ -110,6 +113,12 @@ class Format(ABC):
     def __reduce__(self) -> tuple[object, ...]:
         # A frozen dataclass with slots would otherwise come back unchecked.
         return type(self), tuple(getattr(self, field) for field in self.__match_args__)
+
+
+@lru_cache(maxsize=256)
+def _grid_of(form: Format) -> Grid:
+    """Return a format's own grid, made once: it remembers the cells that analyses list."""
+    return form._base_grid()  # pyright: ignore[reportPrivateUsage] - the hook of the class above
 
 
 FORMATS: Registry[Format] = Registry("format", "qerror formats")
