@@ -1,0 +1,207 @@
+"""What no quantizer of any kind beats, and what many levels reach at best."""
+
+import math
+
+import numpy as np
+from scipy import special
+
+from qerror._arrays import FloatArray, integer, real
+from qerror.analysis._inputs import as_density
+from qerror.densities._base import Density, Piece
+from qerror.densities._law import Law
+from qerror.densities.gaussian import StandardGaussian
+from qerror.densities.generalized_gaussian import StandardGeneralizedGaussian
+from qerror.densities.laplace import StandardLaplace
+from qerror.densities.logistic import StandardLogistic
+from qerror.densities.student_t import StandardStudentT
+from qerror.exceptions import InvalidValue
+from qerror.optimize._continuous import Continuous, continuous_part
+
+_MOST_LEVELS = 2**64
+_RECURSE_BELOW = 20.0  # the series of digamma(x + 1/2) - digamma(x) starts here
+# c_k (2k - 1) with ln Gamma(x + 1/2) - ln Gamma(x) - ln(x)/2 = -sum c_k x^(1-2k), DLMF 5.11.8.
+_DIGAMMA_SERIES = (1 / 8, -3 / 192, 5 / 640, -7 * 17 / 14336, 9 * 31 / 18432, -11 * 691 / 180224)
+
+
+def panter_dite(density: Density | str, levels: int) -> float:
+    """Return the MSE that the best quantizer of many levels tends to.
+
+    (int p^(1/3))^3 / (12 levels^2): an asymptote, which few levels may beat or miss by several
+    per cent. Point masses take a level each, which many levels do not notice: only the
+    continuous part counts, and without one the result is 0. Where E[X^2] is infinite it is inf.
+
+    Parameters
+    ----------
+    density : Density or str
+        What is quantized.
+    levels : int
+        Number of levels, 1 .. 2^64.
+
+    Raises
+    ------
+    InvalidValue
+        If `levels` is outside its range.
+
+    References
+    ----------
+    Panter and Dite 1951, Quantization distortion in pulse-count modulation with nonuniform
+    spacing of levels, eq. 26; Zador 1982 for its validity.
+
+    Examples
+    --------
+    >>> from qerror import Laplace, panter_dite
+    >>> round(panter_dite(Laplace(), 256) * 256**2, 12)
+    9.0
+    """
+    density = as_density(density)
+    levels = integer("levels", levels, 1, _MOST_LEVELS)
+    if not math.isfinite(density.second_moment):
+        return math.inf
+    return cube_root_integral(density) ** 3 / 12 / levels / levels
+
+
+def shannon_bound(density: Density | str, bits: float) -> float:
+    """Return the MSE below which no code of so many bits per value gets, however long.
+
+    For a Gaussian this is the distortion-rate function itself, std^2 2^(-2 bits). For other
+    densities it is Shannon's lower bound, e^(2h) / (2 pi e) 2^(-2 bits) with h the differential
+    entropy: tight as `bits` grows, weak for few. A part that is made of point masses is taken
+    to cost nothing, so that the bits all go to the continuous part of probability w,
+
+        w e^(2h) / (2 pi e) 2^(-2 bits / w),  h the entropy of that part alone,
+
+    and a density of point masses alone has the bound 0.
+
+    Parameters
+    ----------
+    density : Density or str
+        What is coded. Infinite E[X^2] is no obstacle: the bound stays finite.
+    bits : float
+        Bits per value, not negative.
+
+    Raises
+    ------
+    InvalidValue
+        If `bits` is negative or not finite.
+
+    References
+    ----------
+    Shannon 1959, Coding theorems for a discrete source with a fidelity criterion; Berger 1971,
+    Rate Distortion Theory, eq. 4.3.32. Gray 1973, A new class of lower bounds to information
+    rates of stationary sources via conditional rate-distortion functions, for point masses.
+
+    Examples
+    --------
+    >>> from qerror import Gaussian, shannon_bound
+    >>> shannon_bound(Gaussian(std=2), 8) == 4 * 2.0**-16
+    True
+    """
+    density, bits = as_density(density), real("bits", bits)
+    if bits < 0:
+        raise InvalidValue(f"bits must not be negative, got {bits:g}")
+    single = _whole_piece(density)
+    if single and isinstance(single.law, StandardGaussian):
+        return single.spread**2 * 2 ** (-2 * bits)
+    mass = continuous_part(density).mass
+    if mass <= 0:
+        return 0.0
+    log_bound = 2 * differential_entropy(density) - math.log(2 * math.pi * math.e)
+    return mass * math.exp(log_bound - 2 * bits / mass * math.log(2))
+
+
+def differential_entropy(density: Density | str) -> float:
+    """Return -int p ln p in nats of the continuous part, taken as a density of its own.
+
+    Closed forms for the families (Cover and Thomas 2006, table 17.1), else by quadrature; -inf
+    without a continuous part. With point masses the entropy of the whole is -inf: what is
+    returned then is that of X given that it is no point mass.
+    """
+    density = as_density(density)
+    piece = _whole_piece(density)
+    known = _standard_entropy(piece.law) if piece else None
+    if piece and known is not None:
+        return known + math.log(piece.spread)
+    part = continuous_part(density)
+    if not part.pieces:
+        return -math.inf
+    total = part.integrate(_minus_p_log_p)
+    for distance, level, power in part.tails:
+        if level > 0:
+            decay = power - 1
+            total += level * distance / decay * (power / decay - math.log(level))
+    # -int (p/w) ln(p/w) with w the mass
+    return total / part.mass + math.log(part.mass)
+
+
+def cube_root_integral(density: Density) -> float:
+    """Return int p^(1/3) over the continuous part; E[X^2] must be finite."""
+    piece = _whole_piece(density)
+    known = _standard_cube_root(piece.law) if piece else None
+    if piece and known is not None:
+        return known * math.cbrt(piece.spread) ** 2
+    part = continuous_part(density)
+    return _cube_root_by_quadrature(part) if part.pieces else 0.0
+
+
+def _cube_root_by_quadrature(part: Continuous) -> float:
+    total = part.integrate(np.cbrt)
+    tails = (math.cbrt(level) * distance / (power / 3 - 1) for distance, level, power in part.tails)
+    return total + sum(tails)
+
+
+def _whole_piece(density: Density) -> Piece | None:
+    """Return the only piece of a density that is one whole law, else None."""
+    pieces = density.pieces()
+    single = len(pieces) == 1 and pieces[0].is_whole and pieces[0].weight == 1
+    return pieces[0] if single else None
+
+
+def _minus_p_log_p(p: FloatArray) -> FloatArray:
+    return special.entr(p)
+
+
+def _standard_entropy(law: Law) -> float | None:
+    """Return the entropy of a standard law in nats, where there is a closed form."""
+    match law:
+        case StandardGaussian():
+            return 0.5 * math.log(2 * math.pi * math.e)
+        case StandardLaplace():
+            return 1 + math.log(2)
+        case StandardLogistic():
+            return 2.0
+        case StandardGeneralizedGaussian():
+            return 1 / law.beta - math.log(law.peak)
+        case StandardStudentT():
+            # The mean of ln(1 + Z^2 / nu) is digamma((nu + 1) / 2) - digamma(nu / 2).
+            return law.power * digamma_half_difference(law.nu / 2) - math.log(law.peak)
+        case _:
+            return None
+
+
+def _standard_cube_root(law: Law) -> float | None:
+    """Return int p^(1/3) of a standard law, where there is a closed form."""
+    match law:
+        case StandardGaussian():
+            return math.sqrt(6 * math.pi) / math.pow(2 * math.pi, 1 / 6)
+        case StandardLaplace():
+            return 6 * math.cbrt(0.5)
+        case StandardLogistic():
+            return float(special.beta(1 / 3, 1 / 3))
+        case StandardGeneralizedGaussian():
+            # int exp(-z^beta / 3) = 3^(1 / beta) 2 Gamma(1 + 1 / beta) = 3^(1 / beta) / peak
+            return math.pow(3, 1 / law.beta) / math.cbrt(law.peak) ** 2
+        case StandardStudentT():
+            half = law.power / 3 - 0.5  # (nu - 2) / 6
+            return math.cbrt(law.peak) * law.root * float(special.beta(0.5, half))
+        case _:
+            return None
+
+
+def digamma_half_difference(x: float) -> float:
+    """Return digamma(x + 1/2) - digamma(x) for x > 0, to a few units of rounding."""
+    total = 0.0
+    while x < _RECURSE_BELOW:
+        total += 0.5 / (x * (x + 0.5))
+        x += 1.0
+    series = sum(c * x ** (-2 * k) for k, c in enumerate(_DIGAMMA_SERIES, start=1))
+    return total + 0.5 / x + series
