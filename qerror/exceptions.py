@@ -1,7 +1,7 @@
 """What qerror raises. The module is not called "errors": here an error is a quantity."""
 
 
-class QErrorException(Exception):  # noqa: N818 - "error" is a quantity in this library
+class QErrorException(Exception):
     """Base of everything that qerror raises on purpose."""
 
 

@@ -23,7 +23,8 @@ class Segment(NamedTuple):
     count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
 
-class Cells(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Cells:
     """The rounding cells of a grid's points, or of those >= 0 of a symmetric grid.
 
     All distances are before the grid's factor. The outermost cells end at their points: what
@@ -206,6 +207,14 @@ class Grid:
             and bool((self.steps == self.steps[::-1]).all())
             and bool((self.counts == self.counts[::-1]).all())
         )
+
+    @cached_property
+    def dead_zone(self) -> float:
+        """How far around 0 everything is rounded to 0, at least; 0 if 0 is no level."""
+        if self.round_half_even(0.0) != 0:
+            return 0.0
+        around = (self.edges[:-1] <= 0) & (self.edges[1:] >= 0)
+        return 0.5 * float(self.steps[around].min(initial=np.inf)) * self.factor
 
     def scaled(self, factor: float) -> "Grid":
         """Return the grid with every point multiplied by `factor` > 0."""

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
+from qerror.analysis._flat import add_flat, suits_flat
 from qerror.analysis._sums import Sums
 from qerror.densities._base import Density, Piece
 from qerror.densities._panels import MomentRule, SmoothLaw, rule_for
 from qerror.grids import Cells, Grid
 
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache
+_TAIL_NODES = 16
 _SINGLE = 2**11  # below this many cells one rule for all is faster than grouping them
 
 
@@ -24,21 +26,27 @@ def add_cells(sums: Sums, grid: Grid, density: Density, scales: FloatArray) -> N
     """Add the continuous part of the density, for every scale."""
     mirrored = grid.is_symmetric and density.is_symmetric
     cells = grid.upper_cells if mirrored else grid.cells
-    rows = max(1, _CHUNK // cells.points.size)
-    for start in range(0, scales.size, rows):
-        chunk = slice(start, start + rows)
-        factor = grid.factor * scales[chunk, None]
-        for piece in density.pieces():
-            _add_inner(sums, chunk, cells, mirrored, piece, factor)
-            add_tails(sums, chunk, cells.points, mirrored, piece, factor)
-    if mirrored:
-        # Zero, or nan where a tail has no mean.
-        sums.mean_error[:] = np.where(np.isfinite(sums.mean_error), 0.0, np.nan)
+    factors = grid.factor * scales
+    for piece in density.pieces():
+        every = np.arange(scales.size)
+        wide = every
+        if mirrored and suits_flat(cells, piece):
+            wide = np.flatnonzero(add_flat(sums, cells, piece, factors))
+        for chunk in _chunks(wide, cells.points.size):
+            _add_inner(sums, chunk, cells, mirrored, piece, factors[chunk, None])
+        for chunk in _chunks(every, _TAIL_NODES):
+            add_tails(sums, chunk, cells.points, mirrored, piece, factors[chunk, None])
+
+
+def _chunks(rows: IntArray, width: int) -> Iterator[IntArray]:
+    size = max(1, _CHUNK // width)
+    for start in range(0, rows.size, size):
+        yield rows[start : start + size]
 
 
 def add_tails(  # noqa: PLR0917 - one chunk's description
     sums: Sums,
-    chunk: slice,
+    chunk: slice | IntArray,
     points: FloatArray,
     mirrored: bool,
     piece: Piece,
@@ -46,11 +54,14 @@ def add_tails(  # noqa: PLR0917 - one chunk's description
 ) -> None:
     """Integrate what lies beyond the first and the last of the points, `factor` a column."""
     q, high_first, high = _tail(piece, factor, points[-1:], 1.0)
-    if mirrored:
-        q_low, low_first, low = -q, -high_first, high
-    else:
-        q_low, low_first, low = _tail(piece, factor, points[:1], -1.0)
     sums.high[chunk] += high
+    if mirrored:
+        sums.low[chunk] += high
+        sums.cross[chunk] -= 2 * (q * high_first + high)
+        if math.isinf(high_first[0]):
+            sums.mean_error[chunk] = math.nan
+        return
+    q_low, low_first, low = _tail(piece, factor, points[:1], -1.0)
     sums.low[chunk] += low
     with np.errstate(invalid="ignore"):  # inf - inf: moments that do not exist
         sums.mean_error[chunk] -= high_first + low_first
@@ -83,7 +94,12 @@ def centres(
 
 
 def _add_inner(
-    sums: Sums, chunk: slice, cells: Cells, mirrored: bool, piece: Piece, factor: FloatArray
+    sums: Sums,
+    chunk: slice | IntArray,
+    cells: Cells,
+    mirrored: bool,
+    piece: Piece,
+    factor: FloatArray,
 ) -> None:
     """Integrate one piece over all cells of each scaled grid."""
     q, rest = centres(piece, factor, cells.points)

@@ -290,6 +290,10 @@ class LocationScale(Density):
         return (Piece(self.law, 1.0, self.location, self.spread),)
 
     @property
+    def is_symmetric(self) -> bool:
+        return self.law.symmetric and self.location == 0
+
+    @property
     def mean(self) -> float:
         return math.nan if math.isnan(self.standard_variance) else self.location
 

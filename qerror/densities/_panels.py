@@ -37,6 +37,10 @@ class SmoothLaw(Law):
     """
 
     kink_at_zero: bool = False
+    branch_at_zero: bool = False
+    """Whether 0 is a singular point from both sides, as for |x|^beta."""
+    spent: float = math.inf
+    """Beyond it the second moment is below 1e-24; infinite for heavy tails."""
     horizon: float = math.inf
     """Beyond it the density is zero in float64; infinite for power laws."""
 

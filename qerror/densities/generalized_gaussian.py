@@ -22,6 +22,7 @@ class StandardGeneralizedGaussian(SmoothLaw):
     """beta exp(-|z|^beta) / (2 Gamma(1 / beta))."""
 
     kink_at_zero = True
+    branch_at_zero = True
 
     def __init__(self, beta: float) -> None:
         self.beta = beta

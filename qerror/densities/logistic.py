@@ -19,6 +19,7 @@ class StandardLogistic(SmoothLaw):
     """e^-z / (1 + e^-z)^2."""
 
     horizon = 745.2
+    spent = 64.0
 
     def pdf(self, z: FloatArray) -> FloatArray:
         e: FloatArray = np.exp(-np.abs(z))

@@ -42,6 +42,8 @@ class StandardStudentT(SmoothLaw):
         self.peak = gamma_half_ratio(nu / 2) / math.sqrt(2 * math.pi)
 
     def pdf(self, z: FloatArray) -> FloatArray:
+        if z.size and max(z.max(), -z.min()) < 1e150:
+            return self.peak * np.exp(-self.power * np.log1p(z * z / self.nu))
         with np.errstate(over="ignore"):
             square = (z / self.root) ** 2
         bulk = np.log1p(square)
@@ -99,7 +101,7 @@ class StandardStudentT(SmoothLaw):
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         span = np.hypot(self.root, x)
-        steep = 6 * span / (2 * self.power) * (span / np.maximum(x, 1e-300 * span))
+        steep = 3 / self.power * span * (span / np.maximum(x, 1e-10 * span))
         return np.minimum(span * min(0.9, 2 / math.sqrt(self.nu + 1)), steep)
 
     def reach(self, x: FloatArray) -> FloatArray:
@@ -113,7 +115,7 @@ class StandardStudentT(SmoothLaw):
 
     def smooth_step(self, x: FloatArray) -> FloatArray:
         span = np.hypot(self.root, x)
-        steep = span / (4 * self.power) * (span / np.maximum(x, 1e-300 * span))
+        steep = 0.25 / self.power * span * (span / np.maximum(x, 1e-10 * span))
         return np.minimum(span * min(self._pole_share, 0.22 / math.sqrt(self.nu + 1)), steep)
 
     @cached_property

@@ -4,11 +4,17 @@ import math
 
 import numpy as np
 
+from qerror._arrays import FloatArray
+from qerror.analysis.single import quantization_error
 from qerror.densities._base import Density
 from qerror.exceptions import InvalidValue
+from qerror.formats._base import Format
+from qerror.grids import Grid
 
 _QUANTILES = (0.25, 0.1, 0.01, 1e-3, 1e-6)
 _WIDEST = 28  # octaves above the typical size: wider than any data set's own spread
+_COARSE = 2  # points per octave of the first look
+_WITHIN = 4.0  # 6 dB
 _NEGLIGIBLE = 1e-32  # share of the power that clipping may cost at the upper end
 
 
@@ -40,6 +46,39 @@ def search_interval(
     if not 0 < low < high < math.inf:
         raise InvalidValue(f"low must be positive and below high, got low={low:g}, high={high:g}")
     return low, high
+
+
+def promising(form: Format, density: Density, interval: tuple[float, float]) -> tuple[float, float]:
+    """Narrow an interval to where the MSE can come within 6 dB of its least value.
+
+    Two bounds hold at every scale s: what lies beyond the range is clipped, and, where 0 is a
+    level, what lies within half the first level is rounded to 0. The first falls with s and the
+    second grows, so both ends follow from a coarse scan.
+    """
+    count = max(3, math.ceil(_COARSE * math.log2(interval[1] / interval[0])) + 1)
+    ranges = np.geomspace(*interval, count)
+    report = quantization_error(form, density, ranges / form.max_value)
+    enough = _WITHIN * float(report.mse.min())
+    first = int(np.argmax(report.clipping <= enough))
+    lost = _lost_below(density, ranges / form.max_value * form.grid().dead_zone)
+    last = count - 1 - int(np.argmax(lost[::-1] <= enough))
+    return float(ranges[max(first - 1, 0)]), float(ranges[min(last + 1, count - 1)])
+
+
+def levels_per_octave(grid: Grid) -> int:
+    """Return how many levels lie in the densest octave, from above."""
+    top = np.maximum(np.abs(grid.edges[:-1]), np.abs(grid.edges[1:]))
+    span = np.minimum(np.diff(grid.edges), 0.5 * top)
+    return math.ceil((span / grid.steps).max(initial=1.0))
+
+
+def _lost_below(density: Density, radii: FloatArray) -> FloatArray:
+    """Return E[x^2; |x| <= r], what rounding all of it to 0 costs."""
+    x, probability = density.atoms()
+    lost = (x * x * (np.abs(x) <= radii[:, None])) @ probability
+    for piece in density.pieces():
+        lost += piece.integrals(np.zeros(radii.size), -radii, radii).second
+    return lost
 
 
 def _reach(density: Density, size: float) -> float:

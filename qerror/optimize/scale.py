@@ -15,12 +15,14 @@ from qerror.exceptions import InvalidValue
 from qerror.formats._base import Format
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
-from qerror.optimize._interval import search_interval
+from qerror.optimize._interval import levels_per_octave, promising, search_interval
 
 _PER_OCTAVE = 16  # fewer than 8 pick a wrong octave for 4M3E on a Gaussian
 _FLAT = 1e-9  # of the logarithmic slope: the MSE is then within 1e-18 of the minimum
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _STEPS = 60
+_RIPPLE_POINTS = 8  # per ripple that a jump or a point mass causes
+_MOST_PER_OCTAVE = 2048
 
 
 class LocalMinimum(NamedTuple):
@@ -117,14 +119,31 @@ def slope(report: ErrorReport[FloatArray]) -> FloatArray:
 
 
 def _search_reals(form: Format, density: Density, interval: tuple[float, float]) -> OptimalScale:
-    count = max(3, math.ceil(math.log2(interval[1] / interval[0]) * _PER_OCTAVE) + 1)
-    scales = np.geomspace(*interval, count) / form.max_value
+    low, high = promising(form, density, interval)
+    per_octave = _points_per_octave(form, density)
+    count = max(3, math.ceil(math.log2(high / low) * per_octave) + 1)
+    scales = np.geomspace(low, high, count) / form.max_value
     report = quantization_error(form, density, scales)
     rise = slope(report)
     at = np.flatnonzero((rise[:-1] < 0) & (rise[1:] >= 0))
     found, mse = _refine(form, density, scales, rise, at)
     edge = 0 if report.mse[0] <= report.mse[-1] else -1
     return _best(form, density, found, mse, float(scales[edge]), float(report.mse[edge]), interval)
+
+
+def _points_per_octave(form: Format, density: Density) -> int:
+    """Return how densely to scan: a jump or a point mass makes a ripple per point that it passes.
+
+    What sits at 0 never moves against the grid.
+    """
+    positions = [
+        *density.atoms().positions,
+        *(x for p in density.pieces() for x in (p.low, p.high)),
+    ]
+    if not any(x != 0 and math.isfinite(x) for x in positions):
+        return _PER_OCTAVE
+    passed = _RIPPLE_POINTS * levels_per_octave(form.grid())
+    return min(max(_PER_OCTAVE, passed), _MOST_PER_OCTAVE)
 
 
 def _refine(
@@ -134,21 +153,22 @@ def _refine(
     a, b = np.log(scales[at]), np.log(scales[at + 1])
     fa, fb = rise[at], rise[at + 1]
     best, value = b.copy(), np.full(at.size, np.inf)
-    open_ = np.arange(at.size)
+    last = np.zeros(at.size, dtype=np.int64)
+    i = np.arange(at.size)
     for _ in range(_STEPS):
-        if not open_.size:
+        if not i.size:
             break
-        i = open_
         x = np.clip((a[i] * fb[i] - b[i] * fa[i]) / (fb[i] - fa[i]), a[i], b[i])
         report = quantization_error(form, density, np.exp(x))
         f = slope(report)
         best[i], value[i] = x, report.mse
-        below = f < 0
-        # Illinois: the end that stays has its value halved, so that it moves next time.
-        fa[i], fb[i] = np.where(below, f, 0.5 * fa[i]), np.where(below, 0.5 * fb[i], f)
-        a[i], b[i] = np.where(below, x, a[i]), np.where(below, b[i], x)
-        closed = (np.abs(f) <= _FLAT) | (b[i] - a[i] <= 4e-16 * np.abs(x))
-        open_ = i[~closed]
+        side = np.where(f < 0, -1, 1)
+        # Illinois: an end that stays twice has its value halved, so that it moves next time.
+        stale = np.where(side == last[i], 0.5, 1.0)
+        a[i], fa[i] = np.where(side < 0, x, a[i]), np.where(side < 0, f, fa[i] * stale)
+        b[i], fb[i] = np.where(side < 0, b[i], x), np.where(side < 0, fb[i] * stale, f)
+        last[i] = side
+        i = i[(np.abs(f) > _FLAT) & (b[i] - a[i] > 4e-16 * np.abs(x))]
     return np.exp(best), value
 
 
