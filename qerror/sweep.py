@@ -170,11 +170,17 @@ def _row(form: Format, law: Density, name: str | None, value: float) -> Row:
         "scale": best.scale,
         "max_value": best.max_value,
         "bias": best.bias,
-        **best.report.to_dict(),
+        **_figures_at(best),
         "below_best_db": math.nan,
         "at_edge": best.at_edge,
         "note": _note(best),
     }
+
+
+def _figures_at(best: OptimalScale) -> Row:
+    """Return the report's figures; without a scale there is no rounding to speak of."""
+    undefined = {"rounding": math.nan, "mean_error": math.nan} if math.isnan(best.scale) else {}
+    return {**best.report.to_dict(), **undefined}
 
 
 def _note(best: OptimalScale) -> str:
@@ -210,7 +216,15 @@ def _scales(form: Format, name: str, values: FloatArray) -> FloatArray:
     if name == "max_value":
         return values * form.scale_for(1.0)
     if name == "bias" and isinstance(form, FloatingPoint):
-        return np.exp2(form.bias - values)
+        with np.errstate(over="ignore"):
+            scales = np.exp2(form.bias - values)
+        for value, scale in zip(values, scales * form.max_value, strict=True):
+            if not 0 < scale < math.inf:
+                raise InvalidValue(
+                    f"a bias of {value:g} moves {form.name} out of float64's range; its own is "
+                    f"{form.bias:g}"
+                )
+        return scales
     return values
 
 

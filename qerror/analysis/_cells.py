@@ -79,8 +79,8 @@ def _tail(
         outer = piece.law.outer(z).scaled(piece.weight, piece.spread)
         return q, side * outer.first, outer.second
     nothing, infinite = np.zeros(q.size), np.full(q.size, side * math.inf)
-    offsets = (nothing, infinite) if side > 0 else (infinite, nothing)
-    local = piece.integrals(q, *offsets, 0.0 if rest is None else rest[:, 0])
+    left, right = (nothing, infinite) if side > 0 else (infinite, nothing)
+    local = piece.integrals(q, left, right, 0.0 if rest is None else rest[:, 0])
     return q, local.first, local.second
 
 
@@ -93,7 +93,7 @@ def centres(
     return two_product(factor, points)
 
 
-def _add_inner(
+def _add_inner(  # noqa: PLR0917 - one chunk's description
     sums: Sums,
     chunk: slice | IntArray,
     cells: Cells,
@@ -103,7 +103,7 @@ def _add_inner(
 ) -> None:
     """Integrate one piece over all cells of each scaled grid."""
     q, rest = centres(piece, factor, cells.points)
-    first, second = np.empty((2, *q.shape))
+    first, second = np.empty(q.shape), np.empty(q.shape)
     general = _plain_columns(cells, mirrored, piece, factor, q, rest, first, second)
     if general.size:
         _general(cells, piece, factor, q, rest, general, first, second)
@@ -145,7 +145,7 @@ def _plain_columns(  # noqa: PLR0917 - one chunk's description
     fits = law.fits_one_panel(z, left, right, width)
     if not piece.is_whole:
         fits &= _inside(cells, piece, factor, q)
-    plain = fits.all(axis=0)
+    plain: BoolArray = np.logical_and.reduce(fits, axis=0)
     everywhere = bool(plain.all())
     width[:, ~plain] = 1.0
     half = np.minimum(left, right)
@@ -181,7 +181,9 @@ def _plain_columns(  # noqa: PLR0917 - one chunk's description
 def _inside(cells: Cells, piece: Piece, factor: FloatArray, q: FloatArray) -> BoolArray:
     """Tell which columns lie inside the piece's limits at every scale, with room to spare."""
     gap = factor * np.maximum(cells.left, cells.right) * (1 + 1e-9)
-    return ((q - gap > piece.low) & (q + gap < piece.high)).all(axis=0)
+    inside = (q - gap > piece.low) & (q + gap < piece.high)
+    everywhere: BoolArray = np.logical_and.reduce(inside, axis=0)
+    return everywhere
 
 
 def _groups(

@@ -59,7 +59,8 @@ def add_flat(sums: Sums, cells: Cells, piece: Piece, factors: FloatArray) -> Boo
         rows = max(1, _CHUNK // (2 * _COUNTS[k] * cells.points.size))
         for start in range(0, at.size, rows):
             _add_rows(sums, cells, piece, unit, at[start : start + rows], _COUNTS[k])
-    return kind == len(_COUNTS)
+    too_wide: BoolArray = kind == len(_COUNTS)
+    return too_wide
 
 
 def _add_rows(  # noqa: PLR0917 - one chunk's description
@@ -111,7 +112,8 @@ def _widest(cells: Cells, piece: Piece, unit: FloatArray) -> FloatArray:
     share = unit[:, None] * longer / law.panel_width(z)
     if law.spent < math.inf:
         share = np.where(z < law.spent, share, 0.0)
-    return share.max(axis=1)
+    widest: FloatArray = share.max(axis=1)
+    return widest
 
 
 @lru_cache(maxsize=128)

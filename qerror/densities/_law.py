@@ -70,6 +70,6 @@ class Law(ABC):
         """Return the closed-form antiderivatives, where the law has them."""
         del z
         raise InvalidValue(
-            f"there is no closed form for {type(self).__name__.strip('_')}; the papers give one "
-            "for gaussian, uniform and student-t: use method='quadrature'"
+            f"the papers give no closed form for {type(self).__name__.removeprefix('Standard')}, "
+            "only for gaussian, uniform and student-t; use the default method, quadrature"
         )

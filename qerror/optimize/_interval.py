@@ -69,7 +69,7 @@ def levels_per_octave(grid: Grid) -> int:
     """Return how many levels lie in the densest octave, from above."""
     top = np.maximum(np.abs(grid.edges[:-1]), np.abs(grid.edges[1:]))
     span = np.minimum(np.diff(grid.edges), 0.5 * top)
-    return math.ceil((span / grid.steps).max(initial=1.0))
+    return math.ceil(float((span / grid.steps).max(initial=1.0)))
 
 
 def _lost_below(density: Density, radii: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ from qerror.formats.floating import FloatingPoint
 from qerror.optimize._interval import levels_per_octave, promising, search_interval
 
 _PER_OCTAVE = 16  # fewer than 8 pick a wrong octave for 4M3E on a Gaussian
-_FLAT = 1e-9  # of the logarithmic slope: the MSE is then within 1e-18 of the minimum
+_FLAT = 1e-12  # of the logarithmic slope, near its rounding; the MSE is long at its minimum
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _STEPS = 60
 _RIPPLE_POINTS = 8  # per ripple that a jump or a point mass causes
