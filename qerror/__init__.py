@@ -1,7 +1,9 @@
 """The exact cost of a number format on a density: rounding, clipping, SQNR."""
 
 from qerror.analysis import ErrorReport as ErrorReport
+from qerror.analysis import ScalarProductReport as ScalarProductReport
 from qerror.analysis import quantization_error as quantization_error
+from qerror.analysis import scalar_product_error as scalar_product_error
 from qerror.densities import Clipped as Clipped
 from qerror.densities import Density as Density
 from qerror.densities import Discrete as Discrete

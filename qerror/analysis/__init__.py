@@ -2,4 +2,6 @@
 
 from qerror.analysis.report import FIELDS as FIELDS
 from qerror.analysis.report import ErrorReport as ErrorReport
+from qerror.analysis.scalar_product import ScalarProductReport as ScalarProductReport
+from qerror.analysis.scalar_product import scalar_product_error as scalar_product_error
 from qerror.analysis.single import quantization_error as quantization_error

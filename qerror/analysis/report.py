@@ -10,6 +10,16 @@ from qerror._arrays import FloatArray
 Value = TypeVar("Value", float, FloatArray)
 
 
+def decibels(power: Value, mse: Value) -> Value:
+    """Return 10 log10(power / mse): inf without error, nan where it is undefined."""
+    signal, noise = np.asarray(power), np.asarray(mse)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Two logarithms: the ratio itself can leave the range of float64.
+        db = 10 * (np.log10(signal) - np.log10(noise))
+    db = np.where(np.isfinite(signal), db, np.nan)
+    return cast("Value", db if db.ndim else float(db))
+
+
 @dataclass(frozen=True)
 class ErrorReport(Generic[Value]):
     """The expected errors of a quantizer Q on a density, e = Q(X) - X.
@@ -49,13 +59,7 @@ class ErrorReport(Generic[Value]):
     @property
     def sqnr_db(self) -> Value:
         """10 log10(E[X^2] / E[e^2]) in dB: inf without error, nan where undefined."""
-        power, mse = np.asarray(self.signal_power), np.asarray(self.mse)
-        scalar = mse.ndim == 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # Two logarithms: the ratio itself can leave the range of float64.
-            db = 10 * (np.log10(power) - np.log10(mse))
-        db = np.where(np.isfinite(power), db, np.nan)
-        return cast("Value", float(db) if scalar else db)
+        return decibels(self.signal_power, self.mse)
 
     def to_dict(self) -> dict[str, Value]:
         """Return every figure by its name, in reading order."""

@@ -98,7 +98,7 @@ def optimal_scale(
     --------
     >>> from qerror import Gaussian, Integer, optimal_scale
     >>> round(optimal_scale(Integer(8), Gaussian()).max_value, 6)
-    3.937587
+    3.920501
     """
     form, density = as_format(format), as_density(density)
     form.scale_for(1.0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mpmath import isfinite, mpf, workdps
 
-from qerror.analysis import ErrorReport, quantization_error
+from qerror.analysis import ErrorReport, quantization_error, scalar_product_error
 from qerror.densities import (
     Clipped,
     Density,
@@ -24,7 +24,8 @@ from qerror.densities import (
 )
 from qerror.formats import FixedPoint, FloatingPoint, Format, Integer, parse_format
 
-CASES = json.loads((Path(__file__).parent / "errors.json").read_text())["cases"]
+REFERENCE = json.loads((Path(__file__).parent / "errors.json").read_text())
+CASES, PRODUCTS = REFERENCE["cases"], REFERENCE["products"]
 TINY = 1e-320  # clipping below it compares as 0
 
 
@@ -87,7 +88,9 @@ def off(value: float, text: str, unit: float) -> float:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_every_figure_of_the_reference(case: dict[str, Any]) -> None:
     form, scale = build_format(case["format"])
-    report: ErrorReport[float] = quantization_error(form, build_density(case["distribution"]), scale)
+    report: ErrorReport[float] = quantization_error(
+        form, build_density(case["distribution"]), scale
+    )
     expected = case["expected"]
     mse = float(expected["mse"])
     if mse == float("inf"):
@@ -108,3 +111,18 @@ def test_every_figure_of_the_reference(case: dict[str, Any]) -> None:
         assert off(report.sqnr_db, expected["sqnr_db"], 10) <= 1
     if expected["mean_error"] not in {"nan", None}:
         assert off(report.mean_error, expected["mean_error"], mse**0.5) <= 1
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product["id"])
+def test_every_product_of_the_reference(product: dict[str, Any]) -> None:
+    by_id = {case["id"]: case for case in CASES}
+    sides: list[ErrorReport[float]] = []
+    for side in ("weight", "activation"):
+        case = by_id[product[side]]
+        form, scale = build_format(case["format"])
+        sides.append(quantization_error(form, build_density(case["distribution"]), scale))
+    report = scalar_product_error(*sides)
+    expected = product["expected"]
+    assert off(report.mse, expected["mse"], float(expected["mse"])) <= 1
+    assert off(report.signal_power, expected["signal_power"], report.signal_power) <= 1
+    assert off(report.sqnr_db, expected["sqnr_db"], 10) <= 1
