@@ -108,8 +108,9 @@ def optimal_scale(
     if not math.isfinite(density.second_moment):
         return _undefined(form, density)
     interval = search_interval(density, low, high)
-    search = _search_octaves if isinstance(form, FixedPoint) else _search_reals
-    return search(form, density, interval)
+    if isinstance(form, FixedPoint):
+        return search_octaves(form, density, interval)
+    return _search_reals(form, density, interval)
 
 
 def slope(report: ErrorReport[FloatArray]) -> FloatArray:
@@ -172,16 +173,18 @@ def _refine(
     return np.exp(best), value
 
 
-def _search_octaves(form: Format, density: Density, interval: tuple[float, float]) -> OptimalScale:
-    """Try every power of two: a fixed-point format keeps its scale one."""
-    first = math.ceil(math.log2(interval[0] / form.max_value))
-    last = math.floor(math.log2(interval[1] / form.max_value))
+def search_octaves(
+    form: Format, density: Density, interval: tuple[float, float], offset: float = 0.0
+) -> OptimalScale:
+    """Try every scale 2^(k + offset) whose largest value lies in the interval."""
+    first = math.ceil(math.log2(interval[0] / form.max_value) - offset)
+    last = math.floor(math.log2(interval[1] / form.max_value) - offset)
     if first > last:
         raise InvalidValue(
             f"no power-of-two scale of {form.name} has its largest value in "
             f"[{interval[0]:g}, {interval[1]:g}]; widen low and high"
         )
-    scales = np.ldexp(1.0, np.arange(first, last + 1))
+    scales = np.ldexp(2.0**offset, np.arange(first, last + 1))
     mse = quantization_error(form, density, scales).mse
     padded = np.concatenate([[-np.inf], mse, [-np.inf]])
     at = np.flatnonzero((mse < padded[:-2]) & (mse <= padded[2:]))
