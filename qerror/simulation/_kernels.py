@@ -1,0 +1,348 @@
+"""Rounding of chunks: each kernel takes values within the range and writes levels.
+
+A kernel receives `v`, a scratch array that it may destroy, and `out`, of the same dtype, which
+may not be `v`. NaN passes through. All are exact: a level is returned without rounding error,
+and ties go to the even code.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from qerror._arrays import BoolArray, FloatArray, IntArray
+from qerror.simulation._levels import Levels
+from qerror.simulation._rules import Rounding
+
+AnyReal: TypeAlias = npt.NDArray[Any]
+WorkType: TypeAlias = type[np.floating[Any]]
+
+
+class Layout:
+    """How a binary float is made of bits."""
+
+    def __init__(self, kind: WorkType, unsigned: type[np.uint32] | type[np.uint64]) -> None:
+        info = np.finfo(kind)
+        self.kind = kind
+        self.unsigned = unsigned
+        self.digits: int = info.nmant
+        """Stored bits of the significand."""
+        self.lowest: int = int(info.minexp)
+        """Exponent of the smallest normal number."""
+        self.highest: int = int(info.maxexp) - 1
+        """Exponent of the largest binade."""
+        self.sign = 1 << (info.bits - 1)
+        self.exponent = self.sign - (1 << self.digits)
+        self.smallest = math.ldexp(1.0, self.lowest - self.digits)
+
+
+SINGLE = Layout(np.float32, np.uint32)
+DOUBLE = Layout(np.float64, np.uint64)
+LAYOUTS: dict[WorkType, Layout] = {np.float32: SINGLE, np.float64: DOUBLE}
+
+
+class Kernel(ABC):
+    """Rounds a chunk to levels."""
+
+    def __init__(self, levels: Levels, kind: WorkType) -> None:
+        self.kind = kind
+        self.low, self.high = kind(levels.low), kind(levels.high)
+
+    @abstractmethod
+    def scratch(self, size: int) -> AnyReal:
+        """Return what `round` needs for chunks of up to `size`."""
+
+    @abstractmethod
+    def round(
+        self, v: AnyReal, out: AnyReal, scratch: AnyReal, rng: np.random.Generator | None
+    ) -> None:
+        """Write the level of each v into `out`."""
+
+
+def exponents(levels: Levels) -> tuple[int, int]:
+    """Return (k, t): the smallest step is 2^k, the largest magnitude is below 2^(t + 1)."""
+    top = max(-levels.low, levels.high)
+    return math.frexp(levels.step)[1] - 1, math.frexp(top)[1] - 1
+
+
+class Uniform(Kernel):
+    """(v + C) - C rounds to multiples of the step where C = 1.5 2^digits step.
+
+    The sum lies in a binade whose unit is the step, so adding rounds, to the even sum; an odd
+    multiple in C makes that the odd multiple of the step. The difference is exact.
+    """
+
+    def __init__(self, levels: Levels, kind: WorkType) -> None:
+        super().__init__(levels, kind)
+        digits = LAYOUTS[kind].digits
+        self.magic = kind((1.5 * 2.0**digits + levels.odd) * levels.step)
+
+    @staticmethod
+    def suits(levels: Levels, layout: Layout) -> bool:
+        """Tell whether every step of the method is exact in this dtype."""
+        step, top = exponents(levels)
+        return (
+            levels.mantissa_bits is None
+            and not levels.points
+            and max(-levels.low, levels.high) < levels.step * 2.0 ** (layout.digits - 1)
+            and layout.lowest <= step
+            and step + layout.digits < layout.highest
+            and top < layout.highest
+        )
+
+    def scratch(self, size: int) -> AnyReal:
+        del size
+        return np.empty(0)
+
+    def round(
+        self, v: AnyReal, out: AnyReal, scratch: AnyReal, rng: np.random.Generator | None
+    ) -> None:
+        del scratch, rng
+        np.add(v, self.magic, out=out)
+        np.subtract(out, self.magic, out=out)
+
+
+class Binade(Kernel):
+    """(v + C) - C with C = 1.5 2^(digits - mantissa_bits) 2^e, 2^e the binade of v.
+
+    The exponent e comes from the bits of v, not below that of the smallest normal level; where
+    the format has a negative zero, the sign of v is put back.
+    """
+
+    def __init__(self, levels: Levels, kind: WorkType) -> None:
+        super().__init__(levels, kind)
+        layout = LAYOUTS[kind]
+        mantissa_bits = levels.mantissa_bits or 0
+        unsigned = layout.unsigned
+        step, _ = exponents(levels)
+        bias = 1 - layout.lowest
+        self.unsigned = unsigned
+        self.first = unsigned((step + mantissa_bits + bias) << layout.digits)
+        self.last = unsigned(layout.exponent)
+        self.exponent = unsigned(layout.exponent)
+        # Multiplies a power of two by 1.5 2^(digits - mantissa_bits).
+        shift = (layout.digits - mantissa_bits) << layout.digits
+        self.raise_by = unsigned(shift | (1 << (layout.digits - 1)))
+        self.sign = unsigned(layout.sign) if levels.negative_zero else None
+
+    @staticmethod
+    def suits(levels: Levels, layout: Layout) -> bool:
+        """Tell whether every step of the method is exact in this dtype."""
+        mantissa_bits = levels.mantissa_bits
+        if not mantissa_bits:
+            return False
+        step, top = exponents(levels)
+        return (
+            mantissa_bits <= layout.digits - 2
+            and layout.lowest <= step + mantissa_bits
+            and layout.lowest - layout.digits <= step
+            and max(top, step + mantissa_bits) - mantissa_bits + layout.digits < layout.highest
+        )
+
+    def scratch(self, size: int) -> AnyReal:
+        return np.empty(size, self.unsigned)
+
+    def round(
+        self, v: AnyReal, out: AnyReal, scratch: AnyReal, rng: np.random.Generator | None
+    ) -> None:
+        del rng
+        bits, magic_bits = v.view(self.unsigned), scratch[: v.size]
+        np.bitwise_and(bits, self.exponent, out=magic_bits)
+        np.clip(magic_bits, self.first, self.last, out=magic_bits)
+        np.add(magic_bits, self.raise_by, out=magic_bits)
+        magic = magic_bits.view(self.kind)
+        np.add(v, magic, out=out)
+        np.subtract(out, magic, out=out)
+        if self.sign is not None:
+            np.bitwise_and(bits, self.sign, out=bits)
+            out_bits = out.view(self.unsigned)
+            np.bitwise_or(out_bits, bits, out=out_bits)
+
+
+class Exact(Kernel):
+    """Every mode and every width: v in units of its own step, cut, then one further or not."""
+
+    def __init__(self, levels: Levels, kind: WorkType, mode: Rounding) -> None:
+        super().__init__(levels, kind)
+        self.mode: Rounding = mode
+        self.mantissa_bits = levels.mantissa_bits
+        self.odd = levels.odd
+        self.negative_zero = levels.negative_zero
+        self.step, _ = exponents(levels)
+
+    @staticmethod
+    def suits(levels: Levels, layout: Layout) -> bool:
+        """Tell whether the dtype holds every level."""
+        step, top = exponents(levels)
+        digits = levels.mantissa_bits
+        return (
+            not levels.points
+            and layout.lowest - layout.digits <= step
+            and top <= layout.highest
+            and (top - step if digits is None else digits) <= layout.digits
+        )
+
+    def scratch(self, size: int) -> AnyReal:
+        del size
+        return np.empty(0)
+
+    def round(
+        self, v: AnyReal, out: AnyReal, scratch: AnyReal, rng: np.random.Generator | None
+    ) -> None:
+        del scratch
+        unit = self._unit(v)
+        y = np.ldexp(v, -unit)
+        inner = np.trunc(y)  # from there the rest is exact, also for negative y
+        away = self._goes_away(y, inner, np.abs(y - inner), rng)
+        np.add(inner, np.copysign(self.kind(1), y), out=inner, where=away)
+        np.ldexp(inner, unit, out=out)
+        if self.negative_zero:
+            np.copysign(out, v, out=out, where=out == 0)
+        else:
+            np.add(out, self.kind(0), out=out)
+
+    def _unit(self, v: AnyReal) -> IntArray:
+        """Return the exponent of the step at each v."""
+        if self.mantissa_bits is None:
+            return cast("IntArray", np.int32(self.step))
+        _, exponent = np.frexp(v)
+        exponent -= 1 + self.mantissa_bits
+        unit: IntArray = np.maximum(exponent, self.step, out=exponent)
+        return unit
+
+    def _goes_away(
+        self, y: AnyReal, inner: AnyReal, rest: AnyReal, rng: np.random.Generator | None
+    ) -> BoolArray:
+        """Tell which values leave the multiple on the side of zero for the next one out."""
+        half = self.kind(0.5)
+        away: BoolArray
+        match self.mode:
+            case "nearest-even":
+                away = (rest > half) | ((rest == half) & self._is_odd(inner))
+            case "nearest-away":
+                away = rest >= half
+            case "toward-zero":
+                away = np.zeros(y.shape, np.bool_)
+            case "up":
+                away = (rest > 0) & (y > 0)
+            case "down":
+                away = (rest > 0) & (y < 0)
+            case "to-odd":
+                away = (rest > 0) & ~self._is_odd(inner)
+            case "stochastic":
+                away = drawn(rng, y) < rest
+        return away
+
+    def _is_odd(self, multiple: AnyReal) -> BoolArray:
+        """Tell which multiples of the step have an odd code."""
+        halved = multiple * self.kind(0.5)
+        odd: BoolArray = (halved != np.floor(halved)) != self.odd
+        return odd
+
+
+class Table(Kernel):
+    """Listed levels: the rank of v among exact boundaries, the smallest v of each level.
+
+    Parameters
+    ----------
+    points : ndarray
+        The levels in ascending order, possibly scaled, at double precision.
+    """
+
+    def __init__(self, levels: Levels, points: FloatArray, kind: WorkType, mode: Rounding) -> None:
+        super().__init__(levels, kind)
+        self.low, self.high = kind(-math.inf), kind(math.inf)
+        self.mode = mode
+        self.points = points
+        with np.errstate(over="ignore"):
+            self.values = points.astype(kind)
+        self.negative_zero = levels.negative_zero
+        self.bounds = _first_of_each(points, kind, mode, levels.even_first)
+
+    def scratch(self, size: int) -> AnyReal:
+        del size
+        return np.empty(0)
+
+    def ranks(self, v: AnyReal, rng: np.random.Generator | None) -> IntArray:
+        """Return the index of each v's level; that of NaN is arbitrary."""
+        last = self.points.size - 1
+        rank = np.minimum(np.searchsorted(self.bounds, v, side="right"), last)
+        if self.mode == "stochastic" and last:
+            rank += self._goes_up(v, rank, rng)
+        return rank
+
+    def round(
+        self, v: AnyReal, out: AnyReal, scratch: AnyReal, rng: np.random.Generator | None
+    ) -> None:
+        del scratch
+        np.take(self.values, self.ranks(v, rng), out=out, mode="clip")
+        np.copyto(out, v, where=np.isnan(v))
+        if self.negative_zero:
+            np.copysign(out, v, out=out, where=out == 0)
+
+    def _goes_up(self, v: AnyReal, rank: IntArray, rng: np.random.Generator | None) -> BoolArray:
+        lower = np.minimum(rank, self.points.size - 2)
+        start, stop = self.points[lower], self.points[lower + 1]
+        with np.errstate(invalid="ignore"):
+            share = np.clip((v - start) / (stop - start), 0.0, 1.0)
+        up: BoolArray = (drawn(rng, v) < share) & (rank == lower)
+        return up
+
+
+def drawn(rng: np.random.Generator | None, like: AnyReal) -> AnyReal:
+    """Draw numbers uniform in [0, 1) in the shape and dtype of `like`."""
+    if rng is None:  # the door has checked it
+        raise AssertionError("stochastic rounding without a generator")
+    return rng.random(like.shape, like.dtype.type)
+
+
+def _first_of_each(points: FloatArray, kind: WorkType, mode: Rounding, even_first: bool) -> AnyReal:
+    """Return for each level but the first the smallest number of the dtype that goes to it."""
+    low, high = points[:-1], points[1:]
+    upper_is_even = (np.arange(1, points.size) % 2 == 0) == even_first
+    never, always = np.zeros(low.size, np.bool_), np.ones(low.size, np.bool_)
+    bound: FloatArray
+    beyond: BoolArray
+    match mode:
+        case "nearest-even":
+            bound, beyond = _at_midpoint(low, high, ~upper_is_even)
+        case "nearest-away":
+            down = (low + high < 0) | ((low + high == 0) & ~upper_is_even)
+            bound, beyond = _at_midpoint(low, high, down)
+        case "toward-zero":
+            # Between the two innermost levels of a list without zero: to the nearest.
+            inner = (low < 0) & (high > 0)
+            middle, past = _at_midpoint(low, high, ~upper_is_even)
+            bound = np.where(inner, middle, np.where(high > 0, high, low))
+            beyond = np.where(inner, past, high <= 0)
+        case "up":
+            bound, beyond = low, always
+        case "down" | "stochastic":
+            bound, beyond = high, never
+        case "to-odd":
+            bound, beyond = np.where(upper_is_even, high, low), ~upper_is_even
+    return _rounded_up(np.where(beyond, np.nextafter(bound, np.inf), bound), kind)
+
+
+def _at_midpoint(
+    low: FloatArray, high: FloatArray, tie_goes_down: BoolArray
+) -> tuple[FloatArray, BoolArray]:
+    """Return the midpoints rounded to float64, and whether only numbers beyond them go up."""
+    # Halved first where the sum would overflow; elsewhere last, which may round a subnormal.
+    large = float(np.abs(np.append(low, high)).max(initial=0.0)) > 2.0**1000
+    a, b = (0.5 * low, 0.5 * high) if large else (low, high)
+    total = a + b
+    shadow = total - a
+    rest = (a - (total - shadow)) + (b - shadow)  # Knuth's two-sum: a + b = total + rest
+    middle = total if large else 0.5 * total
+    lost = rest if large else np.where(rest != 0, rest, total - 2 * middle)
+    return middle, np.where(lost == 0, tie_goes_down, lost > 0)
+
+
+def _rounded_up(x: FloatArray, kind: WorkType) -> AnyReal:
+    """Return the smallest number of the dtype that is not below each x."""
+    with np.errstate(over="ignore", under="ignore"):
+        near: AnyReal = x.astype(kind)
+    return np.where(near < x, np.nextafter(near, kind(np.inf)), near).astype(kind)

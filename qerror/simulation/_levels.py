@@ -1,0 +1,143 @@
+"""What a quantizer needs to know of a format: steps, range, parity of codes."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from qerror._arrays import FloatArray
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats._base import Format
+from qerror.formats.fixed import FixedPoint
+from qerror.formats.floating import FloatingPoint
+from qerror.formats.integer import Integer
+from qerror.formats.names import parse_format
+
+MOST_LISTED = 1 << 16  # levels that a table may have
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of a format before its factor: multiples of `step`, or a list.
+
+    All numbers are exact. Around zero the levels are all multiples of `step` = 2^k. With
+    `mantissa_bits` the step doubles in every binade above 2^(k + mantissa_bits + 1).
+    """
+
+    low: float
+    high: float
+    step: float = 1.0
+    mantissa_bits: int | None = None
+    """None for uniform levels."""
+    odd: bool = False
+    """Whether the level 0 has an odd code."""
+    factor: float = 1.0
+    """Multiplies every level; 1 but for biases that are no integers."""
+    negative_zero: bool = False
+    beyond: float | None = None
+    """What the format's conventions make of values beyond the range: inf, nan, None to saturate."""
+    points: tuple[float, ...] = ()
+    """The levels one by one where steps do not describe them."""
+    even_first: bool = True
+    """For listed levels: whether the first has an even code."""
+
+    @property
+    def next_step(self) -> float:
+        """The distance from the largest level to the one that would follow it."""
+        if self.points:
+            return self.high  # listed floating-point levels are powers of two
+        if self.mantissa_bits is None:
+            return self.step
+        _, exponent = math.frexp(self.high)
+        return max(math.ldexp(1.0, exponent - 1 - self.mantissa_bits), self.step)
+
+    @property
+    def top_is_even(self) -> bool:
+        """Whether the largest level has an even code."""
+        if self.points:
+            return (len(self.points) % 2 == 1) == self.even_first
+        return (self.high / self.next_step % 2 == 1) == self.odd
+
+    def times(self, power_of_two: float) -> "Levels":
+        """Return the levels multiplied by a power of two, which must be exact."""
+        return replace(
+            self,
+            low=self.low * power_of_two,
+            high=self.high * power_of_two,
+            step=self.step * power_of_two,
+        )
+
+    def listed(self, scale: float = 1.0) -> FloatArray:
+        """Return the listed levels times `scale`."""
+        return np.array(self.points) * scale
+
+
+def as_format(value: Format | str) -> Format:
+    """Return a format, given as such or by its name."""
+    if isinstance(value, str):
+        return parse_format(value)
+    if not isinstance(value, Format):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidType(f"expected a number format or its name, got {value!r}")
+    return value
+
+
+@lru_cache(maxsize=256)
+def levels_of(form: Format) -> Levels:
+    """Return the levels of a format of any family."""
+    match form:
+        case Integer():
+            low, high = form.min_code - form.zero_point, form.max_code - form.zero_point
+            return Levels(float(low), float(high), odd=form.zero_point % 2 == 1)
+        case FixedPoint():
+            step = math.ldexp(1.0, -form.fractional_length)
+            top = form.max_code * step
+            return Levels(-top if form.signed else 0.0, top, step)
+        case FloatingPoint() if form.mantissa_bits:
+            return _floating(form)
+        case FloatingPoint():
+            beyond, negative_zero = _conventions(form)
+            return replace(_listed(form), beyond=beyond, negative_zero=negative_zero)
+        case _:
+            return _listed(form)
+
+
+def _floating(form: FloatingPoint) -> Levels:
+    factor = form.grid().factor
+    high = form.max_value / factor
+    beyond, negative_zero = _conventions(form)
+    return Levels(
+        -high if form.signed else 0.0,
+        high,
+        form.smallest_subnormal / factor,
+        form.mantissa_bits,
+        factor=factor,
+        negative_zero=negative_zero,
+        beyond=beyond,
+    )
+
+
+def _conventions(form: FloatingPoint) -> tuple[float | None, bool]:
+    """Return what lies beyond the range, and whether there is a negative zero."""
+    negative_zero = form.signed and form.specials in {"none", "ieee", "fn"}
+    if form.specials == "ieee" or form.infinities:
+        return math.inf, negative_zero
+    return (None if form.specials == "none" else math.nan), negative_zero
+
+
+def _listed(form: Format) -> Levels:
+    grid = form.grid()
+    if grid.size > MOST_LISTED:
+        raise InvalidValue(
+            f"{form.name} has {grid.size:,} levels that follow no rule known to the simulator; "
+            f"it takes at most {MOST_LISTED:,}"
+        )
+    points = tuple(grid.base_points.tolist())
+    return Levels(
+        points[0], points[-1], factor=grid.factor, points=points, even_first=grid.even_first
+    )
+
+
+def is_power_of_two(x: float) -> bool:
+    """Tell whether x > 0 is one."""
+    return math.frexp(x)[0] == 0.5

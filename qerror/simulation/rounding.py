@@ -1,0 +1,293 @@
+"""Array quantizers: the nearest level of a format, value by value."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from qerror._arrays import integer
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats._base import Format
+from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part, split_blocks
+from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal
+from qerror.simulation._levels import Levels, as_format, levels_of
+from qerror.simulation._plan import Plan, plan_for
+from qerror.simulation._rules import Overflow, Rounding, as_overflow, as_rounding
+
+Emit: TypeAlias = Callable[[AnyReal, Any, AnyArray], None]
+"""Takes levels in the kernel's units and the scale, and writes results."""
+
+DTYPES = ("float16", "float32", "float64")
+MOST_THREADS = 256
+
+
+def quantize(
+    x: npt.ArrayLike,
+    format: Format | str,  # noqa: A002 - the field's word
+    scale: npt.ArrayLike = 1.0,
+    *,
+    rounding: str = "nearest-even",
+    overflow: str = "saturate",
+    rng: np.random.Generator | None = None,
+    out: AnyArray | None = None,
+    threads: int | None = None,
+    engine: str = "numpy",
+) -> AnyArray:
+    """Replace every value by a level of a format, as a real quantizer does.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, float32 or float64, any shape and memory layout.
+    format : Format or str
+        The format or its name.
+    scale : float or array_like
+        Multiplies the levels. An array gives scales per channel or block: along each axis its
+        length must divide that of `x` (as in broadcasting, missing axes count as 1), and each
+        scale serves an equal run of values. Shape (64, 1, 1, 1) is a scale per output channel;
+        for x of shape (128, 256), shape (128, 8) is a scale per block of 32.
+    rounding : str
+        "nearest-even" (RNE), "nearest-away" (RNA), "toward-zero" (RTZ), "up" (RTP),
+        "down" (RTN), "to-odd" (RTO) or "stochastic" (SR). Even and odd are the codes.
+    overflow : {"saturate", "convention"}
+        What lies beyond the range goes to its nearest end, infinities too; or, where the format
+        has them, to infinity or else NaN, as IEEE 754 rounds them in each mode. In an unsigned
+        format negative numbers go to its smallest level either way.
+    rng : numpy.random.Generator, optional
+        Needed for stochastic rounding, which runs on one thread and draws in memory order.
+    out : ndarray, optional
+        Where the result goes: of the dtype and shape of `x`; may be `x` itself.
+    threads : int, optional
+        By default 2 for arrays of a million values or more.
+    engine : {"numpy", "numba"}
+        "numba" compiles rounding to nearest even at its first use (needs qerror[fast]) and
+        returns the same bits faster; other modes run in NumPy either way.
+
+    Returns
+    -------
+    ndarray
+        Of the dtype and shape of `x`: `out` if given. NaN stays NaN. Zero keeps its sign where
+        the format has a negative zero; others have one zero, without a sign.
+
+    Raises
+    ------
+    InvalidType
+        If `x` or `out` is no array of these dtypes, or `rng` no generator.
+    InvalidValue
+        If a scale is not positive and finite or does not fit the shape, `out` does not, or
+        stochastic rounding is asked for without `rng`.
+
+    Notes
+    -----
+    Results are exact, with one rounding where `x.dtype` does not hold the level. Powers of two
+    as scales keep it so, and a Codebook with one scale too. For other scales the decision falls
+    on x / scale, both in the dtype of `x` (float32 for float16): it is that of exact
+    arithmetic except for values within one ulp of a threshold between levels, and
+    the level is (level * scale) rounded to the dtype.
+
+    Examples
+    --------
+    >>> quantize(np.array([0.3, 1.1, 500.0]), "e4m3")
+    array([3.125e-01, 1.125e+00, 4.480e+02])
+    """
+    mode, beyond = as_rounding(rounding), as_overflow(overflow)
+    levels = levels_of(as_format(format))
+    x = as_floats(x)
+    out = _destination(out, x)
+    if engine not in {"numpy", "numba"}:
+        raise InvalidValue(f"engine must be 'numpy' or 'numba', got {engine!r}")
+    if threads is not None:
+        threads = integer("threads", threads, 1, MOST_THREADS)
+    if mode == "stochastic":
+        require_rng(rng)
+        threads = 1
+    plan, scales = prepare(levels, scale, x, mode, beyond)
+    if engine == "numba":
+        from qerror.simulation._numba import compiled  # noqa: PLC0415 - numba is slow to import
+
+        plan = compiled(plan, x.dtype)
+    run(plan, x, scales, out, emit=_multiply, rng=rng, threads=threads)
+    return out
+
+
+def prepare(
+    levels: Levels, scale: npt.ArrayLike, x: AnyArray, mode: Rounding, overflow: Overflow
+) -> tuple[Plan, AnyArray | None]:
+    """Return the plan for `x` and, where scales differ, their array in the plan's dtype."""
+    scales = as_scales(scale, x.shape)
+    total = scales * levels.factor
+    if not (np.isfinite(total).all() and (total > 0).all()):
+        raise InvalidValue("the levels at this scale leave the range of float64")
+    narrowest = DOUBLE if x.dtype.itemsize == 8 else SINGLE
+    if total.size == 1:
+        return plan_for(levels, float(total.reshape(-1)[0]), narrowest, mode, overflow), None
+    extremes = (float(total.min(initial=np.inf)), float(total.max(initial=0.0)))
+    plan = plan_for(levels, extremes, narrowest, mode, overflow)
+    return plan, total.astype(plan.kind)
+
+
+def run(
+    plan: Plan,
+    x: AnyArray,
+    scales: AnyArray | None,
+    out: AnyArray,
+    *,
+    emit: Emit,
+    rng: np.random.Generator | None,
+    threads: int | None,
+) -> None:
+    """Quantize `x` and let `emit` write the levels into `out`."""
+    x = _apart(x, out)
+    if scales is not None:
+        counts = scales.shape
+        x, out = split_blocks(x, counts), split_blocks(out, counts)
+        within = tuple(n for count in counts for n in (count, 1))
+        scales = np.broadcast_to(scales.reshape(within), x.shape)
+    elif x.ndim == 0:
+        x, out = x.reshape(1), out.reshape(1)
+
+    def work(chunks: Iterator[Chunk]) -> None:
+        worker = _Worker(plan, min(chunk_size(plan.kind), x.size), emit, rng)
+        with np.errstate(all="ignore"):
+            for values, scale, results in chunks:
+                worker(values, scale, results)
+
+    for_each_part(work, (x, scales, out), chunk_size(plan.kind), threads)
+
+
+class _Worker:
+    """Quantizes chunks one after the other with its own scratch memory."""
+
+    def __init__(self, plan: Plan, size: int, emit: Emit, rng: np.random.Generator | None) -> None:
+        self._plan = plan
+        self._emit = emit
+        self._rng = rng
+        self._values = np.empty(size, plan.kind)
+        self._levels = np.empty(size, plan.kind)
+        self._scratch = plan.kernel.scratch(size)
+
+    def __call__(self, x: AnyArray, scale: AnyArray | None, out: AnyArray) -> None:
+        plan, kernel = self._plan, self._plan.kernel
+        divisor = plan.divisor if scale is None else scale
+        if plan.fused is not None:
+            plan.fused(x, divisor, out)
+            return
+        values = self._values[: x.size]
+        direct = out.dtype == plan.kind and self._emit is _multiply
+        levels = out if direct else self._levels[: x.size]
+        source = self._divided(x, divisor, values)
+        masks = None if plan.beyond is None else plan.beyond.masks(source, self._rng)
+        np.clip(source, kernel.low, kernel.high, out=values)
+        kernel.round(values, levels, self._scratch, self._rng)
+        if plan.beyond is not None and masks is not None:
+            levels[masks[0]] = plan.beyond.value
+            levels[masks[1]] = -plan.beyond.value
+        self._emit(levels, divisor, out)
+
+    def _divided(self, x: AnyArray, divisor: Any, values: AnyReal) -> AnyReal:
+        """Return x over the scale in the working dtype, without a copy where none is needed."""
+        if x.dtype != values.dtype:
+            np.copyto(values, x, casting="same_kind")
+            x = values
+        if divisor is None:
+            return x
+        quotient: AnyReal = np.divide(x, divisor, out=values)
+        return quotient
+
+
+def _multiply(levels: AnyReal, divisor: Any, out: AnyArray) -> None:
+    """Write the levels at their scale; one rounding to the dtype of `out`."""
+    if divisor is not None:
+        np.multiply(levels, divisor, out=levels)
+    if levels is not out:
+        np.copyto(out, levels, casting="same_kind")
+
+
+def as_floats(x: npt.ArrayLike) -> AnyArray:
+    """Return `x` as an array of float16, float32 or float64, without a copy if it is one."""
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise InvalidType(f"x must be an array of floats: {error}") from None
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise InvalidType(
+            f"x must be an array of {', '.join(DTYPES)}, got dtype {array.dtype}; "
+            "convert it first: x.astype(np.float32)"
+        )
+    return array
+
+
+def as_scales(scale: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return the scales at double precision, with as many axes as `shape` has, at least.
+
+    Raises
+    ------
+    InvalidType
+        If they are no real numbers.
+    InvalidValue
+        If one is not positive and finite, or their shape does not divide `shape`.
+    """
+    try:
+        given = np.asarray(scale)
+    except ValueError as error:
+        raise InvalidType(f"scale must be a number or an array of numbers: {error}") from None
+    if given.dtype.kind not in "fiu":
+        raise InvalidType(f"scale must be a number or an array of numbers, got {scale!r}")
+    scales = given.astype(np.float64)
+    bad = ~(np.isfinite(scales) & (scales > 0))
+    if bad.any():
+        raise InvalidValue(f"scale must be finite and positive, got {scales[bad].flat[0]:g}")
+    if scales.size == 1:
+        return scales.reshape(-1)
+    padded = (1,) * (len(shape) - scales.ndim) + scales.shape
+    fits = len(padded) == len(shape) and all(
+        k == 1 or (k > 0 and n % k == 0) or n == k for n, k in zip(shape, padded, strict=True)
+    )
+    if not fits:
+        raise InvalidValue(
+            f"scale has shape {scales.shape}, x has {shape}: along each axis the scales must be "
+            "as many as the values, or divide them into equal blocks, or be one"
+        )
+    return scales.reshape(padded)
+
+
+def _destination(out: object, x: AnyArray) -> AnyArray:
+    if out is None:
+        return np.empty_like(x, subok=False)
+    if not isinstance(out, np.ndarray):
+        raise InvalidType(f"out must be a numpy array, got {type(out).__name__}")
+    found = cast("AnyArray", out)
+    if found.dtype != x.dtype or found.shape != x.shape:
+        raise InvalidValue(
+            f"out must have the dtype and shape of x, {x.dtype} and {x.shape}, "
+            f"got {found.dtype} and {found.shape}"
+        )
+    if not found.flags.writeable:
+        raise InvalidValue("out is read-only; give an array that can be written to")
+    return found
+
+
+def require_rng(rng: object) -> None:
+    """Refuse anything but a generator where random numbers are needed."""
+    if rng is None:
+        raise InvalidValue(
+            "stochastic rounding draws random numbers; pass rng=np.random.default_rng(seed)"
+        )
+    if not isinstance(rng, np.random.Generator):
+        raise InvalidType(
+            f"rng must be a numpy.random.Generator, got {type(rng).__name__}; "
+            "make one by np.random.default_rng(seed)"
+        )
+
+
+def _apart(x: AnyArray, out: AnyArray) -> AnyArray:
+    """Copy `x` if writing `out` would change values that are still to be read."""
+    same = (
+        x.shape == out.shape
+        and x.strides == out.strides
+        and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
+    )
+    if same or not np.may_share_memory(x, out):
+        return x
+    return x.copy()

@@ -1,0 +1,55 @@
+"""The compiled kernels return the bits of NumPy's."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qerror.exceptions import MissingLibrary
+from qerror.simulation import quantize
+from tests.simulation.inputs import around_ties, assert_same_bits, every_exponent
+
+numba = pytest.importorskip("numba")
+EVERY = every_exponent(256)
+NAMES = ["e4m3", "5M2E", "4M3E:bias=3.9", "int8", "uint8:zp=3", "fixed8.4", "e2m1", "nf4", "bf16"]
+OTHERS = ["e4m3fnuz", "p3109_k8p1se", "0m4e", "int32"]
+
+
+@pytest.mark.parametrize("name", NAMES + OTHERS)
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1.0, 0.125, 0.1])
+def test_same_bits(name: str, kind: Any, scale: float) -> None:
+    from qerror.formats import parse_format
+
+    with np.errstate(all="ignore"):
+        x = EVERY.astype(kind)
+        if parse_format(name).bits <= 8:
+            x = np.concatenate([x, around_ties(parse_format(name), kind, scale)])
+    got = quantize(x, name, scale, engine="numba", threads=2)
+    assert_same_bits(got, quantize(x, name, scale), x)
+
+
+@pytest.mark.parametrize("name", ["e4m3", "int8", "nf4"])
+def test_same_bits_with_scales_by_block_out_of_order(name: str) -> None:
+    x = np.random.default_rng(1).normal(size=(64, 6, 50)).astype(np.float32).transpose(2, 0, 1)
+    scale = np.random.default_rng(2).uniform(0.01, 0.1, (50, 8, 1))
+    got = quantize(x, name, scale, engine="numba")
+    assert_same_bits(got, quantize(x, name, scale), x)
+
+
+@pytest.mark.parametrize("rounding", ["RNA", "RTZ", "to-odd", "up"])
+def test_other_modes_are_numpys(rounding: str) -> None:
+    x = np.linspace(-9, 9, 1001)
+    got = quantize(x, "e2m1", rounding=rounding, engine="numba", overflow="convention")
+    assert_same_bits(got, quantize(x, "e2m1", rounding=rounding), x)
+
+
+def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    from qerror.simulation import _numba
+
+    _numba._loops.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(MissingLibrary, match="pip install numba"):
+        quantize(np.zeros(3), "int8", engine="numba")
+    _numba._loops.cache_clear()
