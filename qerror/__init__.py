@@ -27,8 +27,16 @@ from qerror.formats import Format as Format
 from qerror.formats import Integer as Integer
 from qerror.formats import parse_format as parse_format
 from qerror.grids import Grid as Grid
+from qerror.optimize import LloydMax as LloydMax
 from qerror.optimize import OptimalScale as OptimalScale
+from qerror.optimize import format_switches as format_switches
+from qerror.optimize import fractional_length_constant as fractional_length_constant
+from qerror.optimize import lloyd_max as lloyd_max
+from qerror.optimize import optimal_format as optimal_format
+from qerror.optimize import optimal_fractional_length as optimal_fractional_length
 from qerror.optimize import optimal_scale as optimal_scale
+from qerror.optimize import panter_dite as panter_dite
+from qerror.optimize import shannon_bound as shannon_bound
 from qerror.sweep import SweepResult as SweepResult
 from qerror.sweep import sweep as sweep
 

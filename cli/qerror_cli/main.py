@@ -10,6 +10,8 @@ import click
 COMMANDS = {
     "sweep": "Compare number formats, each at its best range, on densities.",
     "error": "Break down the error of one format on one density.",
+    "optimize": "Find the best range of a format, or the best format.",
+    "fixed-point": "Find the best fractional length of fixed point.",
     "formats": "List the number formats.",
     "show": "Show a format's conventions and levels.",
     "densities": "List the densities, their parameters and examples.",
@@ -30,7 +32,7 @@ class LazyGroup(click.Group):
         """Import the command of this name, if there is one."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"qerror_cli.commands.{cmd_name}")
+        module = importlib.import_module(f"qerror_cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

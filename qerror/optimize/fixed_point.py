@@ -273,11 +273,11 @@ def _constant_claim(signed: bool) -> Claim:
     loss = abs(20 * math.log10(fine / coarse))
     kind = "signed" if signed else "unsigned"
     return Claim(
-        f"{kind}: FL* = floor(log2({stated:g} / std))",
+        f"{kind}: best FL = floor(log2({stated:g} / std))",
         stated,
         exact,
         round(exact, -1) == stated,
-        f"right to one digit; where the two differ, the rule loses up to {loss:.2f} dB",
+        f"right to one digit; from {stated:g} to {exact:.2f} the rule loses up to {loss:.2f} dB",
     )
 
 
@@ -296,10 +296,10 @@ def _range_claim(signed: bool, high: float, low: float = 0.1, bound: float = 0.0
     top, between = max(worst.values()), max(worst[std] for std in inside)
     kind = "signed" if signed else "unsigned"
     return Claim(
-        f"{kind}: relative error below {bound:.0%} for std from {low:g} to {high:g}",
+        f"{kind}: error below {bound:.0%} for std {low:g}..{high:g}",
         bound,
         top,
         top < bound,
-        f"{worst[low]:.2%} at {low:g}, {worst[high]:.2%} at {high:g}, "
-        f"{between:.2%} where the best FL changes",
+        f"{worst[low]:.2%} at {low:g}, {between:.2%} wherever the best FL changes, "
+        f"{worst[high]:.2%} at {high:g}",
     )

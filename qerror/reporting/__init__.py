@@ -12,6 +12,10 @@ from qerror.reporting._encode import encode as encode
 from qerror.reporting._encode import kind_of as kind_of
 from qerror.reporting._files import check_writable as check_writable
 from qerror.reporting._files import write_atomically as write_atomically
+from qerror.reporting._optima import fixed_point_document as fixed_point_document
+from qerror.reporting._optima import optimum_document as optimum_document
+from qerror.reporting._optima import ranking_document as ranking_document
+from qerror.reporting._optima import switches_document as switches_document
 from qerror.reporting._results import error_document as error_document
 from qerror.reporting._results import series as series
 from qerror.reporting._results import sweep_document as sweep_document

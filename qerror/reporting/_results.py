@@ -79,12 +79,12 @@ def series(result: Rows) -> list[tuple[str, list[Row]]]:
     size = len(result.rows) // len(names)  # rows come density by density, equally many each
     swept = swept_name(result)
     return [
-        (_without(name, swept), list(result.rows[i * size : (i + 1) * size]))
+        (without(name, swept), list(result.rows[i * size : (i + 1) * size]))
         for i, name in enumerate(names)
     ]
 
 
-def _without(density: str, parameter: str | None) -> str:
+def without(density: str, parameter: str | None) -> str:
     """Drop a parameter of the outermost density: "t(nu=3, loc=1)" becomes "t(loc=1)"."""
     head, bracket, inner = density.partition("(")
     kept = [part for part in _arguments(inner[:-1]) if not part.startswith(f"{parameter}=")]

@@ -1,0 +1,151 @@
+"""``qerror optimize``: the best range of a format, the best format, and where it changes."""
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import click
+
+from qerror_cli._command import Command
+from qerror_cli.density_options import Densities, density_options
+from qerror_cli.output import Output, output_options
+from qerror_cli.parameters import FormatList, FormatType, Over
+
+if TYPE_CHECKING:
+    from qerror.formats import Format
+    from qerror.reporting import Document
+
+_RANGES = ("max_value", "range")
+
+
+class Span(NamedTuple):
+    """A parameter and the limits between which it moves."""
+
+    name: str
+    low: float
+    high: float
+
+
+class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
+    """A parameter to look along: NAME=LO:HI."""
+
+    name = "NAME=LO:HI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Span:
+        """Parse the name and the limits."""
+        name, equals, text = (part.strip() for part in value.partition("="))
+        limits = text.split(":")
+        if not (name and equals) or len(limits) != 2:
+            self._refuse(value, "it is not NAME=LO:HI", param, ctx)
+        try:
+            low, high = (float(limit) for limit in limits)
+        except ValueError:
+            self._refuse(value, "LO and HI must be numbers", param, ctx)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            self._refuse(value, "LO must be below HI, both finite", param, ctx)
+        return Span(name.replace("-", "_"), low, high)
+
+    def _refuse(
+        self, value: str, why: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> NoReturn:
+        self.fail(
+            f"cannot look along {value!r}: {why}; for example nu=2.1:20, std=0.1:10, "
+            "max-value=1:100 or range=1:1000",
+            param,
+            ctx,
+        )
+
+
+@click.command("optimize", cls=Command)
+@click.argument("number_format", metavar="[FORMAT]", type=FormatType(), required=False)
+@density_options
+@click.option("--bits", type=int, help="Rank all formats of this bit width instead.")
+@click.option("--unsigned", is_flag=True, help="With --bits: formats without a sign.")
+@click.option("--formats", type=FormatList(), help="Rank these formats, separated by commas.")
+@click.option(
+    "--over",
+    type=SpanType(),
+    help="With --bits or --formats: where along a parameter another format becomes the best. "
+    "A parameter of the density (nu, std, ...); max-value, the largest level of all formats; or "
+    "range, to which the density is clipped too.",
+)
+@output_options
+def command(  # noqa: PLR0917 - click passes them by name
+    number_format: "Format | None",
+    densities: Densities,
+    bits: int | None,
+    unsigned: bool,
+    formats: "list[Format] | None",
+    over: Span | None,
+    output: Output,
+) -> None:
+    r"""Find the best range of FORMAT, or the best of many formats.
+
+    With FORMAT: the range with the least mean squared error, all local minima, and what other
+    ways to choose the range lose. With --bits or --formats: the formats ranked, each at its
+    best range; with --over, where the best one changes, to ten digits.
+
+    \b
+    qerror optimize 3M4E --dist student-t --nu 3
+    qerror optimize --bits 8 --dist gaussian
+    qerror optimize --bits 8 --dist student-t --over nu=2.1:20
+    """
+    _check_choice(number_format, bits, formats, unsigned, over)
+    if number_format is not None:
+        output.emit(_one(number_format, densities))
+    else:
+        output.emit(_many(_chosen(bits, unsigned, formats), densities, over))
+
+
+def _check_choice(
+    number_format: "Format | None",
+    bits: int | None,
+    formats: "list[Format] | None",
+    unsigned: bool,
+    over: Span | None,
+) -> None:
+    """Refuse anything but one of FORMAT, --bits and --formats, and options beside the wrong one."""
+    given = {"FORMAT": number_format, "--bits": bits, "--formats": formats}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        found = " and ".join(named) if named else "none"
+        raise click.UsageError(
+            f"give one of FORMAT, --bits and --formats, got {found}; for example --bits 8"
+        )
+    if unsigned and bits is None:
+        raise click.UsageError("--unsigned goes with --bits; a format's name says it: uint8, U4M4E")
+    if over is not None and number_format is not None:
+        raise click.UsageError("--over compares formats; add others by --formats, or use --bits")
+
+
+def _one(number_format: "Format", densities: Densities) -> "Document":
+    from qerror.optimize import compare_ranges, optimal_scale
+    from qerror.reporting import optimum_document
+
+    density = densities.parse_one()
+    best = optimal_scale(number_format, density)
+    choices = [] if math.isnan(best.scale) else compare_ranges(number_format, density)
+    return optimum_document(number_format, density, best, choices)
+
+
+def _chosen(bits: int | None, unsigned: bool, formats: "list[Format] | None") -> "list[Format]":
+    from qerror.optimize import formats_of_width
+
+    if formats is not None:
+        return formats
+    assert bits is not None
+    return list(formats_of_width(bits, signed=not unsigned))
+
+
+def _many(formats: "list[Format]", densities: Densities, over: Span | None) -> "Document":
+    from qerror.densities import density_name
+    from qerror.optimize import format_switches, optimal_format
+    from qerror.reporting import ranking_document, switches_document
+
+    if len(densities.texts) > 1:
+        densities.parse_one()
+    if over is None:
+        return ranking_document(optimal_format(formats, densities.parse_one()))
+    swept = None if over.name in _RANGES else Over(over.name, [over.low, over.high])
+    density = densities.parse(swept)[0]
+    found = format_switches(formats, density, *over)
+    return switches_document(found, [form.name for form in formats], density_name(density))
