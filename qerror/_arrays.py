@@ -101,6 +101,15 @@ def two_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
 
 
+def two_sum(a: FloatArray, b: FloatArray | float) -> tuple[FloatArray, FloatArray]:
+    """Return (s, r) with a + b = s + r exactly (Knuth 1969); r is 0 where s is infinite."""
+    s = a + b
+    with np.errstate(invalid="ignore"):
+        shadow = s - a
+        r = (a - (s - shadow)) + (b - shadow)
+    return s, np.where(np.isfinite(s), r, 0.0)
+
+
 def two_square(x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return (p, r) with x^2 = p + r exactly, barring over- and underflow."""
     p = x * x

@@ -55,11 +55,13 @@ def add_tails(  # noqa: PLR0917 - one chunk's description
     """Integrate what lies beyond the first and the last of the points, `factor` a column."""
     q, high_first, high = _tail(piece, factor, points[-1:], 1.0)
     sums.high[chunk] += high
+    if math.isinf(high_first[0]) and mirrored:
+        sums.low[chunk] += high
+        sums.mean_error[chunk] = math.nan
+        return
     if mirrored:
         sums.low[chunk] += high
         sums.cross[chunk] -= 2 * (q * high_first + high)
-        if math.isinf(high_first[0]):
-            sums.mean_error[chunk] = math.nan
         return
     q_low, low_first, low = _tail(piece, factor, points[:1], -1.0)
     sums.low[chunk] += low
@@ -76,7 +78,7 @@ def _tail(
     q = q[:, 0]
     z = side * (q - piece.location) / piece.spread
     if isinstance(piece.law, SmoothLaw) and piece.is_whole and rest is None and z.min() >= 0:
-        outer = piece.law.outer(z).scaled(piece.weight, piece.spread)
+        outer = piece.law.outer(np.abs(z)).scaled(piece.weight, piece.spread)
         return q, side * outer.first, outer.second
     nothing, infinite = np.zeros(q.size), np.full(q.size, side * math.inf)
     left, right = (nothing, infinite) if side > 0 else (infinite, nothing)

@@ -108,10 +108,10 @@ def _widest(cells: Cells, piece: Piece, unit: FloatArray) -> FloatArray:
     law = piece.law
     assert isinstance(law, SmoothLaw)
     inner, longer = _ladder(cells)
-    z = unit[:, None] * inner
-    share = unit[:, None] * longer / law.panel_width(z)
-    if law.spent < math.inf:
-        share = np.where(z < law.spent, share, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # levels at infinity
+        z = unit[:, None] * inner
+        share = unit[:, None] * longer / law.panel_width(z)
+    share = np.where(z < min(law.spent, 1e150), share, 0.0)
     widest: FloatArray = share.max(axis=1)
     return widest
 

@@ -91,8 +91,11 @@ def quantization_error(
         raise InvalidValue(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     sums = Sums.zeros(scales.size)
     flat = np.atleast_1d(scales)
-    METHODS[method](sums, grid, density, flat)
-    add_atoms(sums, grid, density, flat)
+    # Infinite levels and empty cells at the ends of float64's range are what they should be.
+    with np.errstate(over="ignore", under="ignore"):
+        if flat.size:
+            METHODS[method](sums, grid, density, flat)
+            add_atoms(sums, grid, density, flat)
     return _report(sums, density, scales.ndim == 0)
 
 

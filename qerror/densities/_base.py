@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray, integer
+from qerror._arrays import FloatArray, IntArray, integer, two_sum
 from qerror.densities._law import Law, LocalIntegrals, PartialMoments
 from qerror.exceptions import InvalidValue
 from qerror.registry import Registry
@@ -21,6 +21,7 @@ class Atoms(NamedTuple):
     probabilities: FloatArray
 
 
+_FAR = 8.0
 _LARGEST = float(np.finfo(np.float64).max)
 NO_ATOMS = Atoms(np.empty(0), np.empty(0))
 
@@ -90,20 +91,44 @@ class Piece:
         left, right : ndarray, shape (n,)
             Offsets from the centre; infinite allowed.
         """
+        shifted, lost = two_sum(q, -self.location)
+        lost = lost + q_low
+        start, stop = self._end(shifted, left, lost), self._end(shifted, right, lost)
         if self.low > -math.inf:
             left = np.maximum(left, (self.low - q) - q_low)
+            start = np.maximum(start, (self.low - self.location) / self.spread)
         if self.high < math.inf:
             right = np.minimum(right, (self.high - q) - q_low)
+            stop = np.minimum(stop, (self.high - self.location) / self.spread)
         left = np.minimum(left, right)
-        z = ((q - self.location) + q_low) / self.spread
-        local = self.law.integrals(z, left / self.spread, right / self.spread)
+        local = self.law.integrals(
+            (shifted + lost) / self.spread,
+            left / self.spread,
+            right / self.spread,
+            (np.minimum(start, stop), stop),
+        )
         return local.scaled(self.weight, self.spread)
+
+    def _end(self, shifted: FloatArray, offset: FloatArray, lost: FloatArray) -> FloatArray:
+        """Return shifted + lost + offset in the law's units, rounded once."""
+        total, rest = two_sum(shifted, offset)
+        return (total + (rest + lost)) / self.spread
 
     def integrals_at(self, q: float) -> tuple[float, float, float]:
         """Integrate (x - q)^k, k = 0, 1, 2, over the whole piece."""
         whole = np.array([-math.inf]), np.array([math.inf])
-        mass, first, second = self.integrals(np.array([q]), *whole)
+        with np.errstate(over="ignore", under="ignore"):
+            mass, first, second = self.integrals(np.array([q]), *whole)
         return float(mass[0]), float(first[0]), float(second[0])
+
+    def moment_about(self, q: float) -> float:
+        """Integrate (x - q)^2 over the whole piece."""
+        away = self.centre - q
+        if abs(away) <= _FAR * self.spread:
+            return self.integrals_at(q)[2]
+        # A centre far from the law would be rounded in the law's units.
+        mass, first, second = self.integrals_at(self.centre)
+        return second + away * (2 * first + away * mass)
 
     def partial_moments(self, x: FloatArray) -> PartialMoments:
         """Return the antiderivatives of x^k times the density at x, within the limits."""
@@ -186,15 +211,17 @@ class Density(ABC):
     def pdf(self, x: npt.ArrayLike) -> FloatArray:
         """Return the density of the continuous part at x, any shape."""
         x = np.asarray(x, dtype=np.float64)
-        return sum((piece.pdf(x) for piece in self.pieces()), np.zeros(x.shape))
+        with np.errstate(over="ignore", under="ignore"):
+            return sum((piece.pdf(x) for piece in self.pieces()), np.zeros(x.shape))
 
     def cdf(self, x: npt.ArrayLike) -> FloatArray:
         """Return P(X <= x), any shape."""
         x = np.asarray(x, dtype=np.float64)
         flat = x.reshape(-1)
         total = np.zeros(flat.size)
-        for piece in self.pieces():
-            total += _mass_below(piece, flat)
+        with np.errstate(over="ignore", under="ignore"):
+            for piece in self.pieces():
+                total += _mass_below(piece, flat)
         positions, probabilities = self.atoms()
         total += (positions[None, :] <= flat[:, None]) @ probabilities
         return np.clip(total, 0.0, 1.0).reshape(x.shape)
@@ -236,7 +263,7 @@ class Density(ABC):
     def _moment_about(self, q: float) -> float:
         x, probability = self.atoms()
         total = float(probability @ (x - q) ** 2)
-        return total + sum(piece.integrals_at(q)[2] for piece in self.pieces())
+        return total + sum(piece.moment_about(q) for piece in self.pieces())
 
 
 def _between(lower: FloatArray, upper: FloatArray) -> FloatArray:

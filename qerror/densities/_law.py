@@ -59,11 +59,18 @@ class Law(ABC):
         """Draw `size` independent values."""
 
     @abstractmethod
-    def integrals(self, q: FloatArray, left: FloatArray, right: FloatArray) -> LocalIntegrals:
+    def integrals(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        ends: tuple[FloatArray, FloatArray] | None = None,
+    ) -> LocalIntegrals:
         """Integrate over x in [q + left, q + right], relative accuracy near 1e-15.
 
         The limits are offsets from the centre q, so that narrow intervals lose nothing;
-        left <= right, either may be infinite, and q may lie outside.
+        left <= right, either may be infinite, and q may lie outside. Where q is so far from
+        the law that q + left rounds, `ends` gives both limits themselves.
         """
 
     def partial_moments(self, z: FloatArray) -> PartialMoments:

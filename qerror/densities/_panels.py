@@ -118,22 +118,26 @@ class SmoothLaw(Law):
         """The breaks found so far; the list grows with what is asked for."""
         return [self.origin_width()]
 
-    def integrals(self, q: FloatArray, left: FloatArray, right: FloatArray) -> LocalIntegrals:
+    def integrals(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        ends: tuple[FloatArray, FloatArray] | None = None,
+    ) -> LocalIntegrals:
         sums = _Sums(q.size)
-        nearest = np.abs(q + np.clip(-q, left, right))
+        start, stop = ends or (q + left, q + right)
+        nearest = np.maximum(np.maximum(start, -stop), 0.0)
         live = np.flatnonzero((nearest <= self.horizon) & (right > left))
         if live.size == 0:
             return sums.result()
-        everything = live.size == q.size
-        if not everything:
-            q, left, right = q[live], left[live], right[live]
+        if live.size < q.size:
+            q, left, right, start, stop = (x[live] for x in (q, left, right, start, stop))
         mirrored = q < 0
         if mirrored.any():
-            q, left, right = (
-                np.abs(q),
-                np.where(mirrored, -right, left),
-                np.where(mirrored, -left, right),
-            )
+            left, right = np.where(mirrored, -right, left), np.where(mirrored, -left, right)
+            start, stop = np.where(mirrored, -stop, start), np.where(mirrored, -start, stop)
+            q = np.abs(q)
         sign = np.where(mirrored, -1.0, 1.0)
         width = self.panel_width(q)
         fold = np.minimum(-left, right)
@@ -141,7 +145,7 @@ class SmoothLaw(Law):
         at = np.flatnonzero(fold)
         if at.size:
             self._add_folds(sums, live[at], q[at], fold[at], width[at], sign[at])
-        for part in _parts(live, q, left, right, fold, sign):
+        for part in _parts(_Part(live, q, left, right, start, stop, sign), fold):
             self._add_part(sums, part)
         return sums.result()
 
@@ -171,51 +175,45 @@ class SmoothLaw(Law):
             )
 
     def _add_part(self, sums: "_Sums", part: "_Part") -> None:
-        """Add intervals on one side of the origin, x = q + t >= 0 for t in [start, stop]."""
-        start = part.q + part.start
-        limit = self.reach(start)
-        with np.errstate(invalid="ignore"):
-            stop = part.q + part.stop
-        beyond = np.flatnonzero(stop > limit)
+        """Add intervals on one side of the origin, 0 <= inner <= outer."""
+        limit = self.reach(part.inner)
+        beyond = np.flatnonzero(part.outer > limit)
         if beyond.size:
-            tail = self.tail(limit[beyond], stop[beyond], part.q[beyond])
+            tail = self.tail(limit[beyond], part.outer[beyond], part.q[beyond])
             if tail is not None:
                 sums.add_signed(part.owner[beyond], tail, part.sign[beyond])
-            end = part.stop.copy()
-            end[beyond] = limit[beyond] - part.q[beyond]
-            part = part._replace(stop=end)
-            stop = np.minimum(stop, limit)
+            far = part.outer > limit
+            stop = np.where(far, limit - part.q, part.stop)
+            part = part._replace(stop=stop, outer=np.where(far, limit, part.outer))
         width = self.origin_width()
-        inside = np.flatnonzero(start == 0) if width else np.array([], np.int64)
-        if inside.size:
-            edge = np.minimum(stop[inside], width)
-            near = self.origin(edge, part.q[inside])
-            sums.add_signed(part.owner[inside], near, part.sign[inside])
-            begin = part.start.copy()
-            begin[inside] = edge - part.q[inside]
-            start = start.copy()
-            start[inside] = edge
-            part = part._replace(start=begin)
-        keep = part.stop > part.start
-        if inside.size:
-            keep &= stop > start
+        if width and (part.inner == 0).any():
+            part = self._add_origin(sums, part, width)
+        keep = width_of(part.start, part.stop, part.inner, part.outer) > 0
         if not keep.all():
-            part, start, stop = part.at(keep), start[keep], stop[keep]
-        if start.size:
-            self._add_panels(sums, part, start, stop)
+            part = part.at(keep)
+        if part.owner.size:
+            self._add_panels(sums, part)
 
-    def _add_panels(
-        self, sums: "_Sums", part: "_Part", start: FloatArray, stop: FloatArray
-    ) -> None:
+    def _add_origin(self, sums: "_Sums", part: "_Part", width: float) -> "_Part":
+        """Add [0, width] where an interval begins at 0; returns what is left of them all."""
+        at = np.flatnonzero(part.inner == 0)
+        edge = np.minimum(part.outer[at], width)
+        sums.add_signed(part.owner[at], self.origin(edge, part.q[at]), part.sign[at])
+        start, inner = part.start.copy(), part.inner.copy()
+        start[at], inner[at] = edge - part.q[at], edge
+        rest = part._replace(start=start, inner=inner)
+        return rest.at(rest.outer > rest.inner)
+
+    def _add_panels(self, sums: "_Sums", part: "_Part") -> None:
         """Cut intervals at the law's breaks and add each panel, referenced at its inner edge."""
-        width = part.stop - part.start
-        single = self.panel_width(start)
+        width = width_of(part.start, part.stop, part.inner, part.outer)
+        single = self.panel_width(part.inner)
         if (width > single).any():
-            part, start = _cut(part, start, stop, width > single, self.breaks)
-            width = part.stop - part.start
-            single = self.panel_width(start)
+            part = _cut(part, width > single, self.breaks)
+            width = width_of(part.start, part.stop, part.inner, part.outer)
+            single = self.panel_width(part.inner)
         for nodes, weights, at in _by_nodes(width / single):
-            r, w = start[at], width[at]
+            r, w = part.inner[at], width[at]
             u = w[:, None] * nodes
             p = np.exp(self.log_ratio(r[:, None], u))
             p *= weights
@@ -228,13 +226,24 @@ class SmoothLaw(Law):
             sums.add(part.owner[at], mass, part.sign[at] * first, level * p.sum(axis=1))
 
 
+def width_of(
+    start: FloatArray, stop: FloatArray, inner: FloatArray, outer: FloatArray
+) -> FloatArray:
+    """Return an interval's width from its offsets or its ends, whichever round less."""
+    by_offsets = np.maximum(np.abs(start), np.abs(stop)) <= np.maximum(np.abs(inner), np.abs(outer))
+    with np.errstate(invalid="ignore"):  # inf - inf in the one not taken
+        return np.where(by_offsets, stop - start, outer - inner)
+
+
 class _Part(NamedTuple):
-    """One-sided intervals: offsets start..stop from q, with q + start >= 0."""
+    """Intervals [inner, outer] with offsets start..stop from q; sign -1 for mirrored ones."""
 
     owner: IntArray
     q: FloatArray
     start: FloatArray
     stop: FloatArray
+    inner: FloatArray
+    outer: FloatArray
     sign: FloatArray
 
     def at(self, index: BoolArray | IntArray) -> "_Part":
@@ -244,6 +253,8 @@ class _Part(NamedTuple):
             self.q[index],
             self.start[index],
             self.stop[index],
+            self.inner[index],
+            self.outer[index],
             self.sign[index],
         )
 
@@ -257,7 +268,8 @@ class _Sums:
 
     def add(self, owner: IntArray, mass: FloatArray, first: FloatArray, second: FloatArray) -> None:
         self._mass += np.bincount(owner, mass, self._size)
-        self._first += np.bincount(owner, first, self._size)
+        with np.errstate(invalid="ignore"):  # inf - inf: a first moment that does not exist
+            self._first += np.bincount(owner, first, self._size)
         self._second += np.bincount(owner, second, self._size)
 
     def add_signed(self, owner: IntArray, part: LocalIntegrals, sign: FloatArray) -> None:
@@ -311,53 +323,56 @@ def _by_nodes(ratio: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, IntAr
             yield *gauss_legendre(count), at
 
 
-def _parts(  # noqa: PLR0917 - one cell's description
-    owner: IntArray,
-    q: FloatArray,
-    left: FloatArray,
-    right: FloatArray,
-    fold: FloatArray,
-    sign: FloatArray,
-) -> Iterator[_Part]:
-    """Yield what the fold leaves: right of it, left of it down to 0, and below 0 mirrored."""
-    outer = np.flatnonzero(right > np.maximum(left, fold))
-    if outer.size:
-        # For q >= 0 an interval right of q never reaches below 0.
-        start = np.maximum(left, fold)[outer]
-        yield _Part(owner[outer], q[outer], start, right[outer], sign[outer])
+def _parts(whole: _Part, fold: FloatArray) -> Iterator[_Part]:
+    """Yield what the fold leaves: right of it, left of it down to 0, and below 0 mirrored.
+
+    All have q >= 0, and each part that comes out has 0 <= inner <= outer.
+    """
+    q, left, right = whole.q, whole.start, whole.stop
+    start = np.maximum(left, fold)
+    at = (right > start) & (whole.outer > 0)
+    if at.any():
+        # To the right of q >= 0, or of an interval's start further right, there is no 0.
+        inner = np.where(fold > left, q + fold, np.maximum(whole.inner, 0.0))
+        yield whole._replace(start=start, inner=inner).at(at)
     top = np.minimum(right, -fold)
-    inner = np.flatnonzero(np.maximum(left, -q) < top)
-    if inner.size:
-        start = np.maximum(left, -q)[inner]
-        yield _Part(owner[inner], q[inner], start, top[inner], sign[inner])
-    below = np.flatnonzero(left < np.minimum(-q, top))
-    if below.size:
+    end = np.where(-fold < right, q - fold, whole.outer)
+    above = np.maximum(left, -q) < top
+    above &= end > 0
+    if above.any():
+        inner = np.maximum(whole.inner, 0.0)
+        yield whole._replace(start=np.maximum(left, -q), stop=top, inner=inner, outer=end).at(above)
+    below = (left < np.minimum(-q, top)) & (whole.inner < 0)
+    if below.any():
         # x = -y mirrors the interval: offsets from -q, and the first moment turns its sign.
-        start = np.maximum(q, -top)[below]
-        yield _Part(owner[below], -q[below], start, -left[below], -sign[below])
+        mirrored = _Part(
+            whole.owner,
+            -q,
+            np.maximum(q, -top),
+            -left,
+            np.maximum(-end, 0.0),
+            -whole.inner,
+            -whole.sign,
+        )
+        yield mirrored.at(below)
 
 
-def _cut(
-    part: _Part,
-    start: FloatArray,
-    stop: FloatArray,
-    wide: BoolArray,
-    breaks: Callable[[float, float], FloatArray],
-) -> tuple[_Part, FloatArray]:
-    """Split the wide intervals at the global breaks, keeping their outer offsets exact."""
-    edges = breaks(float(start[wide].min()), float(stop[wide].max()))
-    first = np.searchsorted(edges, start, "right")
-    last = np.searchsorted(edges, stop, "left")
+def _cut(part: _Part, wide: BoolArray, breaks: Callable[[float, float], FloatArray]) -> _Part:
+    """Split the wide intervals at the global breaks, keeping their own ends exact."""
+    edges = breaks(float(part.inner[wide].min()), float(part.outer[wide].max()))
+    first = np.searchsorted(edges, part.inner, "right")
+    last = np.searchsorted(edges, part.outer, "left")
     pieces = np.where(wide, np.maximum(last - first, 0) + 1, 1)
-    index = np.repeat(np.arange(start.size), pieces)
+    index = np.repeat(np.arange(pieces.size), pieces)
     rank = np.arange(index.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     padded = np.append(edges, np.inf)
     lower = padded[np.clip(first[index] + rank - 1, 0, edges.size)]
     upper = padded[np.clip(first[index] + rank, 0, edges.size)]
     head, end = rank == 0, rank == pieces[index] - 1
     whole = part.at(index)
-    cut = whole._replace(
+    return whole._replace(
         start=np.where(head, whole.start, lower - whole.q),
         stop=np.where(end, whole.stop, upper - whole.q),
+        inner=np.where(head, whole.inner, lower),
+        outer=np.where(end, whole.outer, upper),
     )
-    return cut, np.where(head, start[index], lower)

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from qerror._arrays import FloatArray
 from qerror.densities._base import Density, Piece
 from qerror.densities._law import Law, LocalIntegrals
-from qerror.densities._panels import gauss_legendre
+from qerror.densities._panels import gauss_legendre, width_of
 from qerror.exceptions import InvalidType
 
 _TOLERANCE = 2e-14
 _DEEPEST = 48  # halvings of a panel: a kink or a cusp is closed in to 1e-14 of its width
-_DOUBLINGS = 1100  # from any start to the end of float64
+_DOUBLINGS = 340  # 100 decimal orders beyond the quantiles
 _QUANTILES = (1e-14, 1e-10, 1e-6, 1e-3, 0.02, 0.1, 0.25, 0.5)
 
 
@@ -56,14 +56,17 @@ class AdaptiveLaw(Law):
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         return self.ppf(rng.uniform(size=size))
 
-    def integrals(self, q: FloatArray, left: FloatArray, right: FloatArray) -> LocalIntegrals:
-        reach = self._breaks[[0, -1]]
-        start = np.clip(left, reach[0] - q, reach[1] - q)
-        stop = np.clip(right, reach[0] - q, reach[1] - q)
-        owner, start, stop = self._cut(q, start, stop)
-        moments = self._adaptive(q, owner, start, stop)
-        unbounded = ((left == -np.inf) & (self.low == -np.inf)) | (
-            (right == np.inf) & (self.high == np.inf)
+    def integrals(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        ends: tuple[FloatArray, FloatArray] | None = None,
+    ) -> LocalIntegrals:
+        start, stop = ends or (q + left, q + right)
+        moments = self._adaptive(q.size, *self._cut(q, left, right, start, stop))
+        unbounded = ((start == -np.inf) & (self.low == -np.inf)) | (
+            (stop == np.inf) & (self.high == np.inf)
         )
         if not self._mean_exists:
             moments[1] = np.where(unbounded, np.inf * np.sign(moments[1]), moments[1])
@@ -77,8 +80,9 @@ class AdaptiveLaw(Law):
         inner = np.concatenate([self.ppf(p), np.asarray(self._source.isf(p), dtype=np.float64)])
         inner = np.unique(inner[np.isfinite(inner)])
         width = max(float(inner[-1] - inner[0]), 1e-300) / 16
-        steps = width * 2.0 ** np.arange(_DOUBLINGS)
-        steps = steps[np.isfinite(steps) & (steps < 1e100 * width)]
+        with np.errstate(over="ignore"):
+            steps = np.ldexp(width, np.arange(_DOUBLINGS))
+        steps = steps[np.isfinite(steps)]
         below = self._alive(inner[0] - steps) if self.low == -np.inf else [self.low]
         above = self._alive(inner[-1] + steps) if self.high == np.inf else [self.high]
         return np.unique(np.concatenate([below, inner, above]))
@@ -89,57 +93,68 @@ class AdaptiveLaw(Law):
         return x[: dead[0] + 1] if dead.size else x
 
     def _cut(
-        self, q: FloatArray, start: FloatArray, stop: FloatArray
-    ) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray]:
-        """Split intervals at the panel edges; offsets stay exact at the intervals' ends."""
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        start: FloatArray,
+        stop: FloatArray,
+    ) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
+        """Split intervals at the panel edges; returns owners, offsets, inner ends and widths."""
         edges = self._breaks
-        first = np.searchsorted(edges, q + start, "right")
-        last = np.searchsorted(edges, q + stop, "left")
+        first = np.searchsorted(edges, start, "right")
+        last = np.searchsorted(edges, stop, "left")
         pieces = np.maximum(last - first, 0) + 1
         owner = np.repeat(np.arange(q.size), pieces)
         rank = np.arange(owner.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        padded = np.append(edges, np.inf)
-        lower = padded[np.clip(first[owner] + rank - 1, 0, edges.size)] - q[owner]
-        upper = padded[np.clip(first[owner] + rank, 0, edges.size)] - q[owner]
-        lower = np.where(rank == 0, start[owner], lower)
-        upper = np.where(rank == pieces[owner] - 1, stop[owner], upper)
-        keep = upper > lower
-        return owner[keep], lower[keep], upper[keep]
+        padded = np.concatenate([[-np.inf], edges, [np.inf]])
+        lower, upper = padded[first[owner] + rank], padded[first[owner] + rank + 1]
+        head, end = rank == 0, rank == pieces[owner] - 1
+        inner = np.where(head, start[owner], lower)
+        outer = np.where(end, stop[owner], upper)
+        offset = np.where(head, left[owner], lower - q[owner])
+        last_offset = np.where(end, right[owner], upper - q[owner])
+        keep = (inner >= edges[0]) & (outer <= edges[-1]) & (outer > inner)
+        owner, offset, inner = owner[keep], offset[keep], inner[keep]
+        width = width_of(offset, last_offset[keep], inner, outer[keep])
+        return owner, offset, inner, width
 
     def _adaptive(
-        self, q: FloatArray, owner: npt.NDArray[np.intp], start: FloatArray, stop: FloatArray
+        self,
+        size: int,
+        owner: npt.NDArray[np.intp],
+        offset: FloatArray,
+        inner: FloatArray,
+        width: FloatArray,
     ) -> FloatArray:
-        total = np.zeros((3, q.size))
-        coarse = self._panel(q[owner], start, stop)
-        size = np.zeros((3, q.size))
+        total, scale = np.zeros((3, size)), np.zeros((3, size))
+        coarse = self._panel(offset, inner, width)
         for k in range(3):
-            size[k] = np.bincount(owner, np.abs(coarse[k]), q.size)
+            scale[k] = np.bincount(owner, np.abs(coarse[k]), size)
         for depth in range(_DEEPEST + 1):
-            middle = 0.5 * (start + stop)
-            lower = self._panel(q[owner], start, middle)
-            upper = self._panel(q[owner], middle, stop)
+            half = 0.5 * width
+            lower = self._panel(offset, inner, half)
+            upper = self._panel(offset + half, inner + half, half)
             gap = np.abs(lower + upper - coarse)[[0, 2]]
-            within = gap <= _TOLERANCE * size[[0, 2]][:, owner]
+            within = gap <= _TOLERANCE * scale[[0, 2]][:, owner]
             settled = within.all(axis=0) | (depth == _DEEPEST)
             for k in range(3):
-                done = (lower + upper)[k][settled]
-                total[k] += np.bincount(owner[settled], done, q.size)
+                total[k] += np.bincount(owner[settled], (lower + upper)[k][settled], size)
             if settled.all():
                 break
             split = ~settled
             owner = np.concatenate([owner[split], owner[split]])
             coarse = np.concatenate([lower[:, split], upper[:, split]], axis=1)
-            start, stop = (
-                np.concatenate([start[split], middle[split]]),
-                np.concatenate([middle[split], stop[split]]),
-            )
+            offset = np.concatenate([offset[split], (offset + half)[split]])
+            inner = np.concatenate([inner[split], (inner + half)[split]])
+            width = np.concatenate([half[split], half[split]])
         return total
 
-    def _panel(self, q: FloatArray, start: FloatArray, stop: FloatArray) -> FloatArray:
+    def _panel(self, offset: FloatArray, inner: FloatArray, width: FloatArray) -> FloatArray:
         nodes, weights = gauss_legendre(16)
-        width = stop - start
-        t = start[:, None] + width[:, None] * nodes
-        p = self.pdf(q[:, None] + t) * weights
+        u = width[:, None] * nodes
+        t = offset[:, None] + u
+        p = self.pdf(inner[:, None] + u) * weights
         return np.array([width * p.sum(1), width * (p * t).sum(1), width * (p * t * t).sum(1)])
 
 

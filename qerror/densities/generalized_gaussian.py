@@ -28,6 +28,8 @@ class StandardGeneralizedGaussian(SmoothLaw):
         self.beta = beta
         # Gamma(1 + 1/beta) is never near a pole, so no digits go in the product.
         self.peak = 0.5 / float(special.gamma(1 + 1 / beta))
+        # e-folds to where x^2 p is spent: x^2 dx is y^(3/beta - 1) dy in y = x^beta
+        self.folds = max(60.0, float(special.gammainccinv(3 / beta, 1e-20)))
         self.horizon = float(745.2 ** (1 / beta))
         self.inner = float(0.5 ** (1 / beta))
 
@@ -54,11 +56,10 @@ class StandardGeneralizedGaussian(SmoothLaw):
         return -(r**self.beta) * np.expm1(self.beta * np.log1p(u / r))
 
     def panel_width(self, x: FloatArray) -> FloatArray:
-        share = min(0.45, 3 / self.beta)
-        with np.errstate(over="ignore"):
-            rise = self.beta * x**self.beta
-        # min(share, 5 / rise), also where x^beta under- or overflows
-        return x * (5 / np.maximum(rise, 5 / share))
+        # exp(-y ((1 + s)^beta - 1)), y = x^beta, is smooth while neither exponent grows by much
+        with np.errstate(over="ignore", divide="ignore"):
+            steep = np.log1p(4 / x**self.beta) / self.beta
+        return x * np.minimum(steep, min(0.45, 3 / self.beta))
 
     def fold_reach(self, q: FloatArray, width: FloatArray) -> FloatArray:
         return np.minimum(0.3 * q, 0.5 * width)
@@ -66,10 +67,10 @@ class StandardGeneralizedGaussian(SmoothLaw):
     def fits_one_panel(
         self, q: FloatArray, inward: FloatArray, outward: FloatArray, width: FloatArray
     ) -> BoolArray:
-        return np.maximum(inward, outward) <= self.fold_reach(q, width)
+        return (q > 0) & (np.maximum(inward, outward) <= self.fold_reach(q, width))
 
     def reach(self, x: FloatArray) -> FloatArray:
-        return np.power(x**self.beta + 60.0, 1 / self.beta)
+        return np.power(x**self.beta + self.folds, 1 / self.beta)
 
     def smooth_step(self, x: FloatArray) -> FloatArray:
         # The origin is a branch point at distance x.

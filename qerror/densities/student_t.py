@@ -16,6 +16,7 @@ from qerror.densities._panels import SmoothLaw, gauss_legendre
 # c_k = (1 - 4^-k) B_2k / (k (2k - 1)).
 _RATIO_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224)
 _SERIES_FROM = 20.0
+_LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
 _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
 _OUTER_SPLIT = 3.2  # the poles at +-i sqrt(nu) lie near y = 0.35 +- 0.8 i
 
@@ -54,7 +55,12 @@ class StandardStudentT(SmoothLaw):
         return np.asarray(special.stdtr(self.nu, z), dtype=np.float64)
 
     def ppf(self, probability: FloatArray) -> FloatArray:
-        return np.asarray(special.stdtrit(self.nu, probability), dtype=np.float64)
+        quantile = np.asarray(special.stdtrit(self.nu, probability), dtype=np.float64)
+        # Far out the tail is p = peak nu^((nu - 1) / 2) |x|^-nu, and the library gives up.
+        with np.errstate(divide="ignore", over="ignore"):
+            log_size = math.log(self.peak / self.nu) + self.power * math.log(self.nu)
+            far = -np.exp((log_size - np.log(probability)) / self.nu)
+        return np.where(far < -1e9 * (self.root + self.nu), far, quantile)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         return rng.standard_t(self.nu, size)
@@ -156,13 +162,20 @@ class StandardStudentT(SmoothLaw):
 
     def partial_moments(self, z: FloatArray) -> PartialMoments:
         """Kuzmin et al. 2022, appendix A.3, by the hypergeometric function."""
-        nu, finite = self.nu, np.clip(z, -1e150, 1e150)
+        nu, finite = self.nu, np.clip(z, -_LARGEST, _LARGEST)
         y = finite * finite / nu
         m0 = finite * special.hyp2f1(0.5, self.power, 1.5, -y)
         grown = np.log1p(y)
         m1 = 0.5 * grown if nu == 1 else nu / (1 - nu) * np.exp(0.5 * (1 - nu) * grown)
         m2 = finite**3 / 3 * special.hyp2f1(1.5, self.power, 2.5, -y)
-        return PartialMoments(self.peak * m0, self.peak * m1, self.peak * m2)
+        m0, m1, m2 = self.peak * m0, self.peak * m1, self.peak * m2
+        side, far = np.sign(z), np.isinf(z)
+        whole = nu / (nu - 2) if nu > 2 else math.inf
+        return PartialMoments(
+            np.where(far, 0.5 * side, m0),
+            np.where(far, 0.0 if nu > 1 else math.inf, m1),
+            np.where(far, 0.5 * whole * side, m2),
+        )
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 from qerror._arrays import FloatArray, real
 from qerror.densities._base import DENSITIES, Density, Family, Piece
 from qerror.densities._law import LocalIntegrals, PartialMoments
-from qerror.densities._panels import SmoothLaw
+from qerror.densities._panels import SmoothLaw, width_of
 from qerror.exceptions import InvalidValue
 
 
@@ -50,10 +50,16 @@ class Flat(SmoothLaw):
         del start, stop
         return np.zeros(1)
 
-    def integrals(self, q: FloatArray, left: FloatArray, right: FloatArray) -> LocalIntegrals:
+    def integrals(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        ends: tuple[FloatArray, FloatArray] | None = None,
+    ) -> LocalIntegrals:
         """Integrate exactly: the cubes' difference in product form, which never cancels."""
-        del q
-        width = right - left
+        start, stop = ends or (q + left, q + right)
+        width = width_of(left, right, start, stop)
         # (b^3 - a^3) / 3 = (b - a) (((a + b) / 2)^2 + (b - a)^2 / 12)
         middle = 0.5 * (left + right)
         return LocalIntegrals(width, width * middle, width * (middle**2 + width**2 / 12))
@@ -86,7 +92,10 @@ class Uniform(Density):
             raise InvalidValue(f"low must be below high, got low={self.low:g}, high={self.high:g}")
 
     def pieces(self) -> tuple[Piece, ...]:
-        return (Piece(_LAW, 1 / (self.high - self.low), low=self.low, high=self.high),)
+        # A power of two as the unit: nothing is rounded, and cubes stay within float64.
+        unit = math.ldexp(1.0, math.frexp(max(-self.low, self.high, self.high - self.low))[1])
+        weight = unit / (self.high - self.low)
+        return (Piece(_LAW, weight, spread=unit, low=self.low, high=self.high),)
 
     @property
     def mean(self) -> float:
