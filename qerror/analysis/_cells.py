@@ -18,6 +18,7 @@ from qerror.densities._panels import MomentRule, SmoothLaw, rule_for
 from qerror.grids import Cells, Grid
 
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache
+_LARGEST = 1e300  # levels beyond it, in units of the law, are as good as infinite
 _TAIL_NODES = 16
 _SINGLE = 2**11  # below this many cells one rule for all is faster than grouping them
 
@@ -131,7 +132,7 @@ def _plain_columns(  # noqa: PLR0917 - one chunk's description
     law = piece.law
     if not isinstance(law, SmoothLaw):
         return np.arange(cells.points.size)
-    unit = factor if piece.spread == 1 else factor / piece.spread
+    unit = factor if piece.spread == 1 else np.minimum(factor / piece.spread, _LARGEST)
     left, right = unit * cells.left, unit * cells.right
     longer = np.maximum(left, right)
     sign = None

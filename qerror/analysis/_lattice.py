@@ -414,5 +414,5 @@ def _add_odd(moments: _Moments, odd: _Runs, piece: Piece) -> None:
         half = side * 0.5 * odd.factor * odd.step
         local = bare.integrals(q, np.minimum(half, 0.0), np.maximum(half, 0.0), rest)
         z = odd.standard(piece, np.full(q.size, j))
-        first, second = local.first / unit, local.second / (unit * unit)
+        first, second = local.first / unit, local.second / unit / unit
         moments.add(odd.owner, second, -first, -z * first - second)

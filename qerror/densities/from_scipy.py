@@ -44,7 +44,8 @@ class AdaptiveLaw(Law):
 
     def pdf(self, z: FloatArray) -> FloatArray:
         inside = np.clip(z, self.low, self.high)
-        value = np.asarray(self._source.pdf(inside), dtype=np.float64)
+        with np.errstate(all="ignore"):  # what scipy.stats computes far out is its own affair
+            value = np.asarray(self._source.pdf(inside), dtype=np.float64)
         return np.where((z >= self.low) & (z <= self.high), value, 0.0)
 
     def cdf(self, z: FloatArray) -> FloatArray:
@@ -69,7 +70,7 @@ class AdaptiveLaw(Law):
             (stop == np.inf) & (self.high == np.inf)
         )
         if not self._mean_exists:
-            moments[1] = np.where(unbounded, np.inf * np.sign(moments[1]), moments[1])
+            moments[1] = np.where(unbounded, np.copysign(np.inf, moments[1]), moments[1])
         if not self._variance_exists:
             moments[2] = np.where(unbounded, np.inf, moments[2])
         return LocalIntegrals(*moments)

@@ -62,7 +62,9 @@ class Flat(SmoothLaw):
         width = width_of(left, right, start, stop)
         # (b^3 - a^3) / 3 = (b - a) (((a + b) / 2)^2 + (b - a)^2 / 12)
         middle = 0.5 * (left + right)
-        return LocalIntegrals(width, width * middle, width * (middle**2 + width**2 / 12))
+        with np.errstate(invalid="ignore"):  # an empty interval at infinity
+            second = np.where(width > 0, width * (middle**2 + width**2 / 12), 0.0)
+        return LocalIntegrals(width, width * middle, second)
 
     def partial_moments(self, z: FloatArray) -> PartialMoments:
         """Kuzmin et al. 2022, appendix A.3."""
