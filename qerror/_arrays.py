@@ -60,8 +60,9 @@ def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
         ) from None
     if array.ndim > 1:
         raise InvalidValue(f"{name} must be a number or a vector, got shape {array.shape}")
-    bad = ~(np.isfinite(array) & (array > 0))
-    if bad.any():
+    # min and max carry nan along, and no comparison with it holds
+    if array.size and not (array.min() > 0 and array.max() < math.inf):
+        bad = ~(np.isfinite(array) & (array > 0))
         raise InvalidValue(f"{name} must be finite and positive, got {array[bad].flat[0]:g}")
     return array
 

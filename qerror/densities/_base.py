@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -315,6 +316,10 @@ class LocationScale(Density):
         """The law's variance at spread 1: infinite or nan where it does not exist."""
 
     def pieces(self) -> tuple[Piece, ...]:
+        return self._whole
+
+    @cached_property
+    def _whole(self) -> tuple[Piece]:
         return (Piece(self.law, 1.0, self.location, self.spread),)
 
     @property
