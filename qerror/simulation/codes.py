@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray
+from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats._base import Format
 from qerror.formats.fixed import FixedPoint
@@ -176,9 +176,13 @@ class _Coder:
             case _:
                 self.values = form.grid().base_points
                 self.dtype = _unsigned(form.bits)
-        self.used = ~np.isnan(self.values) | isinstance(self.nan, int)
         last = self.first + self.values.size - 1
         self.listing = f"{self.first}..{last}"
+
+    @property
+    def used(self) -> BoolArray:
+        """Which codes stand for anything: all of them where one is NaN."""
+        return ~np.isnan(self.values) | (self.nan is not None)
 
     def _uniform(self, low: int, high: int, zero: int, signed: bool) -> None:
         self.first = low

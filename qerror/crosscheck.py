@@ -1,0 +1,266 @@
+"""The analysis against the simulation: exact figures, sampled figures, and how far apart."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy import special
+
+from qerror._arrays import FloatArray, positive
+from qerror.analysis._inputs import as_density, as_format
+from qerror.analysis.report import ErrorReport
+from qerror.analysis.single import quantization_error
+from qerror.densities._base import Density
+from qerror.densities.truncated import Truncated
+from qerror.formats._base import Format
+from qerror.simulation.estimate import BASIC, NAMES, Estimate, estimate_error
+
+Progress: TypeAlias = Callable[[int, int], None]
+
+MOST_Z = 5.0  # a false alarm in 1.7 million fields
+LEAST_P = 1e-6
+_RESOLVED = 2.0**-84  # of the signal's power: float64 samples do not resolve smaller errors
+_DEPENDENT = 1e-2  # of the largest eigenvalue of the correlation: smaller ones take no part
+_EXPECTED = 100.0  # samples that would have to lie beyond the range for none to be a contradiction
+_ROUNDING_ERRORS = 1e-9  # relative: what sums may lose where nothing is random
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One figure: exact, sampled, and the distance in standard errors."""
+
+    exact: float
+    sampled: float
+    standard_error: float
+    z: float
+    """(sampled - exact) / standard_error; nan where it is not judged."""
+    truncated: bool
+    """Whether these are the figures of the truncated density."""
+    reason: str
+    """Why it is not judged; empty if it is."""
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """The verdict of samples on the exact figures of one format and density."""
+
+    exact: ErrorReport[float]
+    sampled: Estimate
+    judgements: Mapping[str, Judgement]
+    """By the name of the figure. Where a variance does not exist, exact and sampled are those
+    within `sampled.truncated.cut`."""
+    chi_square: float
+    """Of all plain means together, with their covariance; 0 if none is judged."""
+    degrees: int
+    """Its degrees of freedom."""
+
+    @property
+    def z(self) -> dict[str, float]:
+        """The distance of every figure in standard errors; nan where it is not judged."""
+        return {name: each.z for name, each in self.judgements.items()}
+
+    @property
+    def worst(self) -> float:
+        """The largest |z|; 0 if no figure is judged."""
+        return max((abs(z) for z in self.z.values() if not math.isnan(z)), default=0.0)
+
+    @property
+    def p_value(self) -> float:
+        """The probability of so large a chi-square if the exact figures are right."""
+        return chi_square_p(self.chi_square, self.degrees)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no figure is further off than 5 standard errors and all together are likely."""
+        return self.worst <= MOST_Z and self.p_value >= LEAST_P
+
+
+def cross_check(
+    format: Format | str,  # noqa: A002 - the field's word
+    density: Density | str,
+    *,
+    scale: float = 1.0,
+    size: int,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> CrossCheck:
+    """Compare exact and sampled errors of a format on a density.
+
+    Parameters
+    ----------
+    format, density, scale, size, rng, progress
+        As for `estimate_error`.
+
+    Returns
+    -------
+    CrossCheck
+        A figure is judged only where its standard error can be trusted: enough samples had a
+        part in it, and its variance exists. Where the fourth moment does not exist, figures
+        that need it are compared on the density truncated to an interval; the others as they
+        are.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> cross_check("int8", "laplace", scale=0.05, size=10_000, rng=rng).passed
+    True
+    """
+    form, density, scale = as_format(format), as_density(density), positive("scale", scale)
+    sampled = estimate_error(form, density, scale=scale, size=size, rng=rng, progress=progress)
+    exact = quantization_error(form, density, scale)
+    grid = form.grid(scale)
+    whole = _Case(exact, sampled, density, (grid.min, grid.max), truncated=False)
+    cases = [whole]
+    if sampled.truncated is not None:
+        cut = Truncated(density, *sampled.truncated.cut)
+        report = quantization_error(form, cut, scale)
+        inner = sampled.truncated.estimate
+        cases.append(_Case(report, inner, cut, (grid.min, grid.max), truncated=True))
+    judgements = {name: _judged(name, cases) for name in NAMES}
+    chi_square, degrees = _chi_square(cases[-1], judgements)
+    return CrossCheck(exact, sampled, judgements, chi_square, degrees)
+
+
+def chi_square_p(chi_square: float, degrees: int) -> float:
+    """Return the probability that chi-square is larger; 1 without degrees of freedom."""
+    if not degrees:
+        return 1.0
+    return float(special.gammaincc(0.5 * degrees, 0.5 * chi_square))
+
+
+def total_p(checks: Iterable[CrossCheck]) -> tuple[float, int, float]:
+    """Return the chi-square of independent checks together, its degrees of freedom and p."""
+    checks = list(checks)
+    chi_square = math.fsum(check.chi_square for check in checks)
+    degrees = sum(check.degrees for check in checks)
+    return chi_square, degrees, chi_square_p(chi_square, degrees)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Figures to compare: of the density as it is, or of the truncated one."""
+
+    exact: ErrorReport[float]
+    sampled: Estimate
+    density: Density
+    limits: tuple[float, float]
+    truncated: bool
+
+    def judge(self, name: str) -> Judgement:
+        """Compare one figure."""
+        exact, found = getattr(self.exact, name), getattr(self.sampled, name)
+        error = getattr(self.sampled.standard_error, name)
+        z, reason = self._distance(name, exact, found, error)
+        return Judgement(exact, found, error, z, self.truncated, reason)
+
+    def _distance(self, name: str, exact: float, found: float, error: float) -> tuple[float, str]:
+        reason = self._obstacle(name, exact, error)
+        if reason:
+            return math.nan, reason
+        expected = self._unseen(name)
+        if expected is not None:
+            # So many should have been beyond the range, and none was.
+            many = expected > _EXPECTED
+            return (-math.sqrt(expected), "") if many else (math.nan, _NOT_SEEN)
+        if error == 0:
+            off = abs(found - exact) > _ROUNDING_ERRORS * abs(exact)
+            return (math.copysign(math.inf, found - exact) if off else 0.0), ""
+        if not self.sampled.settled[name] or self._rests_on_few(name, error):
+            return math.nan, _TOO_FEW
+        return (found - exact) / error, ""
+
+    def _obstacle(self, name: str, exact: float, error: float) -> str:
+        """Say why no number of samples could judge a figure, if so."""
+        if not math.isfinite(error):
+            return "its variance is infinite"
+        if not math.isfinite(exact):
+            return "it does not exist or is infinite"
+        return "float64 samples do not resolve so small errors" if self._is_unresolved(name) else ""
+
+    def _is_unresolved(self, name: str) -> bool:
+        power = self.exact.signal_power
+        fine = self.exact.rounding <= _RESOLVED * power and math.isfinite(power)
+        coarse = self.exact.clipping > _RESOLVED * power
+        of_rounding = name == "rounding" or (name in _OF_ERRORS and not coarse)
+        return of_rounding and fine and self.exact.mse > 0
+
+    def _unseen(self, name: str) -> float | None:
+        """Return how many samples should show a clipping error of which there is none."""
+        below, above = self.sampled.clipped
+        counts = {"clipping_low": below, "clipping_high": above, "clipping": below + above}
+        if counts.get(name, 1) or getattr(self.exact, name) == 0:
+            return None
+        low, high = self._chances
+        chance = {"clipping_low": low, "clipping_high": high, "clipping": low + high}[name]
+        return self.sampled.size * chance
+
+    @property
+    def _chances(self) -> tuple[float, float]:
+        """The probabilities of samples below and above the range."""
+        low, high = self.density.cdf(np.array(self.limits)).tolist()
+        return low, 1 - high
+
+    def _rests_on_few(self, name: str, error: float) -> bool:
+        """Tell whether rare samples beyond the range, badly known, could matter to a figure.
+
+        Bounds by Cauchy and Schwarz: |E[e; beyond]| <= sqrt(P E[e^2; beyond]), and likewise for
+        x e, with E[x^2; beyond] <= 2 limit^2 P + 2 E[e^2; beyond].
+        """
+        share = 0.0
+        sides = zip(("clipping_low", "clipping_high"), self._chances, self.limits, strict=True)
+        for side, chance, limit in sides:
+            if self.sampled.settled[side] or name == side:
+                continue
+            square = max(getattr(self.exact, side), getattr(self.sampled, side))
+            power = 2 * (limit * limit * chance + square)
+            share += {
+                "clipping": square,
+                "mse": square,
+                "sqnr_db": square * _DECIBELS / max(self.exact.mse, 1e-300),
+                "mean_error": math.sqrt(chance * square),
+                "cross_moment": math.sqrt(power * square),
+            }.get(name, 0.0)
+        return share > _SMALL * error
+
+
+_DECIBELS = 10 / math.log(10)
+_SMALL = 0.5  # of a standard error: more than this must not hang on a few samples
+_NOT_SEEN = "no sample lies beyond the range"
+_TOO_FEW = "too few samples had a part in it"
+_OF_ERRORS = ("mse", "sqnr_db", "mean_error", "cross_moment")
+
+
+def _judged(name: str, cases: list[_Case]) -> Judgement:
+    """Return the first judgement that is one."""
+    found = [case.judge(name) for case in cases]
+    return next((each for each in found if not each.reason), found[-1])
+
+
+def _chi_square(case: _Case, judgements: Mapping[str, Judgement]) -> tuple[float, int]:
+    """Return d' C^-1 d over the plain means that are judged, and its degrees of freedom.
+
+    Figures that depend linearly on others count once. A combination in which nearly all cancels
+    takes no part: what is left of it may rest on a few samples beyond the range.
+    """
+    # In one sample: those of the truncated density where there is one.
+    own = {name: case.judge(name) for name in BASIC}
+    usable = [
+        i
+        for i, name in enumerate(BASIC)
+        if not own[name].reason and own[name].standard_error > 0 and not judgements[name].reason
+    ]
+    if not usable:
+        return 0.0, 0
+    z = np.array([own[BASIC[i]].z for i in usable])
+    return _quadratic_form(case.sampled.covariance[np.ix_(usable, usable)], z)
+
+
+def _quadratic_form(covariance: FloatArray, z: FloatArray) -> tuple[float, int]:
+    deviation = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(deviation, deviation)
+    values, vectors = np.linalg.eigh(correlation)
+    kept = values > _DEPENDENT * values.max()
+    along = vectors[:, kept].T @ z
+    return float((along * along / values[kept]).sum()), int(kept.sum())
