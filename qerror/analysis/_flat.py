@@ -19,6 +19,7 @@ from qerror.grids import Cells
 
 _MOST_POINTS = 512
 _MOST_LEVERAGE = 600.0  # levels in units of their narrowest half cell
+_LARGEST = 1e150  # a level beyond it, in units of the law, is as good as infinite
 _CHUNK = 2**15  # nodes times scales handled together: 256 KiB an array
 _PER_WIDTH = 6  # cells of one width that are looked at: panel widths vary slowly
 _SHARES = np.array([0.06, 0.2, 1.0, 2.0])  # of a panel width that half a cell takes up
@@ -52,7 +53,7 @@ def add_flat(sums: Sums, cells: Cells, piece: Piece, factors: FloatArray) -> Boo
     ndarray of bool, shape (k,)
         True where a cell is too wide for a single panel: nothing was added there.
     """
-    unit = factors / piece.spread
+    unit = np.minimum(factors / piece.spread, _LARGEST)
     kind = np.searchsorted(_SHARES, _widest(cells, piece, unit))
     for k in range(int(kind.min()), min(int(kind.max()) + 1, len(_COUNTS))):
         at = np.flatnonzero(kind == k)
@@ -108,11 +109,9 @@ def _widest(cells: Cells, piece: Piece, unit: FloatArray) -> FloatArray:
     law = piece.law
     assert isinstance(law, SmoothLaw)
     inner, longer = _ladder(cells)
-    with np.errstate(invalid="ignore", divide="ignore"):  # levels at infinity
-        z = unit[:, None] * inner
-        share = unit[:, None] * longer / law.panel_width(z)
-    share = np.where(z < min(law.spent, 1e150), share, 0.0)
-    widest: FloatArray = share.max(axis=1)
+    z = np.minimum(unit[:, None] * inner, _LARGEST)
+    share = unit[:, None] * longer / law.panel_width(z)
+    widest: FloatArray = np.where(z < law.spent, share, 0.0).max(axis=1)
     return widest
 
 
