@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray, integer, two_sum
+from qerror._arrays import FloatArray, IntArray, integer, positive, real, two_sum
 from qerror.densities._law import Law, LocalIntegrals, PartialMoments
 from qerror.exceptions import InvalidValue
 from qerror.registry import Registry
@@ -345,6 +345,25 @@ class LocationScale(Density):
 
     def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         return self.location + self.spread * self.law.sample(size, rng)
+
+
+class LocScale(LocationScale):
+    """A location-scale family whose parameters are called just that: `loc` and `scale` > 0."""
+
+    loc: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loc", real("loc", self.loc))
+        object.__setattr__(self, "scale", positive("scale", self.scale))
+
+    @property
+    def location(self) -> float:
+        return self.loc
+
+    @property
+    def spread(self) -> float:
+        return self.scale
 
 
 class Family(NamedTuple):

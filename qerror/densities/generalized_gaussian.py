@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from scipy import special
 
-from qerror._arrays import BoolArray, FloatArray, positive, real
-from qerror.densities._base import DENSITIES, Family, LocationScale
+from qerror._arrays import BoolArray, FloatArray, positive
+from qerror.densities._base import DENSITIES, Family, LocScale
 from qerror.densities._law import LocalIntegrals
 from qerror.densities._panels import SmoothLaw
 from qerror.exceptions import InvalidValue
@@ -140,7 +140,7 @@ _law = cache(StandardGeneralizedGaussian)
 
 
 @dataclass(frozen=True)
-class GeneralizedGaussian(LocationScale):
+class GeneralizedGaussian(LocScale):
     """exp(-(|x - loc| / scale)^beta), with variance scale^2 Gamma(3/beta) / Gamma(1/beta).
 
     Raises
@@ -158,20 +158,11 @@ class GeneralizedGaussian(LocationScale):
         object.__setattr__(self, "beta", positive("beta", self.beta))
         if not 0.05 <= self.beta <= 1000:
             raise InvalidValue(f"beta must lie in [0.05, 1000], got {self.beta:g}")
-        object.__setattr__(self, "loc", real("loc", self.loc))
-        object.__setattr__(self, "scale", positive("scale", self.scale))
+        super().__post_init__()
 
     @property
     def law(self) -> StandardGeneralizedGaussian:
         return _law(self.beta)
-
-    @property
-    def location(self) -> float:
-        return self.loc
-
-    @property
-    def spread(self) -> float:
-        return self.scale
 
     @property
     def standard_variance(self) -> float:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qerror._arrays import FloatArray, positive, real
-from qerror.densities._base import DENSITIES, Family, LocationScale
+from qerror._arrays import FloatArray
+from qerror.densities._base import DENSITIES, Family, LocScale
 from qerror.densities._law import LocalIntegrals
 from qerror.densities._panels import SmoothLaw
 
@@ -58,7 +58,7 @@ _LAW = StandardLaplace()
 
 
 @dataclass(frozen=True)
-class Laplace(LocationScale):
+class Laplace(LocScale):
     """exp(-|x - loc| / scale) / (2 scale), with variance 2 scale^2.
 
     Raises
@@ -70,21 +70,9 @@ class Laplace(LocationScale):
     loc: float = 0.0
     scale: float = 1.0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "loc", real("loc", self.loc))
-        object.__setattr__(self, "scale", positive("scale", self.scale))
-
     @property
     def law(self) -> StandardLaplace:
         return _LAW
-
-    @property
-    def location(self) -> float:
-        return self.loc
-
-    @property
-    def spread(self) -> float:
-        return self.scale
 
     @property
     def standard_variance(self) -> float:

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from scipy import special
 
-from qerror._arrays import FloatArray, positive, real
-from qerror.densities._base import DENSITIES, Family, LocationScale
+from qerror._arrays import FloatArray
+from qerror.densities._base import DENSITIES, Family, LocScale
 from qerror.densities._law import LocalIntegrals
 from qerror.densities._panels import SmoothLaw, one_panel_outer
 
@@ -72,7 +72,7 @@ _LAW = StandardLogistic()
 
 
 @dataclass(frozen=True)
-class Logistic(LocationScale):
+class Logistic(LocScale):
     """The logistic density, with variance (pi scale)^2 / 3.
 
     Raises
@@ -84,21 +84,9 @@ class Logistic(LocationScale):
     loc: float = 0.0
     scale: float = 1.0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "loc", real("loc", self.loc))
-        object.__setattr__(self, "scale", positive("scale", self.scale))
-
     @property
     def law(self) -> StandardLogistic:
         return _LAW
-
-    @property
-    def location(self) -> float:
-        return self.loc
-
-    @property
-    def spread(self) -> float:
-        return self.scale
 
     @property
     def standard_variance(self) -> float:

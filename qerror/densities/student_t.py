@@ -7,8 +7,8 @@ from functools import cache, cached_property
 import numpy as np
 from scipy import special
 
-from qerror._arrays import FloatArray, positive, real
-from qerror.densities._base import DENSITIES, Family, LocationScale
+from qerror._arrays import FloatArray, positive
+from qerror.densities._base import DENSITIES, Family, LocScale
 from qerror.densities._law import LocalIntegrals, PartialMoments
 from qerror.densities._panels import SmoothLaw, gauss_legendre
 
@@ -195,7 +195,7 @@ _law = cache(StandardStudentT)
 
 
 @dataclass(frozen=True)
-class StudentT(LocationScale):
+class StudentT(LocScale):
     """Student's t with `nu` > 0 degrees of freedom, any real number.
 
     The variance is infinite for nu <= 2 and the mean does not exist for nu <= 1.
@@ -212,20 +212,11 @@ class StudentT(LocationScale):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nu", positive("nu", self.nu))
-        object.__setattr__(self, "loc", real("loc", self.loc))
-        object.__setattr__(self, "scale", positive("scale", self.scale))
+        super().__post_init__()
 
     @property
     def law(self) -> StandardStudentT:
         return _law(self.nu)
-
-    @property
-    def location(self) -> float:
-        return self.loc
-
-    @property
-    def spread(self) -> float:
-        return self.scale
 
     @property
     def standard_variance(self) -> float:
