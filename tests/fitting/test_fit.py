@@ -1,0 +1,209 @@
+"""Fitted densities against scipy.stats, closed forms and what the data were made of."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from qerror.densities import (
+    Discrete,
+    Gaussian,
+    GeneralizedGaussian,
+    HalfGaussian,
+    Laplace,
+    Logistic,
+    Mixture,
+    StudentT,
+    Uniform,
+)
+from qerror.exceptions import InvalidType, InvalidValue, UnknownName
+from qerror.fitting import CHUNK, DIRECT, fit
+
+RNG = np.random.default_rng(43)
+SMALL = 5_000
+MADE = [
+    Gaussian(3.0, 0.1),
+    StudentT(3.5, -1.0, 2.0),
+    Laplace(0.5, 4.0),
+    Logistic(-100.0, 0.02),
+    GeneralizedGaussian(1.4, 2.0, 3.0),
+    Uniform(-1.0, 5.0),
+    HalfGaussian(2.5),
+]
+FAMILIES: dict[Any, str] = {
+    Gaussian: "gaussian",
+    StudentT: "student-t",
+    Laplace: "laplace",
+    Logistic: "logistic",
+    GeneralizedGaussian: "generalized-gaussian",
+    Uniform: "uniform",
+    HalfGaussian: "half-gaussian",
+}
+
+
+def by_scipy(density: Any) -> Any:  # noqa: PLR0911 - a table
+    match density:
+        case Gaussian():
+            return stats.norm(density.mean, density.std)
+        case StudentT():
+            return stats.t(density.nu, density.loc, density.scale)
+        case Laplace():
+            return stats.laplace(density.loc, density.scale)
+        case Logistic():
+            return stats.logistic(density.loc, density.scale)
+        case GeneralizedGaussian():
+            return stats.gennorm(density.beta, density.loc, density.scale)
+        case Uniform():
+            return stats.uniform(density.low, density.high - density.low)
+        case _:
+            return stats.halfnorm(0, density.std)
+
+
+@pytest.mark.parametrize("made", MADE, ids=lambda d: type(d).__name__)
+def test_log_likelihood_is_scipys(made: Any) -> None:
+    x = made.sample(SMALL, RNG)
+    for candidate in fit(x, list(FAMILIES.values())).candidates:
+        wanted = by_scipy(candidate.density).logpdf(x).sum()
+        assert candidate.log_likelihood == pytest.approx(wanted, rel=1e-9, abs=1e-6)
+
+
+@pytest.mark.parametrize("made", MADE, ids=lambda d: type(d).__name__)
+def test_no_neighbour_is_more_likely(made: Any) -> None:
+    """The maximum: moving any parameter by 1% of the spread lowers the likelihood."""
+    x = made.sample(SMALL, RNG)
+    (found,) = fit(x, [FAMILIES[type(made)]]).candidates
+    best = found.density
+    fields = [name for name in best.__dataclass_fields__ if name not in {"low", "high"}]  # type: ignore[attr-defined]
+    level = by_scipy(best).logpdf(x).sum()
+    for name in fields:
+        for step in (-0.01, 0.01):
+            unit = getattr(best, "scale", getattr(best, "std", 1.0))
+            moved = getattr(best, name) + step * (unit if name in {"mean", "loc"} else 1.0)
+            values = {each: getattr(best, each) for each in fields} | {name: moved}
+            if name in {"scale", "std"}:
+                values[name] = getattr(best, name) * (1 + step)
+            assert by_scipy(type(best)(**values)).logpdf(x).sum() < level
+
+
+@pytest.mark.parametrize("made", MADE, ids=lambda d: type(d).__name__)
+def test_the_family_that_made_the_data_wins(made: Any) -> None:
+    x = made.sample(60_000, RNG)
+    others = [name for name in FAMILIES.values() if name != "generalized-gaussian"]
+    name = FAMILIES[type(made)]
+    wanted = [*others, name] if name == "generalized-gaussian" else others
+    found = fit(x, wanted)
+    assert found.candidates[0].family == name
+    for field in found.density.__dataclass_fields__:  # type: ignore[attr-defined]
+        unit = getattr(made, "scale", getattr(made, "std", 1.0))
+        assert getattr(found.density, field) == pytest.approx(
+            getattr(made, field), rel=0.05, abs=0.02 * unit
+        )
+
+
+def test_student_t_against_scipys_own_fit() -> None:
+    x = StudentT(5.0, 1.0, 0.3).sample(5_000, RNG)
+    nu, loc, scale = stats.t.fit(x)
+    found = fit(x, ["t"]).density
+    assert isinstance(found, StudentT)
+    assert (found.nu, found.loc, found.scale) == pytest.approx((nu, loc, scale), rel=2e-3)
+    assert fit(x, ["t"]).candidates[0].log_likelihood >= stats.t.logpdf(x, nu, loc, scale).sum()
+
+
+@pytest.mark.parametrize("made", MADE, ids=lambda d: type(d).__name__)
+def test_bins_give_what_single_values_give(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = made.sample(SMALL, RNG)
+    direct = fit(x, list(FAMILIES.values()))
+    monkeypatch.setattr("qerror.fitting.DIRECT", 100)
+    binned = fit(x, list(FAMILIES.values()))
+    for a, b in zip(direct.candidates, binned.candidates, strict=True):
+        assert a.family == b.family or a.log_likelihood == pytest.approx(b.log_likelihood)
+        assert b.log_likelihood == pytest.approx(a.log_likelihood, rel=1e-5, abs=1e-3)
+
+
+def test_order_layout_and_storage_do_not_matter(tmp_path: Path) -> None:
+    x = RNG.normal(size=(30, 50, 100)).astype(np.float32)
+    wanted = fit(x).density
+    assert isinstance(wanted, Gaussian)
+    np.save(tmp_path / "x.npy", x)
+    for other in (np.load(tmp_path / "x.npy", mmap_mode="r"), x.tolist()):
+        found = fit(other).density
+        assert isinstance(found, Gaussian)
+        assert found.std == pytest.approx(wanted.std, rel=1e-12)
+    turned = fit(x.transpose(2, 0, 1)).density
+    assert isinstance(turned, Gaussian)
+    assert turned.std == pytest.approx(wanted.std, rel=1e-12)
+
+
+def test_more_than_a_chunk() -> None:
+    x = RNG.laplace(1000.0, 0.01, 2 * CHUNK + 17)  # far from zero: bins are about the mean
+    found = fit(x).density
+    assert isinstance(found, Laplace)
+    assert found.loc == pytest.approx(1000.0, abs=1e-4)
+    assert found.scale == pytest.approx(0.01, rel=5e-3)
+    assert x.size > DIRECT
+
+
+def test_point_masses_are_kept_apart() -> None:
+    x = RNG.normal(size=100_000)
+    x[:30_000] = 0.0
+    found = fit(x)
+    assert isinstance(found.density, Mixture)
+    assert found.atoms == ((0.0, 0.3),)
+    inner, masses = found.density.components
+    assert isinstance(masses, Discrete)
+    assert masses.values == (0.0,)
+    assert isinstance(inner, Gaussian | StudentT)
+    assert found.density.weights == pytest.approx((0.7, 0.3))
+    assert found.density.variance == pytest.approx(float(x.var()), rel=0.02)
+
+
+def test_rectified_data() -> None:
+    x = np.maximum(RNG.normal(size=200_000), 0)
+    found = fit(x, ["half-gaussian", "gaussian", "student-t"])
+    assert found.candidates[0].family == "half-gaussian"
+    assert found.atoms[0][0] == 0.0
+    assert found.atoms[0][1] == pytest.approx(0.5, abs=0.01)
+    assert found.density.second_moment == pytest.approx(0.5, rel=0.02)
+
+
+def test_integers_that_repeat_are_all_point_masses() -> None:
+    found = fit(RNG.integers(0, 10, 10_000))
+    assert isinstance(found.density, Discrete)
+    assert found.candidates == ()
+    assert len(found.density.values) == 10
+    assert fit([2.5, 2.5, 2.5]).density == Discrete([2.5], [1.0])
+
+
+def test_what_cannot_be_is_excluded_with_a_reason() -> None:
+    found = fit(RNG.normal(size=100), ["gaussian", "half-gaussian"])
+    assert [each.family for each in found.candidates] == ["gaussian"]
+    assert "negative" in found.excluded["half-gaussian"]
+
+
+def test_heavy_tails_stay_within_the_limits() -> None:
+    found = fit(stats.cauchy.rvs(size=20_000, random_state=1), ["student-t"]).density
+    assert isinstance(found, StudentT)
+    assert found.nu == pytest.approx(1.0, rel=0.05)
+    assert math.isinf(found.second_moment) == (found.nu <= 2)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(InvalidValue, match="the data are empty"):
+        fit([])
+    with pytest.raises(InvalidValue, match="2 of 3 values are NaN or infinite"):
+        fit([1.0, np.nan, np.inf])
+    with pytest.raises(InvalidType, match="real numbers, got dtype complex128"):
+        fit([1j])
+    with pytest.raises(InvalidType, match="got dtype object"):
+        fit(np.array([None]))
+    with pytest.raises(UnknownName, match="gausian"):
+        fit([1.0, 2.0], ["gausian"])
+    with pytest.raises(InvalidValue, match="no fit for mixture; fit takes some of gaussian"):
+        fit([1.0, 2.0], ["mixture"])
+    with pytest.raises(InvalidValue, match="no family given"):
+        fit([1.0, 2.0], [])
+    with pytest.raises(InvalidValue, match="no family fits the data: half-gaussian"):
+        fit([-1.0, 2.0], ["half-gaussian"])
