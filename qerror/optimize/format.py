@@ -32,7 +32,7 @@ RANGE_PARAMETERS = ("max_value", "range")
 
 _MOST_EXPONENT_BITS = 11
 _POINTS = 17  # where winners are compared before the switches between them are closed in
-_TOO_SMALL = 1e-12  # of ln MSE: a third format must win by more to come in between
+_TIE = 1e-12  # of ln MSE: less than this sets no format apart; the earlier one is taken
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def optimal_format(formats: Formats, density: Density | str) -> FormatRanking:
     """
     density = as_density(density)
     found = [_at_best(form, density) for form in _listed(formats)]
-    found.sort(key=lambda pair: pair[1].report.mse)
+    found.sort(key=lambda pair: float(f"{pair[1].report.mse:.12e}"))
     least = found[0][1].report.mse
     return FormatRanking(
         density, tuple(RankedFormat(*pair, _decibels(pair[1].report.mse, least)) for pair in found)
@@ -220,7 +220,9 @@ class _Contest:
     log_mse: Callable[[int, float], float]
 
     def winner(self, value: float) -> int:
-        return min(range(len(self.formats)), key=lambda i: self.log_mse(i, value))
+        errors = [self.log_mse(i, value) for i in range(len(self.formats))]
+        least = min(errors)
+        return next(i for i, error in enumerate(errors) if error <= least + _TIE)
 
     def index(self, form: Format) -> int:
         return self.formats.index(form)
@@ -248,7 +250,7 @@ def _at_best(form: Format, density: Density) -> tuple[Format, OptimalScale]:
 def _decibels(mse: float, least: float) -> float:
     if math.isinf(mse):
         return math.nan
-    if mse == least:
+    if mse <= least * (1 + _TIE):
         return 0.0
     return 10 * math.log10(mse / least) if least > 0 else math.inf
 
@@ -295,7 +297,7 @@ def _between(contest: _Contest, low: float, high: float, depth: int) -> Iterator
     value = _crossing(contest, below, above, low, high)
     third = contest.winner(value)
     gap = contest.log_mse(below, value) - contest.log_mse(third, value)
-    if gap > _TOO_SMALL and low < value < high and depth < len(contest.formats):
+    if gap > _TIE and low < value < high and depth < len(contest.formats):
         yield from _between(contest, low, value, depth + 1)
         yield from _between(contest, value, high, depth + 1)
     else:

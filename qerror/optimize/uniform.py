@@ -16,6 +16,7 @@ from qerror.optimize._centroids import Cells, Source, curvature_of, measure
 
 MOST_LEVELS = 2**12
 _TAILS = 0.5 * 4.0 ** -np.arange(26.0)  # probabilities left out at either end by the first ranges
+_ASIDE = (0.0, 0.3)  # of a step: not a symmetric place, where a saddle would hold the descent
 _STEPS = 100
 _SETTLED = 1e-17  # of the MSE: a step that gains less is the last
 _SLACK = 1e-15  # of the MSE: what a step may seem to lose to rounding
@@ -37,13 +38,14 @@ class UniformQuantizer:
 def best_uniform(density: Density | str, levels: int) -> UniformQuantizer:
     """Return the best quantizer with so many equally spaced levels, wherever they lie.
 
-    For a density symmetric about 0 and an even number of levels it is the best mid-rise
-    quantizer of Max 1960, levels at odd multiples of half a step. Integer formats, whose
-    levels include 0, belong to `optimal_scale`.
+    For a Gaussian and an even number of levels it is the best mid-rise quantizer of Max 1960,
+    levels at odd multiples of half a step. Symmetry of the density is no guarantee: on a
+    Laplace density, levels moved aside so that one comes near 0 are better. Where the levels
+    must stay in place up to their scale, as those of integer formats, use `optimal_scale`.
 
-    Ranges between quantiles are tried; from the best of them Newton's method on the exact
-    gradient in lowest level and step leads to a local minimum. With point masses there can be
-    many, and a better one elsewhere.
+    Ranges between quantiles are tried, also moved aside; from the best of them Newton's method
+    on the exact gradient in lowest level and step leads to a local minimum. With point masses
+    there can be many, and a better one elsewhere.
 
     Parameters
     ----------
@@ -89,13 +91,24 @@ def _best(source: Source, density: Density, levels: int) -> tuple[float, float]:
         return density.mean, 0.0
     ends = density.ppf(np.concatenate([_TAILS, 1 - _TAILS])) - origin
     low, high = ends[: _TAILS.size], ends[_TAILS.size :]
-    ranges = [(a, b) for a, b in _pairs(density, low, high) if b > a]
+    ranges = [(a, b) for a, b in dict.fromkeys(_pairs(density, low, high)) if b > a]
     if not ranges:
         raise InvalidValue("all probability is in one point: no step is better than another")
-    starts = [np.array([a + 0.5 * (b - a) / levels, (b - a) / levels]) for a, b in ranges]
-    cells = min((_cells(source, start, levels) for start in starts), key=_mse)
-    lowest, step = _descend(source, cells)
-    return lowest + origin, step
+    found = [_descend(source, _first(source, ranges, levels, aside), levels) for aside in _ASIDE]
+    place = min(found, key=lambda place: _cells(source, place, levels).mse)
+    return float(place[0]) + origin, float(place[1])
+
+
+def _first(
+    source: Source, ranges: list[tuple[float, float]], levels: int, aside: float
+) -> FloatArray:
+    """Return lowest level and step of the best of the ranges, moved aside by a part of a step."""
+    steps = np.array([(high - low) / levels for low, high in ranges])
+    lows = np.array([low for low, _ in ranges]) + (0.5 + aside) * steps
+    places = np.stack([lows, steps], axis=1)
+    errors = [_cells(source, place, levels).mse for place in places]
+    best: FloatArray = places[int(np.argmin(errors))]
+    return best
 
 
 def _pairs(density: Density, low: FloatArray, high: FloatArray) -> list[tuple[float, float]]:
@@ -105,46 +118,39 @@ def _pairs(density: Density, low: FloatArray, high: FloatArray) -> list[tuple[fl
     return [(a, b) for a in low.tolist() for b in high.tolist()]
 
 
-def _mse(cells: Cells) -> float:
-    return cells.mse
-
-
 def _cells(source: Source, place: FloatArray, levels: int) -> Cells:
     """Return the cells of the levels place[0] + k place[1]."""
     return measure(source, place[0] + place[1] * np.arange(levels))
 
 
-def _descend(source: Source, cells: Cells) -> tuple[float, float]:
+def _descend(source: Source, place: FloatArray, levels: int) -> FloatArray:
     """Follow Newton's steps in lowest level and step, halved until they lose nothing."""
-    levels = cells.levels.size
-    place = np.array([cells.levels[0], cells.levels[1] - cells.levels[0]])
-    ranks = np.vstack([np.ones(levels), np.arange(levels, dtype=np.float64)])
+    cells = _cells(source, place, levels)
     for _ in range(_STEPS):
-        fall = ranks @ cells.first
-        move = _direction(source, cells, ranks, fall)
-        gain = float(move @ fall)
+        move, gain = _newton_step(source, cells)
         if gain <= _SETTLED * cells.mse:
-            place = place + move  # the MSE no longer shows it, but the gradient does
+            return place + move  # the MSE no longer shows it, but the gradient does
+        trials = (place + move / 2**halving for halving in range(_HALVINGS))
+        better = next((trial for trial in trials if _is_no_worse(source, trial, cells)), None)
+        if better is None:
             break
-        for halving in range(_HALVINGS):
-            trial_place = place + move / 2**halving
-            if trial_place[1] > 0:
-                trial = _cells(source, trial_place, levels)
-                if trial.mse <= cells.mse * (1 + _SLACK):
-                    cells, place = trial, trial_place
-                    break
-        else:
-            break
-    return float(place[0]), float(place[1])
+        place, cells = better, _cells(source, better, levels)
+    return place
 
 
-def _direction(source: Source, cells: Cells, ranks: FloatArray, fall: FloatArray) -> FloatArray:
-    """Return Newton's step, or a safer one where the MSE does not curve upwards."""
+def _is_no_worse(source: Source, place: FloatArray, cells: Cells) -> bool:
+    return place[1] > 0 and _cells(source, place, cells.mass.size).mse <= cells.mse * (1 + _SLACK)
+
+
+def _newton_step(source: Source, cells: Cells) -> tuple[FloatArray, float]:
+    """Return Newton's step and its gain, or a safer one where the MSE does not curve upwards."""
+    ranks = np.vstack([np.ones(cells.mass.size), np.arange(cells.mass.size, dtype=np.float64)])
     curvature = curvature_of(source, cells)
     bent = ranks * curvature.diagonal
     bent[:, 1:] += curvature.beside * ranks[:, :-1]
     bent[:, :-1] += curvature.beside * ranks[:, 1:]
-    hessian, lloyd = bent @ ranks.T, (ranks * cells.mass) @ ranks.T
+    hessian, fall = bent @ ranks.T, ranks @ cells.first
     if hessian[0, 0] <= 0 or np.linalg.det(hessian) <= 0:
-        hessian = lloyd  # the quadratic bound that keeps every cell as it is
-    return np.asarray(np.linalg.solve(hessian, fall), dtype=np.float64)
+        hessian = (ranks * cells.mass) @ ranks.T  # as if every cell stayed as it is
+    move = np.asarray(np.linalg.solve(hessian, fall), dtype=np.float64)
+    return move, float(move @ fall)
