@@ -1,0 +1,23 @@
+"""Regenerate every figure in this folder: ``python -m figures [NAME ...]``."""
+
+import sys
+import time
+from pathlib import Path
+
+from qerror.plotting.papers import FIGURES, paper_files
+from qerror.reporting import write_atomically
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Write SVG, PNG and CSV of the figures named on the command line, or of all."""
+    for name in sys.argv[1:] or list(FIGURES):
+        start = time.perf_counter()
+        for file, content in paper_files(name).items():
+            write_atomically(HERE / file, content)
+        print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

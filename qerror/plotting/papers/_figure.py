@@ -1,0 +1,172 @@
+"""What a figure of a paper is: a function that computes plain data and one that draws it."""
+
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qerror.exceptions import InvalidValue
+from qerror.plotting._files import render
+from qerror.plotting._style import COLORS, drawing, line_style
+from qerror.registry import Registry
+from qerror.reporting import Document, Row, encode
+
+EIGHT_BITS = ("INT8", "5M2E", "4M3E", "3M4E", "2M5E")
+"""The formats that the papers compare."""
+
+KINDS = ("svg", "png", "pdf")
+"""The kinds of file that a figure can be drawn in."""
+
+_PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
+_HATCHES = ("", "////", "\\\\\\\\", "xxxx", "....", "||||", "----")
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A figure by its two halves."""
+
+    title: str
+    source: str
+    """Which figure of which paper it reproduces, or that it is our own."""
+    data: Callable[[], Document]
+    """Computes what is shown: rows of plain values."""
+    draw: Callable[[Document], Figure]
+
+
+FIGURES: Registry[PaperFigure] = Registry("figure", "qerror figure --list")
+
+
+def paper_files(name: str, kinds: Sequence[str] = ("svg", "png")) -> dict[str, bytes]:
+    """Return a figure's files by name: one a kind, and the data as CSV.
+
+    Parameters
+    ----------
+    name : str
+        A name in `FIGURES`.
+    kinds : sequence of str
+        Which of `KINDS` to draw.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such figure; the message suggests the nearest.
+    InvalidValue
+        If a kind is unknown.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InvalidValue(f"cannot draw a figure as {kind!r}; use one of {', '.join(KINDS)}")
+    member = FIGURES[name]
+    stem = next(known for known in FIGURES if FIGURES[known] is member)
+    document = member.data()
+    with drawing():
+        figure = member.draw(document)
+    files = {
+        f"{stem}.{kind}": render(figure, Path(f"{stem}.{kind}"), member.title) for kind in kinds
+    }
+    return files | {f"{stem}.csv": encode(document, "csv")}
+
+
+def figures_document() -> Document:
+    """Return the list of figures."""
+    rows = [
+        {"figure": name, "shows": member.title, "source": member.source}
+        for name, member in FIGURES.items()
+    ]
+    return Document("figures", {}, rows)
+
+
+def figure_data(params: Row, rows: Iterable[Row]) -> Document:
+    """Return a figure's data as a document."""
+    return Document("figure", params, list(rows))
+
+
+def select(document: Document, **wanted: object) -> list[Row]:
+    """Return the rows that have these values."""
+    return [
+        row for row in document.rows if all(row.get(key) == value for key, value in wanted.items())
+    ]
+
+
+def column(rows: Iterable[Row], key: str) -> list[float]:
+    """Return one number of every row."""
+    return [cast("float", row[key]) for row in rows]
+
+
+def distinct(rows: Iterable[Row], key: str) -> list[Any]:
+    """Return the values of a key in the order of their first appearance."""
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure, its size in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def format_index(name: str) -> int:
+    """Return the place of a format in the cycle of styles: the same in every figure."""
+    order = (*EIGHT_BITS, "1M6E", "INT8:full")
+    return order.index(name) if name in order else len(order)
+
+
+def curve(
+    ax: Axes, rows: Sequence[Row], x: str, y: str, *, index: int, label: str, marks: int = 10
+) -> None:
+    """Draw one curve with a few markers, shifted against those of its neighbours."""
+    every = max(1, len(rows) // marks)
+    start = (index * max(1, every // 7)) % every
+    style = line_style(index)
+    ax.plot(column(rows, x), column(rows, y), label=label, markevery=(start, every), **style)
+
+
+def fill(index: int) -> dict[str, Any]:
+    """Return how the bars number `index` look: told apart by hatch where colour is absent."""
+    faces = (*COLORS[:4], "#9a9a9a", *COLORS[5:])
+    return {
+        "facecolor": faces[index % len(faces)],
+        "edgecolor": "white" if index % len(faces) == 0 else "black",
+        "hatch": _HATCHES[index % len(_HATCHES)],
+        "linewidth": 0.5,
+    }
+
+
+def grouped_bars(
+    ax: Axes,
+    rows: Sequence[Row],
+    *,
+    group: str,
+    member: str,
+    value: str,
+    digits: int = 1,
+    inside: bool = False,
+) -> None:
+    """Draw bars side by side, one a member, for every group; each says its value."""
+    label: dict[str, Any] = {"xytext": (0, 2), "va": "bottom"}
+    if inside:
+        label = {"xytext": (0, -8), "va": "top", "bbox": _PLATE}
+    groups, members = distinct(rows, group), distinct(rows, member)
+    width = 0.84 / len(members)
+    for i, name in enumerate(members):
+        own = [row for row in rows if row[member] == name]
+        heights = column(own, value)
+        places = [groups.index(row[group]) + (i + 0.5) * width - 0.42 for row in own]
+        ax.bar(places, heights, width, label=str(name), **fill(format_index(str(name))))
+        for place, height in zip(places, heights, strict=True):
+            ax.annotate(
+                f"{height:z.{digits}f}",
+                (place, height),
+                textcoords="offset points",
+                ha="center",
+                rotation=90,
+                fontsize=7,
+                **label,
+            )
+    ax.set_xticks(range(len(groups)), [str(name) for name in groups])
+    ax.grid(visible=False, axis="x")
+    ax.margins(y=0.16)

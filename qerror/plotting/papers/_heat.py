@@ -1,0 +1,40 @@
+"""Heat maps that can be read without colour: every cell says its value."""
+
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from qerror._arrays import FloatArray
+
+
+def heat_map(
+    ax: Axes, values: FloatArray, weights: Sequence[str], activations: Sequence[str]
+) -> None:
+    """Draw decibels, a row a weight format and a column an activation format.
+
+    The best cell is framed; undefined values stay white.
+    """
+    image = ax.imshow(values, cmap="viridis", aspect="auto")
+    figure = ax.figure
+    figure.colorbar(image, ax=ax, label="SQNR in dB")
+    finite = values[np.isfinite(values)]
+    middle = 0.5 * (finite.min() + finite.max()) if finite.size else 0.0
+    for (i, j), value in np.ndenumerate(values):
+        dark = np.isfinite(value) and value <= middle
+        text = f"{value:z.2f}" if np.isfinite(value) else str(value)
+        ax.text(j, i, text, ha="center", va="center", color="white" if dark else "black", size=9)
+    if finite.size:
+        i, j = np.unravel_index(int(np.nanargmax(values)), values.shape)
+        corner = float(j) - 0.49, float(i) - 0.49
+        ax.add_patch(Rectangle(corner, 0.98, 0.98, fill=False, edgecolor="black", linewidth=2.5))
+    ax.set_xticks(range(len(activations)), activations)
+    ax.set_yticks(range(len(weights)), weights)
+    ax.set_xlabel("activation format")
+    ax.set_ylabel("weight format")
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)

@@ -1,0 +1,141 @@
+"""Jin et al. 2022 (F8Net), figure 4: the best fractional length and where it changes."""
+
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qerror.optimize import fixed_point_choice, fractional_length_constant
+from qerror.plotting._style import COLORS, line_style
+from qerror.plotting.papers._figure import (
+    FIGURES,
+    PaperFigure,
+    canvas,
+    column,
+    figure_data,
+    select,
+)
+from qerror.reporting import Document, Row
+
+STATED = {True: 40.0, False: 70.0}
+"""The constants of the paper's rule, eq. 1."""
+SAMPLED = {True: 38.05, False: 69.00}
+"""Those of the samples that its authors published with their code."""
+_STDS = tuple(float(f"{std:.6g}") for std in np.geomspace(1e-3, 1e3, 241))
+
+
+def data() -> Document:
+    """Return the best legal fractional length over std, and the std at which it changes.
+
+    - panel "best": the best length among 0..8 (7 if signed), its relative error, and the
+      length and error by the paper's rule.
+    - panel "threshold": the largest std at which `fractional_length` is best: exactly
+      C / 2^FL with one constant, by the paper's rule, and by its published samples.
+    """
+    rows = [row for signed in (True, False) for row in (*_best(signed), *_thresholds(signed))]
+    constants = {
+        "signed": fractional_length_constant(8, signed=True),
+        "unsigned": fractional_length_constant(8, signed=False),
+    }
+    return figure_data({"word_length": 8, "constants": constants}, rows)
+
+
+def _best(signed: bool) -> Iterator[Row]:
+    for std in _STDS:
+        choice = fixed_point_choice(8, std, signed)
+        legal, rule = choice.legal, choice.f8net
+        assert rule is not None  # F8Net has a rule for 8 bits
+        yield {
+            "panel": "best",
+            "signed": signed,
+            "std": std,
+            "fractional_length": legal.format.fractional_length,
+            "relative_error": legal.relative_error,
+            "rule_fractional_length": rule.format.fractional_length,
+            "rule_relative_error": rule.relative_error,
+        }
+
+
+def _thresholds(signed: bool) -> Iterator[Row]:
+    constant = fractional_length_constant(8, signed)
+    for length in range(1, 9 - signed):
+        yield {
+            "panel": "threshold",
+            "signed": signed,
+            "fractional_length": length,
+            "threshold": constant / 2**length,
+            "rule_threshold": STATED[signed] / 2**length,
+            "sampled_threshold": SAMPLED[signed] / 2**length,
+        }
+
+
+def draw(document: Document) -> Figure:
+    """Draw best length and error over std, and the thresholds relative to the rule's."""
+    figure = canvas(11.5, 7)
+    axes = figure.subplots(2, 2, width_ratios=(1.5, 1))
+    for (left, right), signed in zip(axes, (True, False), strict=True):
+        _draw_best(left, select(document, panel="best", signed=signed), signed)
+        _draw_thresholds(right, select(document, panel="threshold", signed=signed), signed)
+    return figure
+
+
+def _draw_best(ax: Axes, rows: list[Row], signed: bool) -> None:
+    std = column(rows, "std")
+    lengths = column(rows, "fractional_length")
+    ax.plot(std, lengths, drawstyle="steps-post", color=COLORS[0], label="best FL")
+    ax.set_ylabel("best fractional length")
+    other = ax.twinx()
+    other.spines["right"].set_visible(True)
+    other.plot(std, column(rows, "relative_error"), "--", color=COLORS[1], label="error there")
+    other.plot(
+        std,
+        column(rows, "rule_relative_error"),
+        ":",
+        color=COLORS[4],
+        label="error by F8Net's rule",
+    )
+    other.axhline(0.01, color="#777777", linewidth=0.8)
+    other.set_yscale("log")
+    other.set_ylim(2.5e-3, 1.3)
+    other.grid(visible=False)
+    other.set_ylabel("relative error: RMSE / std")
+    ax.set_xscale("log")
+    ax.set_xlabel("standard deviation" + ("" if signed else " before the ReLU"))
+    ax.set_title("8-bit signed" if signed else "8-bit unsigned, after a ReLU")
+    handles = [*ax.get_lines(), *other.get_lines()[:2]]
+    ax.legend(handles=handles, loc="lower left", fontsize=8)
+
+
+def _draw_thresholds(ax: Axes, rows: list[Row], signed: bool) -> None:
+    lengths = column(rows, "fractional_length")
+    at_zero = {
+        key: [x * 2**n for x, n in zip(column(rows, key), lengths, strict=True)]
+        for key in ("threshold", "rule_threshold", "sampled_threshold")
+    }
+    kinds = {
+        "threshold": f"exact: {at_zero['threshold'][0]:.2f}",
+        "rule_threshold": f"F8Net's rule: {STATED[signed]:g}",
+        "sampled_threshold": f"its samples: {SAMPLED[signed]:.2f}",
+    }
+    for i, (key, label) in enumerate(kinds.items()):
+        ax.plot(lengths, at_zero[key], label=label, **line_style(i))
+    ax.margins(y=0.45)
+    ax.set_xlabel("fractional length")
+    ax.set_ylabel("threshold of the std times $2^{FL}$")
+    ax.set_title("where FL gives way to FL - 1")
+    ax.legend(fontsize=8, handlelength=3.5)
+
+
+FIGURES.register(
+    "f8net-fig4",
+    PaperFigure(
+        "Best fractional length of 8-bit fixed point and the thresholds between lengths",
+        "Jin et al. 2022 (F8Net), figure 4",
+        data,
+        draw,
+    ),
+)

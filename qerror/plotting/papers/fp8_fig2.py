@@ -1,0 +1,152 @@
+"""Kuzmin et al. 2022, figure 2: the rounding error, its weight, and what the bias does."""
+
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from qerror._arrays import FloatArray
+from qerror.analysis import quantization_error
+from qerror.densities import Gaussian
+from qerror.formats import parse_format
+from qerror.optimize import optimal_scale
+from qerror.plotting._style import COLORS
+from qerror.plotting.papers._figure import (
+    FIGURES,
+    PaperFigure,
+    canvas,
+    column,
+    curve,
+    figure_data,
+    format_index,
+    select,
+)
+from qerror.reporting import Document, Row
+
+ROUNDED = ("INT8", "4M3E", "3M4E")
+BIASED = ("5M2E", "4M3E", "3M4E", "2M5E")
+LAST = 6.0  # standard deviations shown
+_PARTS = 4  # points of a half-cell at which the weighted error is given
+_OCTAVES = np.arange(-6, 7)  # integer biases tried, around the best real one
+
+
+def data() -> Document:
+    """Return the error R(w) at its corners, R(w)^2 p(w), and the SQNR by the kind of bias.
+
+    - panel "error": N(0, 1), each format at its best range; the corners of R(w) = Q(w) - w, and
+      "weighted", R(w)^2 p(w), with points between them.
+    - panels "bias" and, with more points, "octave": SQNR on N(0, std) with the bias fixed at
+      2^(e-1), with the best integer and with the best real one.
+    """
+    rows: list[Row] = []
+    for name in ROUNDED:
+        rows += _errors(name)
+    for name in BIASED:
+        rows += _biases(name, "bias", np.exp2(np.arange(-80, 41) / 8))
+        rows += _biases(name, "octave", np.exp2(np.arange(49) / 48))
+    return figure_data({"density": "gaussian", "formats": list(ROUNDED)}, rows)
+
+
+def _errors(name: str) -> Iterator[Row]:
+    best = optimal_scale(name, Gaussian())
+    levels = [x for x in parse_format(name).grid(best.scale).points.tolist() if x >= 0]
+    yield _error(name, 0.0, 0.0, corner=True)
+    for a, b in pairwise(levels):
+        if a > LAST:
+            return
+        half = 0.5 * (b - a)
+        for level, towards in ((a, 1), (b, -1)):
+            parts = range(1, _PARTS + 1) if towards > 0 else range(_PARTS, -1, -1)
+            for k in parts:
+                offset = towards * half * k / _PARTS
+                yield _error(name, level + offset, -offset, corner=k in {0, _PARTS})
+    for k in range(1, 9):
+        beyond = (LAST - levels[-1]) * k / 8
+        yield _error(name, levels[-1] + beyond, -beyond, corner=k == 8)
+
+
+def _error(name: str, w: float, error: float, *, corner: bool) -> Row:
+    weight = float(Gaussian().pdf(w))
+    return {
+        "panel": "error",
+        "format": name,
+        "w": w,
+        "error": error,
+        "weighted": error * error * weight,
+        "corner": corner,
+    }
+
+
+def _biases(name: str, panel: str, stds: FloatArray) -> Iterator[Row]:
+    best = optimal_scale(name, Gaussian())
+    real = best.report.sqnr_db
+    # At std s a scale of 1 is a scale of 1 / s on N(0, 1).
+    fixed = quantization_error(name, Gaussian(), 1 / stds).sqnr_db.tolist()
+    for std, at_fixed in zip(stds.tolist(), fixed, strict=True):
+        nearest = round(math.log2(best.scale * std)) + _OCTAVES
+        integer = quantization_error(name, Gaussian(), np.ldexp(1 / std, nearest)).sqnr_db.max()
+        yield {
+            "panel": panel,
+            "format": name,
+            "std": std,
+            "fixed_db": at_fixed,
+            "integer_db": float(integer),
+            "real_db": real,
+            "integer_loss_db": real - float(integer),
+        }
+
+
+def draw(document: Document) -> Figure:
+    """Draw errors and weighted errors format by format, and the effect of the bias beside."""
+    figure = canvas(13, 6)
+    grid = figure.add_gridspec(6, 3, width_ratios=(1, 1, 1.2))
+    for i, name in enumerate(ROUNDED):
+        rows = select(document, panel="error", format=name)
+        corners = [row for row in rows if row["corner"]]
+        left = figure.add_subplot(grid[2 * i : 2 * i + 2, 0])
+        middle = figure.add_subplot(grid[2 * i : 2 * i + 2, 1])
+        color = COLORS[format_index(name)]
+        left.plot(column(corners, "w"), column(corners, "error"), color=color, linewidth=0.8)
+        middle.fill_between(column(rows, "w"), column(rows, "weighted"), color=color)
+        for ax, what in ((left, "R(w)"), (middle, "R(w)² p(w)")):
+            ax.set_xlim(0, LAST)
+            ax.set_title(f"{name}: {what}", fontsize=10)
+            if i < len(ROUNDED) - 1:
+                ax.tick_params(labelbottom=False)
+            else:
+                ax.set_xlabel("w in standard deviations")
+        left.set_ylim(-0.27, 0.27)
+        middle.set_ylim(0)
+        middle.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    fixed, integer = figure.add_subplot(grid[:3, 2]), figure.add_subplot(grid[3:, 2])
+    for name in BIASED:
+        rows = select(document, panel="bias", format=name)
+        curve(fixed, rows, "std", "fixed_db", index=format_index(name), label=name)
+        octave = select(document, panel="octave", format=name)
+        curve(integer, octave, "std", "integer_loss_db", index=format_index(name), label=name)
+    fixed.set_xscale("log", base=2)
+    fixed.set_title("bias fixed at $2^{e-1}$", fontsize=10)
+    fixed.set_ylabel("SQNR in dB")
+    fixed.legend(handlelength=3.5, fontsize=8)
+    integer.set_yscale("log")
+    integer.set_ylim(2e-4, 4)
+    integer.set_title("best integer bias: loss to the best real one", fontsize=10)
+    integer.set_ylabel("loss in dB")
+    integer.set_xlabel("standard deviation (the loss repeats every octave)")
+    return figure
+
+
+FIGURES.register(
+    "fp8-fig2",
+    PaperFigure(
+        "Rounding error of 8-bit formats, weighted error, and the effect of the bias",
+        "Kuzmin et al. 2022, figure 2",
+        data,
+        draw,
+    ),
+)
