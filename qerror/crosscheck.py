@@ -1,7 +1,7 @@
 """The analysis against the simulation: exact figures, sampled figures, and how far apart."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -121,6 +121,67 @@ def cross_check(
     judgements = {name: _judged(name, cases) for name in NAMES}
     chi_square, degrees = _chi_square(cases[-1], judgements)
     return CrossCheck(exact, sampled, judgements, chi_square, degrees)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One cross-check with what it was made on."""
+
+    format: Format
+    density: Density
+    scale: float
+    check: CrossCheck
+
+
+def verify(
+    formats: Sequence[Format | str],
+    densities: Sequence[Density | str],
+    *,
+    size: int,
+    rng: np.random.Generator,
+    scale: float | None = None,
+    max_value: float | None = None,
+    progress: Progress | None = None,
+) -> list[Pair]:
+    """Cross-check every format on every density, each pair on samples of its own.
+
+    Parameters
+    ----------
+    formats, densities : sequence
+        Formats and densities, or their names.
+    size : int
+        Samples per pair.
+    rng : numpy.random.Generator
+        Where the samples come from.
+    scale, max_value : float, optional
+        The scale of all formats, or their largest level; by default each format reaches the
+        2% and 98% quantiles of the density (`telling_scale`).
+    progress : callable, optional
+        Called with (done, total) pairs.
+    """
+    chosen = [as_format(each) for each in formats]
+    laws = [as_density(each) for each in densities]
+    pairs: list[Pair] = []
+    for law in laws:
+        for form in chosen:
+            at = telling_scale(form, law) if scale is None else scale
+            at = at if max_value is None else form.scale_for(max_value)
+            check = cross_check(form, law, scale=at, size=size, rng=rng)
+            pairs.append(Pair(form, law, at, check))
+            if progress is not None:
+                progress(len(pairs), len(laws) * len(chosen))
+    return pairs
+
+
+def telling_scale(form: Format, density: Density) -> float:
+    """Return a scale at which samples show rounding and clipping alike.
+
+    The level farthest from zero reaches the farther of the 2% and 98% quantiles.
+    """
+    reach = float(np.abs(density.ppf(np.array([0.02, 0.98]))).max())
+    grid = form.grid()
+    far = max(-grid.min, grid.max)
+    return reach / far if reach > 0 and far > 0 else 1.0
 
 
 def chi_square_p(chi_square: float, degrees: int) -> float:

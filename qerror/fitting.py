@@ -25,6 +25,10 @@ from qerror.exceptions import InvalidType, InvalidValue
 Array: TypeAlias = npt.NDArray[Any]
 Objective: TypeAlias = Callable[[FloatArray], tuple[float, FloatArray]]
 
+Parts: TypeAlias = Callable[[], Iterator[Array]]
+"""Returns the data piece by piece, from the start each time."""
+
+DEFAULT = ("gaussian", "student-t", "laplace")
 CHUNK = 1 << 20  # values read at a time
 DIRECT = 1 << 17  # up to so many values are used one by one
 _BINS_SHIFT = 12  # of float32's 23 stored bits: bins are 2^-11 wide, relative to the centre
@@ -61,9 +65,7 @@ class FitResult:
     """Values that make up more than 1% of the data each, with their shares."""
 
 
-def fit(
-    x: npt.ArrayLike, families: Sequence[str] = ("gaussian", "student-t", "laplace")
-) -> FitResult:
+def fit(x: npt.ArrayLike, families: Sequence[str] = DEFAULT) -> FitResult:
     """Fit densities to data and return the most likely one.
 
     Arrays of any size, memory-mapped ones too: they are read in pieces, and beyond 131,072
@@ -98,10 +100,29 @@ def fit(
     >>> type(best).__name__, round(best.loc, 2), round(best.scale, 2)
     ('Laplace', 2.0, 0.5)
     """
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiu":
+        raise InvalidType(f"data must be real numbers, got dtype {array.dtype}")
+    return fit_parts(lambda: _parts(array), families)
+
+
+def fit_parts(parts: Parts, families: Sequence[str] = DEFAULT) -> FitResult:
+    """Fit densities to data that come in pieces, such as a file's; see `fit`.
+
+    Parameters
+    ----------
+    parts : callable
+        Returns the pieces, flat arrays of finite real numbers; called several times.
+    families : sequence of str
+        As for `fit`.
+    """
     names = _checked_families(families)
-    array = _checked_data(x)
-    atoms = _atoms(array)
-    data = _Data(array, [value for value, _ in atoms])
+    size = _checked_size(parts)
+    atoms = _atoms(parts, size)
+    data = _Data(parts, [value for value, _ in atoms])
+    if data.size and data.low == data.high:
+        atoms.append((data.low, data.size / size))
+        data.size = 0
     candidates: list[Candidate] = []
     excluded: dict[str, str] = {}
     if data.size:
@@ -117,7 +138,7 @@ def fit(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in excluded.items())
         raise InvalidValue(f"no family fits the data: {reasons}")
     density = _joined(candidates[0].density if candidates else None, atoms)
-    return FitResult(density, tuple(candidates), excluded, array.size, tuple(atoms))
+    return FitResult(density, tuple(candidates), excluded, size, tuple(atoms))
 
 
 def _checked_families(families: Sequence[str]) -> list[str]:
@@ -135,19 +156,19 @@ def _checked_families(families: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _checked_data(x: npt.ArrayLike) -> Array:
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiu":
-        raise InvalidType(f"data must be real numbers, got dtype {array.dtype}")
-    if not array.size:
+def _checked_size(parts: Parts) -> int:
+    """Count the values, all of which must be finite."""
+    size = bad = 0
+    for part in parts():
+        size += part.size
+        bad += int(np.count_nonzero(~np.isfinite(part)))
+    if not size:
         raise InvalidValue("there is nothing to fit: the data are empty")
-    bad = sum(int(np.count_nonzero(~np.isfinite(part))) for part in _parts(array))
     if bad:
         raise InvalidValue(
-            f"{bad:,} of {array.size:,} values are NaN or infinite; leave them out: "
-            "x[np.isfinite(x)]"
+            f"{bad:,} of {size:,} values are NaN or infinite; leave them out: x[np.isfinite(x)]"
         )
-    return array
+    return size
 
 
 def _parts(array: Array) -> Iterator[FloatArray]:
@@ -162,19 +183,19 @@ def _parts(array: Array) -> Iterator[FloatArray]:
         yield np.asarray(part, dtype=np.float64)
 
 
-def _atoms(array: Array) -> list[tuple[float, float]]:
+def _atoms(parts: Parts, size: int) -> list[tuple[float, float]]:
     """Return the values that repeat in more than `_ATOM` of the data, with their shares."""
-    probe = array.reshape(-1) if array.flags.c_contiguous else array.ravel()
-    values, counts = np.unique(probe[:: -(-probe.size // _PROBES)], return_counts=True)
+    stride = -(-size // _PROBES)
+    probe = np.concatenate([part[::stride] for part in parts()])
+    values, counts = np.unique(probe, return_counts=True)
     often = values[(counts >= 0.5 * _ATOM * counts.sum()) & (counts > 1)].astype(np.float64)
     if not often.size:
         return []
     total = np.zeros(often.size, dtype=np.int64)
-    for part in _parts(array):
-        place = np.searchsorted(often, part)
-        hit = often[np.minimum(place, often.size - 1)] == part
-        total += np.bincount(place[hit], minlength=often.size)
-    share = total / array.size
+    for part in parts():
+        place = np.minimum(np.searchsorted(often, part), often.size - 1)
+        total += np.bincount(place[often[place] == part], minlength=often.size)
+    share = total / size
     kept = (share >= _ATOM) & (total > 1)
     return [*zip(often[kept].tolist(), share[kept].tolist(), strict=True)]
 
@@ -193,36 +214,37 @@ def _joined(density: Density | None, atoms: Sequence[tuple[float, float]]) -> De
 class _Data:
     """The values that are no point masses, as values with weights."""
 
-    def __init__(self, array: Array, atoms: Sequence[float]) -> None:
+    def __init__(self, parts: Parts, atoms: Sequence[float]) -> None:
         self.size = 0
         self.low, self.high = math.inf, -math.inf
         total = 0.0
-        for part in self._rest(array, atoms):
+        for part in self._rest(parts, atoms):
             self.size += part.size
             total += float(part.sum())
             self.low = min(self.low, float(part.min(initial=math.inf)))
             self.high = max(self.high, float(part.max(initial=-math.inf)))
         self.mean = total / max(self.size, 1)
         if self.size <= DIRECT:
-            self.values = np.concatenate([np.empty(0), *self._rest(array, atoms)])
+            self.values = np.concatenate([np.empty(0), *self._rest(parts, atoms)])
             self.weights = np.ones(self.values.size)
         else:
-            self._fill_bins(array, atoms)
+            self._fill_bins(parts, atoms)
         self.values -= 0.0  # an own array
         centred = self.values - self.mean
         self.std = math.sqrt(float(self.weights @ (centred * centred)) / max(self.size, 1))
 
     @staticmethod
-    def _rest(array: Array, atoms: Sequence[float]) -> Iterator[FloatArray]:
-        for part in _parts(array):
-            yield part[~np.isin(part, atoms)] if atoms else part
+    def _rest(parts: Parts, atoms: Sequence[float]) -> Iterator[FloatArray]:
+        for part in parts():
+            wide = part.astype(np.float64)
+            yield wide[~np.isin(wide, atoms)] if atoms else wide
 
-    def _fill_bins(self, array: Array, atoms: Sequence[float]) -> None:
+    def _fill_bins(self, parts: Parts, atoms: Sequence[float]) -> None:
         bins = 1 << (32 - _BINS_SHIFT)
         counts, sums = np.zeros(bins), np.zeros(bins)
         # In units of the spread, so that float32 holds every distance.
         unit = max(self.high - self.mean, self.mean - self.low) or 1.0
-        for part in self._rest(array, atoms):
+        for part in self._rest(parts, atoms):
             distance = (part - self.mean) / unit
             key = distance.astype(np.float32).view(np.uint32) >> np.uint32(_BINS_SHIFT)
             index = key.astype(np.int64)

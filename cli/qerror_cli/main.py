@@ -12,6 +12,8 @@ COMMANDS = {
     "error": "Break down the error of one format on one density.",
     "optimize": "Find the best range of a format, or the best format.",
     "fixed-point": "Find the best fractional length of fixed point.",
+    "quantize": "Quantize the arrays of a file and measure the errors.",
+    "verify": "Check exact figures against samples.",
     "formats": "List the number formats.",
     "show": "Show a format's conventions and levels.",
     "densities": "List the densities, their parameters and examples.",

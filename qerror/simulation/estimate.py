@@ -1,7 +1,7 @@
 """Sampled errors: what the analysis says, found out by trying."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
@@ -197,6 +197,28 @@ def estimate_error(
     return whole.estimate(tails, truncated)
 
 
+def figures_of_data(
+    errors: Iterable[tuple[FloatArray, FloatArray]], limits: tuple[float, float]
+) -> tuple[Figures, int, tuple[int, int]]:
+    """Return the mean errors of data, the number of values, and how many lie below and above.
+
+    Parameters
+    ----------
+    errors : iterable of (x, e)
+        Finite values and their errors, piece by piece.
+    limits : (float, float)
+        The range of the grid.
+    """
+    sums = _Sums()
+    for x, error in errors:
+        for start in range(0, x.size, CHUNK):
+            part, of_part = x[start : start + CHUNK], error[start : start + CHUNK]
+            with np.errstate(over="ignore", invalid="ignore"):
+                below, above = part < limits[0], part > limits[1]
+                sums.add(_terms(part, of_part, below, above), below, above)
+    return sums.figures()
+
+
 def _as_density(value: Density | str) -> Density:
     if isinstance(value, str):
         return parse_density(value)
@@ -259,6 +281,12 @@ class _Sums:
         y = terms / unit[:, None]
         squares = y * y
         self._powers += [y.sum(axis=1), squares.sum(axis=1), (squares * squares).sum(axis=1)]
+
+    def figures(self) -> tuple[Figures, int, tuple[int, int]]:
+        """Return the means alone, the number of values and how many were clipped."""
+        mean = self._mean if self._count else np.full(len(BASIC), np.nan)
+        values, _ = _figures(mean, self._products)
+        return Figures(**values), self._count, (self._clipped[0], self._clipped[1])
 
     def estimate(self, tails: Tails, truncated: TruncatedEstimate | None) -> Estimate:
         """Turn the sums into figures."""

@@ -1,0 +1,98 @@
+"""``qerror quantize``: real arrays in files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qerror_cli._command import Command
+from qerror_cli.data import DataErrors, families_option, range_options, scale_of
+from qerror_cli.output import ON_STDOUT, Output, say
+from qerror_cli.parameters import FormatType
+from qerror_cli.progress import Bar
+
+if TYPE_CHECKING:
+    from qerror.formats import Format
+    from qerror.reporting import Kind
+
+
+@click.command("quantize", cls=Command)
+@click.argument("number_format", metavar="FORMAT", type=FormatType())
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the quantized arrays go, of the same kind as INPUT: .npy or .npz.  [required]",
+)
+@range_options
+@click.option(
+    "--rounding",
+    default="nearest-even",
+    show_default=True,
+    metavar="MODE",
+    help="nearest-even, nearest-away, toward-zero, up, down, to-odd or stochastic; or RNE, RNA, "
+    "RTZ, RTP, RTN, RTO, SR.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="For stochastic rounding.")
+@families_option
+@click.option("--format", "output_format", type=click.Choice(ON_STDOUT), help="Form of the report.")
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
+@click.option(
+    "--color",
+    type=click.Choice(["always", "auto", "never"]),
+    default="auto",
+    show_default=True,
+    help="Styled tables; auto: on a terminal. NO_COLOR is honoured.",
+)
+def command(  # noqa: PLR0917 - click passes them by name
+    number_format: "Format",
+    source: Path,
+    output: Path,
+    scale: float | None,
+    max_value: float | None,
+    bias: float | None,
+    rounding: str,
+    seed: int,
+    fit: str | None,
+    output_format: "Kind | None",
+    as_json: bool,
+    color: str,
+) -> None:
+    r"""Quantize the arrays of INPUT (.npy or .npz) to FORMAT and report what it cost.
+
+    Beside the measured errors stands the exact prediction for a density fitted to the values.
+    Files may be larger than memory: they pass through in pieces. The output appears when all
+    is done; if anything fails, what was there stays.
+
+    \b
+    qerror quantize 4M3E weights.npy --max-value 4 -o weights-4m3e.npy
+    qerror quantize int8 model.npz --scale 0.01 -o model-int8.npz
+    """
+    import numpy as np
+
+    from qerror.reporting import check_writable
+    from qerror.simulation import quantize_file
+
+    report = Output.checked(None, output_format, as_json, color)
+    check_writable(output)
+    if seed < 0:
+        raise click.UsageError(f"--seed must not be negative, got {seed}")
+    errors = DataErrors(source, number_format, scale_of(number_format, scale, max_value, bias))
+    with Bar("fit") as bar:
+        fitted = errors.fit(fit, bar)  # first: OUTPUT may be INPUT
+    with Bar("quantize") as bar:
+        measured = quantize_file(
+            source,
+            output,
+            number_format,
+            errors.scale,
+            rounding=rounding,
+            rng=np.random.default_rng(seed),
+            progress=bar,
+        )
+    say(f"wrote {output}")
+    errors.note_scale(scale, max_value, bias)
+    report.emit(errors.document("quantize", measured, fitted, rounding=rounding))
