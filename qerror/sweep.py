@@ -17,6 +17,8 @@ from qerror.densities.names import density_name, parameter_values
 from qerror.exceptions import InvalidValue
 from qerror.formats._base import Format
 from qerror.formats.floating import FloatingPoint
+from qerror.optimize.limits import shannon_bound
+from qerror.optimize.lloyd_max import lloyd_max
 from qerror.optimize.scale import OptimalScale, optimal_scale
 
 Row: TypeAlias = dict[str, object]
@@ -26,6 +28,7 @@ QUANTIZER_PARAMETERS = ("scale", "max_value", "bias")
 """What `over` can sweep besides the parameters of the densities."""
 
 _INFINITE = "E[x^2] is infinite: so is the MSE at every range"
+_MOST_LIMIT_BITS = 16
 _EDGE = "no optimum inside the searched ranges: their end is shown"
 
 
@@ -41,7 +44,8 @@ class SweepResult:
         One row per density, swept value and format. Keys: "density", the swept name if any,
         "format", "scale", "max_value", "bias" (None but for floating point), the fields of
         `ErrorReport`, "below_best_db" (how far the SQNR lies below the best format of the same
-        density and value), "at_edge" and "note".
+        density and value), "at_edge" and "note"; with limits also "above_lloyd_max_db" and
+        "above_shannon_db".
     """
 
     params: dict[str, object]
@@ -53,6 +57,7 @@ def sweep(
     densities: Sequence[Density | str],
     over: tuple[str, Sequence[float]] | None = None,
     *,
+    limits: bool = False,
     progress: Progress | None = None,
 ) -> SweepResult:
     """Return the exact errors of every format on every density.
@@ -66,6 +71,9 @@ def sweep(
     over : (str, sequence of float), optional
         A parameter of all the densities ("nu", "std", ...), or "scale", "max_value" or "bias" of
         the formats, and the values that it takes.
+    limits : bool
+        Whether to say how many dB the MSE lies above that of the best quantizer of 2^bits levels
+        (`lloyd_max`; up to 16 bits, else nan) and above the Shannon bound of as many bits.
     progress : callable, optional
         Called with (done, total) after each density, value and format.
 
@@ -84,7 +92,7 @@ def sweep(
         if not given:
             raise InvalidValue(f"a sweep needs at least one {what}, got none")
     name, values = _checked(over, forms, laws)
-    rows = list(_rows(forms, laws, name, values, progress or _silent))
+    rows = list(_rows(forms, laws, name, values, progress or _silent, _Limits(limits)))
     _compare(rows, name)
     params: Row = {
         "formats": [form.name for form in forms],
@@ -130,22 +138,23 @@ def _checked(
     return name, values
 
 
-def _rows(
+def _rows(  # noqa: PLR0917 - one sweep's description
     forms: Sequence[Format],
     laws: Sequence[Density],
     name: str | None,
     values: list[float],
     progress: Progress,
+    limits: "_Limits",
 ) -> Iterator[Row]:
     total = len(laws) * len(forms) * max(1, len(values))
     done = 0
     for law in laws:
         if name in QUANTIZER_PARAMETERS:
-            blocks = [list(_along(form, law, name, values)) for form in forms]
+            blocks = [list(_along(form, law, name, values, limits)) for form in forms]
             found = (row for same_value in zip(*blocks, strict=True) for row in same_value)
         else:
             found = (
-                _row(form, _at(law, name, value), name, value)
+                _row(form, _at(law, name, value), name, value, limits)
                 for value in (values or [math.nan])
                 for form in forms
             )
@@ -159,7 +168,7 @@ def _at(law: Density, name: str | None, value: float) -> Density:
     return law if name is None else dataclasses.replace(law, **{name: value})  # type: ignore[type-var]
 
 
-def _row(form: Format, law: Density, name: str | None, value: float) -> Row:
+def _row(form: Format, law: Density, name: str | None, value: float, limits: "_Limits") -> Row:
     """Return one format at its best range."""
     best = optimal_scale(form, law)
     swept: Row = {} if name is None else {name: value}
@@ -172,6 +181,7 @@ def _row(form: Format, law: Density, name: str | None, value: float) -> Row:
         "bias": best.bias,
         **_figures_at(best),
         "below_best_db": math.nan,
+        **limits.columns(form, law, best.report.mse),
         "at_edge": best.at_edge,
         "note": _note(best),
     }
@@ -189,7 +199,9 @@ def _note(best: OptimalScale) -> str:
     return _EDGE if best.at_edge else ""
 
 
-def _along(form: Format, law: Density, name: str, values: list[float]) -> Iterator[Row]:
+def _along(
+    form: Format, law: Density, name: str, values: list[float], limits: "_Limits"
+) -> Iterator[Row]:
     """Return one format at many ranges."""
     scales = _scales(form, name, np.array(values))
     report = quantization_error(form, law, scales)
@@ -207,6 +219,7 @@ def _along(form: Format, law: Density, name: str, values: list[float]) -> Iterat
             **(view | {name: value}),
             **_figures(report, i),
             "below_best_db": math.nan,
+            **limits.columns(form, law, float(report.mse[i])),
             "at_edge": False,
             "note": _INFINITE if infinite else "",
         }
@@ -230,6 +243,41 @@ def _scales(form: Format, name: str, values: FloatArray) -> FloatArray:
 
 def _figures(report: ErrorReport[FloatArray], i: int) -> dict[str, float]:
     return {field: float(values[i]) for field, values in report.to_dict().items()}
+
+
+class _Limits:
+    """What the best codes of as many bits reach: searched once for each density and width."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._found: dict[tuple[Density, int], tuple[float, float]] = {}
+
+    def columns(self, form: Format, law: Density, mse: float) -> Row:
+        """Return how far an MSE lies above the limits; nothing where this was not asked for."""
+        if not self._wanted:
+            return {}
+        key = law, form.bits
+        if key not in self._found:
+            self._found[key] = _best_codebook(*key), shannon_bound(*key)
+        names = "above_lloyd_max_db", "above_shannon_db"
+        return {
+            name: _above(mse, least) for name, least in zip(names, self._found[key], strict=True)
+        }
+
+
+def _best_codebook(law: Density, bits: int) -> float:
+    """Return the least MSE of 2^bits levels, nan where it is not to be had."""
+    if bits > _MOST_LIMIT_BITS or not math.isfinite(law.second_moment):
+        return math.nan
+    return lloyd_max(law, 2**bits).report.mse
+
+
+def _above(mse: float, least: float) -> float:
+    if not math.isfinite(mse) or math.isnan(least):
+        return math.nan
+    if least <= 0:
+        return 0.0 if mse <= 0 else math.inf
+    return 10 * (math.log10(mse) - math.log10(least)) if mse > 0 else -math.inf
 
 
 def _compare(rows: list[Row], name: str | None) -> None:

@@ -22,6 +22,7 @@ from qerror.exceptions import InvalidValue
 from qerror.optimize._continuous import Continuous, continuous_part
 
 _STEPS = 200
+_CHUNK = 2**13  # cells at a time: a few megabytes
 _HALVINGS = 50
 _LARGEST = 5.0  # change of u in one step
 _ENOUGH = 1e-17  # of the MSE: a step that gains less is the last
@@ -67,8 +68,10 @@ def measure(source: Source, levels: FloatArray) -> Cells:
     half = 0.5 * np.diff(levels)
     left, right = np.append(-math.inf, -half), np.append(half, math.inf)
     sums = np.zeros((3, levels.size))
-    for piece in source.continuous.pieces:
-        sums += piece.integrals(levels, left, right)
+    for first in range(0, levels.size, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        for piece in source.continuous.pieces:
+            sums[:, part] += piece.integrals(levels[part], left[part], right[part])
     x, probability = source.atoms
     if x.size:
         owner = np.searchsorted(levels[:-1] + half, x)

@@ -16,6 +16,7 @@ from qerror.densities.student_t import StandardStudentT
 _NODES = 16
 _TOLERANCE = 2e-15  # of a panel, or of the whole: half of it is the rounding of the sum
 _DEEPEST = 60  # halvings of a panel
+_CHUNK = 2**12  # panels at a time: a few megabytes
 _INNERMOST = -64  # octaves of the spread around a piece's location
 _LARGEST = 996  # up to 1e300
 _FAINT = 1e-290  # below it, float64 soon has no digits left
@@ -99,9 +100,13 @@ class Continuous:
     ) -> FloatArray:
         """Integrate function(p) over each panel by one Gauss-Legendre rule."""
         nodes, weights = gauss_legendre(_NODES)
-        width = stop - start
-        found: FloatArray = function(self.pdf(start[:, None] + width[:, None] * nodes)) @ weights
-        return width * found
+        found = np.empty(start.size)
+        for first in range(0, start.size, _CHUNK):
+            part = slice(first, first + _CHUNK)
+            width = stop[part] - start[part]
+            p = self.pdf(start[part, None] + width[:, None] * nodes)
+            found[part] = width * (function(p) @ weights)
+        return found
 
 
 def continuous_part(density: Density) -> Continuous:

@@ -10,7 +10,7 @@ from qerror.optimize._continuous import Continuous
 
 _FINE, _FINEST = 8, 32  # parts of the fine partition per level, and more; both twice
 _MOST_SITES = 1024  # of the exact search over cuts
-_PANEL_SHARE = 1 / 16  # of a level's share of int p^(1/3): linear interpolation is fair there
+_PANELS, _MOST_PANELS = 16, 2**17  # per level: linear interpolation is fair there; and in all
 
 
 class Compander:
@@ -26,7 +26,7 @@ class Compander:
 
         start, stop = part.edges[:-1], part.edges[1:]
         weight = weight_of(start, stop)
-        most = _PANEL_SHARE / levels * weight.sum()
+        most = weight.sum() / min(_PANELS * levels, _MOST_PANELS)
         found: list[tuple[FloatArray, ...]] = []
         while start.size:
             middle = 0.5 * (start + stop)

@@ -226,7 +226,7 @@ def _optimum_view(number_format: Format, density: str, best: OptimalScale) -> Vi
 
 
 def _rules_view(choices: Sequence[RangeChoice]) -> View:
-    header = ("range by", "max value", "bias/scale", "zero", "MSE", "SQNR dB", "loss dB")
+    header = ("range by", "max value", "bias/scale", "zero", "MSE", "loss dB")
     body = [
         (
             choice.rule,
@@ -234,7 +234,6 @@ def _rules_view(choices: Sequence[RangeChoice]) -> View:
             _place(choice.scale, choice.bias),
             "" if choice.zero_point is None else str(choice.zero_point),
             short(choice.report.mse),
-            decibels(choice.report.sqnr_db),
             decibels(choice.loss_db),
         )
         for choice in choices

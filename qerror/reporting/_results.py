@@ -13,6 +13,13 @@ from qerror.reporting._text import decibels, short
 WIDEST = 80  # columns that a table with a column per format may take
 
 
+_LIMITS = {"above_lloyd_max_db": "> L-Max", "above_shannon_db": "> Shannon"}
+_LIMIT_NOTES = [
+    "> L-Max: dB above Lloyd-Max, the best quantizer of 2^bits levels (to 16 bits);",
+    "> Shannon: dB above the bound for any code of as many bits",
+]
+
+
 class Rows(Protocol):
     """What a sweep returns, as far as it is written."""
 
@@ -142,27 +149,25 @@ def _error_view(row: Row) -> View:
 
 def _best_view(title: str, rows: Sequence[Row]) -> View:
     """One line a format: where its best range is, and the error there."""
-    header = (
-        "format",
-        "max value",
-        "bias/scale",
-        "rounding",
-        "clipping",
-        "MSE",
-        "SQNR dB",
-        "dB below",
+    limits = "above_shannon_db" in rows[0]
+    # The limits take the place of the error's parts, or the table would be too wide.
+    parts = (
+        {"mse": "MSE"} if limits else {"rounding": "rounding", "clipping": "clipping", "mse": "MSE"}
     )
+    ratios = {"sqnr_db": "SQNR dB", "below_best_db": "dB below"} | (_LIMITS if limits else {})
+    header = ("format", "max value", "bias/scale", *parts.values(), *ratios.values())
     body = [
         (
             str(row["format"]),
             short(_number(row, "max_value")),
             _place(row),
-            *(_at_best(row, key) for key in ("rounding", "clipping", "mse")),
-            *(decibels(_number(row, key)) for key in ("sqnr_db", "below_best_db")),
+            *(_at_best(row, key) for key in parts),
+            *(decibels(_number(row, key)) for key in ratios),
         )
         for row in rows
     ]
-    return View(title, header, body, notes=_notes(rows, "format"), marked=_best_of(rows))
+    notes = [*_notes(rows, "format"), *(_LIMIT_NOTES if limits else [])]
+    return View(title, header, body, notes=notes, marked=_best_of(rows))
 
 
 def _swept_view(title: str, rows: Sequence[Row], name: str) -> View:

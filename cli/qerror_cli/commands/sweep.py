@@ -33,6 +33,12 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
     help="Sweep a parameter of the densities (nu, std, ...), or the formats' scale, max-value or "
     "bias. VALUES: LO:HI:N, LO:HI:Nlog or A,B,C.",
 )
+@click.option(
+    "--limits",
+    is_flag=True,
+    help="Also show how many dB the MSE lies above the best quantizer of 2^bits levels "
+    "(Lloyd-Max) and above Shannon's bound.",
+)
 @file_option(
     "--plot",
     help="Draw the SQNR into FILE (.svg, .png or .pdf); its data goes to a .csv beside it.",
@@ -43,6 +49,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     densities: Densities,
     formats: "list[Format]",
     over: Over | None,
+    limits: bool,
     plot: Path | None,
     csv: Path | None,
     output: Output,
@@ -65,7 +72,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     _check_files(plot, csv, output.path)
     chosen = densities.parse(over)
     with Bar("sweep") as bar:
-        result = sweep(formats, chosen, over, progress=bar)
+        result = sweep(formats, chosen, over, limits=limits, progress=bar)
     document = sweep_document(result)
     if plot is not None:
         from qerror.plotting import sweep_files

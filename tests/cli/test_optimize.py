@@ -1,0 +1,190 @@
+"""What ``qerror optimize`` answers and refuses."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from qerror import Gaussian, StudentT, format_switches, optimal_format, optimal_scale
+from qerror.optimize import compare_ranges, formats_of_width
+from tests.cli.conftest import Run
+
+T3 = ["--dist", "student-t", "--nu", "3"]
+
+
+def test_one_format_in_80_columns(run: Run) -> None:
+    result = run("optimize", "3M4E", *T3)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0] == "3M4E on student-t(nu=3)"
+    assert lines[2].split() == ["best", "max", "value", "12866.93998"]
+    assert "Ways to choose the range" in lines
+    assert any(line.startswith("best integer bias") for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_local_minima_are_listed(run: Run) -> None:
+    best = optimal_scale("4M3E", Gaussian())
+    text = run("optimize", "4M3E", "--dist", "gaussian").stdout
+    assert "Local minima" in text
+    rows = json.loads(run("optimize", "4M3E", "--dist", "gaussian", "--json").stdout)["rows"]
+    minima = [row for row in rows if row["rule"] == "local minimum"]
+    assert [row["scale"] for row in minima] == [m.scale for m in best.local_minima]
+    assert [row["mse"] for row in minima] == [m.mse for m in best.local_minima]
+    assert min(row["loss_db"] for row in minima) == 0
+
+
+def test_one_format_is_what_the_library_returns(run: Run) -> None:
+    best, choices = optimal_scale("int8", StudentT(3)), compare_ranges("int8", StudentT(3))
+    document = json.loads(run("optimize", "int8", *T3, "--json").stdout)
+    assert document["schema"] == "qerror.optimize/1"
+    assert document["params"]["format"] == "INT8"
+    assert document["params"]["density"] == "student-t(nu=3)"
+    assert document["params"]["at_edge"] is False
+    first = document["rows"][0]
+    assert (first["rule"], first["scale"], first["loss_db"]) == ("best scale", best.scale, 0)
+    assert first["mse"] == best.report.mse
+    rules = [row["rule"] for row in document["rows"] if row["rule"] != "local minimum"]
+    assert rules == [choice.rule for choice in choices]
+
+
+def test_zero_points_and_widths_fit_the_table(run: Run) -> None:
+    result = run("optimize", "int8", "--dist", "rectified(gaussian(std=0.001))")
+    assert "best scale and zero point" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_infinite_variance_is_an_answer(run: Run) -> None:
+    for arguments in (["4M3E"], ["--bits", "8"]):
+        result = run("optimize", *arguments, "--dist", "student-t", "--nu", "2")
+        assert result.exit_code == 0
+        assert "note: E[x^2] is infinite" in result.stdout
+        document = json.loads(
+            run("optimize", *arguments, "--dist", "student-t", "--nu", "2", "--json").stdout
+        )
+        assert document["rows"][0]["mse"] == "inf"
+        assert document["rows"][0]["scale"] == "nan"
+
+
+def test_an_optimum_at_the_edge_is_said(run: Run) -> None:
+    result = run("optimize", "--formats", "2M5E,3M4E", "--dist", "student-t", "--nu", "2.001")
+    assert "note: 2M5E" in result.stdout
+    assert "the optimum lies beyond" in result.stdout
+    one = run("optimize", "2M5E", "--dist", "student-t", "--nu", "2.001")
+    assert "note: the end of the searched ranges is best" in one.stdout
+
+
+def test_a_ranking_of_a_width(run: Run) -> None:
+    result = run("optimize", "--bits", "8", *T3)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "student-t(nu=3)"
+    assert [line.split()[1] for line in lines[4:]] == [
+        entry.format.name for entry in optimal_format(8, StudentT(3)).ranking
+    ]
+    assert lines[4].split()[1] == "3M4E"
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_ranking_is_what_the_library_returns(run: Run) -> None:
+    expected = optimal_format(["int8", "4M3E"], Gaussian()).ranking
+    arguments = ["optimize", "--formats", "int8,4M3E", "--dist", "gaussian"]
+    rows = json.loads(run(*arguments, "--json").stdout)["rows"]
+    assert [(row["rank"], row["format"], row["mse"]) for row in rows] == [
+        (i, entry.format.name, entry.optimum.report.mse)
+        for i, entry in enumerate(expected, start=1)
+    ]
+    text = run(*arguments, "--format", "csv").stdout
+    read = list(csv.DictReader(io.StringIO(text)))
+    assert [float(row["below_best_db"]) for row in read] == [e.below_best_db for e in expected]
+
+
+def test_unsigned_formats(run: Run) -> None:
+    rows = json.loads(
+        run("optimize", "--bits", "4", "--unsigned", "--dist", "half-gaussian", "--json").stdout
+    )["rows"]
+    names = {row["format"].split(".")[0] for row in rows}
+    assert names == {form.name.split(".")[0] for form in formats_of_width(4, signed=False)}
+
+
+def test_switches_along_a_parameter(run: Run) -> None:
+    expected = format_switches(["5M2E", "4M3E"], StudentT(3), "nu", 3, 20)
+    arguments = ["optimize", "--formats", "5M2E,4M3E", "--dist", "student-t", "--over", "nu=3:20"]
+    document = json.loads(run(*arguments, "--json").stdout)
+    assert document["schema"] == "qerror.switches/1"
+    rows = document["rows"]
+    assert [row["best_format"] for row in rows] == [form.name for form in expected.winners]
+    assert rows[0]["from"] == 3
+    assert rows[0]["to"] == rows[1]["from"] == expected.switches[0].value
+    assert rows[1]["to"] == 20
+    assert rows[1]["mse_at_end"] is None
+    text = run(*arguments).stdout.splitlines()
+    assert text[0] == "student-t over nu: the best format"
+    assert text[4].split()[1] == "7.1977691042"
+
+
+def test_switches_along_the_range(run: Run) -> None:
+    base = ["optimize", "--formats", "int8,5M2E", "--dist", "gaussian"]
+    for over in ("max-value=1:6", "range=1:1e3"):
+        result = run(*base, "--over", over)
+        assert result.exit_code == 0, result.output
+        assert [line.split()[2] for line in result.stdout.splitlines()[4:]] == ["INT8", "5M2E"]
+
+
+def test_files_and_markdown(run: Run, tmp_path: Path) -> None:
+    assert run("optimize", "--bits", "4", *T3, "-o", "x.csv").exit_code == 0
+    assert (tmp_path / "x.csv").read_text().startswith("density,rank,format,")
+    text = run("optimize", "--bits", "4", *T3, "--format", "markdown").stdout
+    assert text.startswith("## student-t(nu=3)")
+
+
+def test_limits_in_a_sweep(run: Run) -> None:
+    result = run("sweep", *T3, "--limits")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert "> L-Max" in lines[2]
+    assert "> Shannon" in lines[2]
+    best = next(line for line in lines if line.startswith("3M4E"))
+    assert best.split()[-2:] == ["4.11", "18.77"]
+    assert max(map(len, lines)) <= 80
+
+
+CASES: list[tuple[str, list[str]]] = [
+    ("optimize --dist gaussian", ["FORMAT, --bits and --formats", "got none", "--bits 8"]),
+    ("optimize int8 --bits 8 --dist gaussian", ["got FORMAT and --bits"]),
+    ("optimize --bits 8 --formats int8 --dist gaussian", ["got --bits and --formats"]),
+    ("optimize int8 --unsigned --dist gaussian", ["--unsigned goes with --bits", "uint8"]),
+    ("optimize int8 --over std=1:2 --dist gaussian", ["--over compares formats", "--bits"]),
+    ("optimize e4m9 --dist gaussian", ["'e4m9'", "did you mean"]),
+    ("optimize --bits 1 --dist gaussian", ["bits must lie in 2..53", "1"]),
+    ("optimize --bits eight --dist gaussian", ["eight"]),
+    ("optimize --bits 8", ["--dist"]),
+    ("optimize --bits 8 --dist gaussian --dist laplace", ["one --dist", "got 2"]),
+    ("optimize --bits 8 --dist gaussian --over nu=2:3", ["cannot sweep 'nu'", "mean, std"]),
+    ("optimize --bits 8 --dist student-t --over nu=2", ["'nu=2'", "NAME=LO:HI", "nu=2.1:20"]),
+    ("optimize --bits 8 --dist student-t --over nu=3:2", ["LO must be below HI"]),
+    ("optimize --bits 8 --dist student-t --over nu=a:b", ["must be numbers"]),
+    ("optimize --bits 8 --dist student-t --over nu=2:inf", ["both finite"]),
+    ("optimize --bits 8 --dist student-t --over nu=1:3", ["E[X^2] is infinite at nu = 1"]),
+    ("optimize --bits 8 --dist student-t --nu 3 --over nu=3:4", ["--nu", "--over"]),
+    ("optimize --bits 8 --dist gaussian --over range=-1:2", ["low must be positive", "-1"]),
+    ("optimize --formats fixed8.4 --dist gaussian --over range=1:2", ["no range to sweep"]),
+    ("optimize int8 --dist gaussian -o no/where.csv", ["no folder"]),
+    ("optimize int8 --dist gaussian --json --format csv", ["--json", "--format csv"]),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), CASES, ids=[line for line, _ in CASES])
+def test_bad_input_ends_in_one_helpful_message(
+    run: Run, tmp_path: Path, line: str, words: list[str]
+) -> None:
+    result = run(*line.split(" "))
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("Error:") == 1
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+    assert list(tmp_path.iterdir()) == []
