@@ -14,6 +14,8 @@ COMMANDS = {
     "fixed-point": "Find the best fractional length of fixed point.",
     "quantize": "Quantize the arrays of a file and measure the errors.",
     "verify": "Check exact figures against samples.",
+    "dot": "Break down the error of a scalar product, over pairs of formats.",
+    "figure": "Draw the papers' figures from exact data.",
     "formats": "List the number formats.",
     "show": "Show a format's conventions and levels.",
     "densities": "List the densities, their parameters and examples.",

@@ -6,6 +6,9 @@ from qerror.reporting._catalogue import formats_document as formats_document
 from qerror.reporting._document import Document as Document
 from qerror.reporting._document import Row as Row
 from qerror.reporting._document import View as View
+from qerror.reporting._dot import Factor as Factor
+from qerror.reporting._dot import Product as Product
+from qerror.reporting._dot import dot_document as dot_document
 from qerror.reporting._encode import KINDS as KINDS
 from qerror.reporting._encode import Kind as Kind
 from qerror.reporting._encode import encode as encode

@@ -14,8 +14,10 @@ from qerror.plotting.papers import int8_fig3 as int8_fig3
 from qerror.plotting.papers import int8_fig5 as int8_fig5
 from qerror.plotting.papers import int8_fig9 as int8_fig9
 from qerror.plotting.papers import lloyd_gap as lloyd_gap
+from qerror.plotting.papers._dot import dot_files as dot_files
 from qerror.plotting.papers._figure import FIGURES as FIGURES
 from qerror.plotting.papers._figure import KINDS as KINDS
 from qerror.plotting.papers._figure import PaperFigure as PaperFigure
 from qerror.plotting.papers._figure import figures_document as figures_document
+from qerror.plotting.papers._figure import file_names as file_names
 from qerror.plotting.papers._figure import paper_files as paper_files

@@ -15,7 +15,7 @@ from qerror.exceptions import InvalidValue
 from qerror.plotting._files import render
 from qerror.plotting._style import COLORS, drawing, line_style
 from qerror.registry import Registry
-from qerror.reporting import Document, Row, encode
+from qerror.reporting import Document, Row, View, encode
 
 EIGHT_BITS = ("INT8", "5M2E", "4M3E", "3M4E", "2M5E")
 """The formats that the papers compare."""
@@ -42,6 +42,16 @@ class PaperFigure:
 FIGURES: Registry[PaperFigure] = Registry("figure", "qerror figure --list")
 
 
+def file_names(name: str, kinds: Sequence[str] = ("svg", "png")) -> list[str]:
+    """Return the names of the files that `paper_files` returns, without computing anything."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InvalidValue(f"cannot draw a figure as {kind!r}; use one of {', '.join(KINDS)}")
+    member = FIGURES[name]
+    stem = next(known for known in FIGURES if FIGURES[known] is member)
+    return [f"{stem}.{kind}" for kind in (*dict.fromkeys(kinds), "csv")]
+
+
 def paper_files(name: str, kinds: Sequence[str] = ("svg", "png")) -> dict[str, bytes]:
     """Return a figure's files by name: one a kind, and the data as CSV.
 
@@ -59,18 +69,13 @@ def paper_files(name: str, kinds: Sequence[str] = ("svg", "png")) -> dict[str, b
     InvalidValue
         If a kind is unknown.
     """
-    for kind in kinds:
-        if kind not in KINDS:
-            raise InvalidValue(f"cannot draw a figure as {kind!r}; use one of {', '.join(KINDS)}")
+    *drawn, table = file_names(name, kinds)
     member = FIGURES[name]
-    stem = next(known for known in FIGURES if FIGURES[known] is member)
     document = member.data()
     with drawing():
         figure = member.draw(document)
-    files = {
-        f"{stem}.{kind}": render(figure, Path(f"{stem}.{kind}"), member.title) for kind in kinds
-    }
-    return files | {f"{stem}.csv": encode(document, "csv")}
+    files = {file: render(figure, Path(file), member.title) for file in drawn}
+    return files | {table: encode(document, "csv")}
 
 
 def figures_document() -> Document:
@@ -79,7 +84,8 @@ def figures_document() -> Document:
         {"figure": name, "shows": member.title, "source": member.source}
         for name, member in FIGURES.items()
     ]
-    return Document("figures", {}, rows)
+    body = [(row["figure"], row["source"], row["shows"]) for row in rows]
+    return Document("figures", {}, rows, [View("", ("figure", "source", "shows"), body, (0, 1, 2))])
 
 
 def figure_data(params: Row, rows: Iterable[Row]) -> Document:

@@ -17,19 +17,19 @@ def heat_map(
 ) -> None:
     """Draw decibels, a row a weight format and a column an activation format.
 
-    The best cell is framed; undefined values stay white.
+    The best cell is framed; what is undefined, or infinite without error, stays white.
     """
-    image = ax.imshow(values, cmap="viridis", aspect="auto")
-    figure = ax.figure
-    figure.colorbar(image, ax=ax, label="SQNR in dB")
+    known = np.where(np.isfinite(values), values, np.nan)
+    image = ax.imshow(known, cmap="viridis", aspect="auto")
     finite = values[np.isfinite(values)]
     middle = 0.5 * (finite.min() + finite.max()) if finite.size else 0.0
     for (i, j), value in np.ndenumerate(values):
         dark = np.isfinite(value) and value <= middle
-        text = f"{value:z.2f}" if np.isfinite(value) else str(value)
+        text = "undefined" if np.isnan(value) else f"{value:z.2f}"
         ax.text(j, i, text, ha="center", va="center", color="white" if dark else "black", size=9)
     if finite.size:
-        i, j = np.unravel_index(int(np.nanargmax(values)), values.shape)
+        ax.figure.colorbar(image, ax=ax, label="SQNR in dB")
+        i, j = np.unravel_index(int(np.nanargmax(known)), values.shape)
         corner = float(j) - 0.49, float(i) - 0.49
         ax.add_patch(Rectangle(corner, 0.98, 0.98, fill=False, edgecolor="black", linewidth=2.5))
     ax.set_xticks(range(len(activations)), activations)

@@ -27,6 +27,7 @@ from qerror.reporting import Document, Row
 WIDTHS = range(3, 11)
 LOW, HIGH = 2.2, 200.0
 MOST_EXPONENT_BITS = 5
+_TOO_NARROW = 1.08  # for a name
 
 
 def data() -> Document:
@@ -67,6 +68,8 @@ def draw(document: Document) -> Figure:
         (low,), (high,), (bits,) = (column([row], key) for key in ("nu_low", "nu_high", "bits"))
         exponent_bits = int(column([row], "exponent_bits")[0])
         ax.barh(bits, high - low, 0.86, left=low, **fill(_place(exponent_bits)))
+        if high / low < _TOO_NARROW:
+            continue  # hatch and legend say which it is
         narrow = high / low < 1.3
         ax.text(
             (low * high) ** 0.5, bits, str(row["format"]), ha="center", va="center",

@@ -123,7 +123,7 @@ def _draw_thresholds(ax: Axes, rows: list[Row], signed: bool) -> None:
     }
     for i, (key, label) in enumerate(kinds.items()):
         ax.plot(lengths, at_zero[key], label=label, **line_style(i))
-    ax.margins(y=0.45)
+    ax.margins(y=0.7)
     ax.set_xlabel("fractional length")
     ax.set_ylabel("threshold of the std times $2^{FL}$")
     ax.set_title("where FL gives way to FL - 1")

@@ -31,6 +31,7 @@ from qerror.reporting import Document, Row
 ROUNDED = ("INT8", "4M3E", "3M4E")
 BIASED = ("5M2E", "4M3E", "3M4E", "2M5E")
 LAST = 6.0  # standard deviations shown
+_BEYOND = 40  # points beyond the largest level
 _PARTS = 4  # points of a half-cell at which the weighted error is given
 _OCTAVES = np.arange(-6, 7)  # integer biases tried, around the best real one
 
@@ -65,9 +66,9 @@ def _errors(name: str) -> Iterator[Row]:
             for k in parts:
                 offset = towards * half * k / _PARTS
                 yield _error(name, level + offset, -offset, corner=k in {0, _PARTS})
-    for k in range(1, 9):
-        beyond = (LAST - levels[-1]) * k / 8
-        yield _error(name, levels[-1] + beyond, -beyond, corner=k == 8)
+    for k in range(1, _BEYOND + 1):
+        beyond = (LAST - levels[-1]) * k / _BEYOND
+        yield _error(name, levels[-1] + beyond, -beyond, corner=k == _BEYOND)
 
 
 def _error(name: str, w: float, error: float, *, corner: bool) -> Row:
@@ -120,7 +121,7 @@ def draw(document: Document) -> Figure:
                 ax.tick_params(labelbottom=False)
             else:
                 ax.set_xlabel("w in standard deviations")
-        left.set_ylim(-0.27, 0.27)
+        left.set_ylim(-0.36, 0.36)
         middle.set_ylim(0)
         middle.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     fixed, integer = figure.add_subplot(grid[:3, 2]), figure.add_subplot(grid[3:, 2])

@@ -80,7 +80,7 @@ def draw(document: Document) -> Figure:
         for ax in (left, right) if near else (left,):
             color = line_style(6 - m)["color"]
             ax.plot(column(best, "c"), column(best, "mse"), "*", color=color, ms=13, mec="white")
-    left.axvline(START, color="#555555", linewidth=0.8, linestyle=":")
+    left.axvline(START, ymin=0.25, color="#555555", linewidth=0.8, linestyle=":")
     left.annotate(
         "start: 3M4E,\nc = 240",
         (START, 2.4),

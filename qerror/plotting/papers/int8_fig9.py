@@ -115,9 +115,13 @@ def draw(document: Document) -> Figure:
         right.bar(x, heights, 0.27, label=label, **fill(i))
         for place, height in zip(x, heights, strict=True):
             right.annotate(
-                f"{height:.3g}" if height >= 0.01 else "<0.01", (place, height), xytext=(0, 2), textcoords="offset points",
-                ha="center", fontsize=8,
-            )  # fmt: skip
+                f"{height:.3g}" if height >= 0.01 else "<0.01",
+                (place, height),
+                xytext=(0 if height >= 0.01 else 3, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
     right.set_xticks(range(len(shares)), [f"{top:g}" for top in column(shares, "top")])
     right.set_ylim(0, 125)
     right.grid(visible=False, axis="x")

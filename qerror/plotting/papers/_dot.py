@@ -1,0 +1,40 @@
+"""A matrix of format pairs as a heat map."""
+
+# matplotlib leaves its keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
+from pathlib import Path
+
+import numpy as np
+
+from qerror.plotting._files import render
+from qerror.plotting._style import drawing
+from qerror.plotting.papers._figure import canvas, column, distinct
+from qerror.plotting.papers._heat import heat_map
+from qerror.reporting import Document, encode
+
+_CELL = (0.95, 0.62)  # inches
+
+
+def dot_files(document: Document, path: Path) -> dict[Path, bytes]:
+    """Return the heat map's file and, beside it, a CSV file with the decibels that it shows.
+
+    Parameters
+    ----------
+    document : Document
+        Of `dot_document`: a row a pair of formats, activation formats running fastest.
+    path : Path
+        Ends in .svg, .png or .pdf.
+    """
+    rows = document.rows
+    weights, activations = distinct(rows, "weight"), distinct(rows, "activation")
+    values = np.array(column(rows, "sqnr_db")).reshape(len(weights), len(activations))
+    title = f"SQNR in dB: w {rows[0]['weight_density']}, x {rows[0]['activation_density']}"
+    with drawing():
+        figure = canvas(2.6 + _CELL[0] * len(activations), 1.6 + _CELL[1] * len(weights))
+        ax = figure.subplots()
+        heat_map(ax, values, weights, activations)
+        figure.suptitle(title, fontsize=9)
+    keys = ("weight_density", "activation_density", "weight", "activation", "length", "sqnr_db")
+    table = Document("plot", document.params, [{key: row[key] for key in keys} for row in rows])
+    return {path: render(figure, path, title), path.with_suffix(".csv"): encode(table, "csv")}
