@@ -1,0 +1,257 @@
+"""Densities that a user brings: a law of one's own, pieces of known laws, scipy's."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from qerror._arrays import FloatArray
+from qerror.analysis import quantization_error
+from qerror.densities import (
+    Clipped,
+    Density,
+    FromScipy,
+    Gaussian,
+    GeneralizedGaussian,
+    HalfGaussian,
+    Laplace,
+    Logistic,
+    Mixture,
+    Piece,
+    Rectified,
+    SmoothLaw,
+    StudentT,
+    Truncated,
+    Uniform,
+)
+from qerror.densities._base import LocationScale
+from qerror.densities.from_scipy import Frozen
+from qerror.exceptions import InvalidType
+from qerror.formats import parse_format
+from qerror.optimize import optimal_scale
+
+
+class StandardSecant(SmoothLaw):
+    """sech(pi z / 2) / 2, whose variance is 1."""
+
+    horizon = 470.0
+
+    def pdf(self, z: FloatArray) -> FloatArray:
+        e: FloatArray = np.exp(-0.5 * math.pi * np.abs(z))
+        return e / (1 + e * e)
+
+    def cdf(self, z: FloatArray) -> FloatArray:
+        angle: FloatArray = np.arctan(np.exp(np.clip(0.5 * math.pi * z, -700, 700)))
+        return 2 / math.pi * angle
+
+    def ppf(self, probability: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            size: FloatArray = np.log(np.tan(0.5 * math.pi * probability))
+        return 2 / math.pi * size
+
+    def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        return self.ppf(rng.uniform(size=size))
+
+    def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
+        # log cosh a - log cosh (a + v) = -v - log1p(e^-2a expm1(-2v) / (1 + e^-2a))
+        v, e = 0.5 * math.pi * u, np.exp(-math.pi * r)
+        change: FloatArray = -v - np.log1p(e * np.expm1(-2 * v) / (1 + e))
+        return change
+
+    def panel_width(self, x: FloatArray) -> FloatArray:
+        return np.full(x.shape, 0.75)
+
+    def reach(self, x: FloatArray) -> FloatArray:
+        return x + 40.0
+
+    def smooth_step(self, x: FloatArray) -> FloatArray:
+        return np.zeros(x.shape)  # never: always cell by cell
+
+    def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
+        raise NotImplementedError
+
+
+SECANT = StandardSecant()
+
+
+@dataclass(frozen=True)
+class Secant(LocationScale):
+    """The hyperbolic secant density."""
+
+    loc: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def law(self) -> StandardSecant:
+        return SECANT
+
+    @property
+    def location(self) -> float:
+        return self.loc
+
+    @property
+    def spread(self) -> float:
+        return self.scale
+
+    @property
+    def standard_variance(self) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class AsymmetricLaplace(Density):
+    """exp(-x / right) above 0, exp(x / left) below, each with its share of the probability."""
+
+    left: float
+    right: float
+
+    def pieces(self) -> tuple[Piece, ...]:
+        law, total = Laplace().law, self.left + self.right
+        return (
+            Piece(law, 2 * self.left / total, 0.0, self.left, high=0.0),
+            Piece(law, 2 * self.right / total, 0.0, self.right, low=0.0),
+        )
+
+
+@dataclass(frozen=True)
+class SquaredDice(Density):
+    """Nothing but what is asked for: two triangles' worth of uniform pieces and an atom."""
+
+    def pieces(self) -> tuple[Piece, ...]:
+        law = Uniform().pieces()[0].law
+        return (Piece(law, 0.25, low=0.0, high=1.0), Piece(law, 0.375, low=2.0, high=4.0))
+
+
+@pytest.mark.parametrize("name", ["E2M1", "INT8", "4M3E", "INT16"])
+@pytest.mark.parametrize("scale", [0.02, 0.3])
+def test_own_law(name: str, scale: float) -> None:
+    """Against scipy's hypsecant by adaptive quadrature: sech(y) / pi with y = pi z / 2."""
+    if name == "INT16":
+        scale /= 256
+    theirs = FromScipy(stats.hypsecant(0.3, 2 / math.pi))
+    ours = Secant(0.3)
+    ours_report = quantization_error(name, ours, scale)
+    if name != "INT16":
+        report = quantization_error(name, theirs, scale)
+        assert ours_report.mse == pytest.approx(report.mse, rel=1e-11)
+        assert ours_report.cross_moment == pytest.approx(report.cross_moment, abs=1e-11)
+    else:
+        top = parse_format(name).scale_for(1.0) ** -1 * scale
+        inside = float(theirs.cdf(top) - theirs.cdf(-top))
+        assert ours_report.rounding == pytest.approx(scale**2 / 12 * inside, rel=1e-9)
+    x = np.linspace(-3, 3, 7)
+    assert ours.cdf(x) == pytest.approx(theirs.cdf(x), rel=1e-12)
+    assert ours.pdf(x) == pytest.approx(theirs.pdf(x), rel=1e-12)
+    assert ours.ppf(ours.cdf(x)) == pytest.approx(x, rel=1e-11)
+    assert ours.second_moment == pytest.approx(1.09, rel=1e-15)
+
+
+def test_own_law_wrapped() -> None:
+    cut = Truncated(Secant(), -1.0, 2.0)
+    assert cut.cdf(2.0) == pytest.approx(1.0, abs=1e-15)
+    mixed = Mixture((Clipped(Secant(), -1.0, 1.0), Gaussian()), (0.5, 0.5))
+    assert mixed.second_moment < 1
+    assert optimal_scale("INT8", Secant()).local_minima
+
+
+@pytest.mark.parametrize("name", ["E2M1", "UINT4", "INT8", "4M3E", "FP16"])
+def test_own_pieces(name: str) -> None:
+    """Equal sides make a Laplace density."""
+    scale = parse_format(name).scale_for(5.0)
+    ours = quantization_error(name, AsymmetricLaplace(0.8, 0.8), scale)
+    theirs = quantization_error(name, Laplace(0.0, 0.8), scale)
+    assert ours.mse == pytest.approx(theirs.mse, rel=1e-13)
+    assert ours.cross_moment == pytest.approx(theirs.cross_moment, abs=1e-13 * ours.mse)
+    assert ours.mean_error == pytest.approx(theirs.mean_error, abs=1e-15)
+
+
+def test_own_pieces_have_moments_and_quantiles() -> None:
+    density = AsymmetricLaplace(1.0, 3.0)
+    # E X = right - left and E X^2 = 2 (left^3 + right^3) / (left + right)
+    assert density.mean == pytest.approx(2.0, rel=1e-14)
+    assert density.second_moment == pytest.approx(14.0, rel=1e-14)
+    assert density.variance == pytest.approx(10.0, rel=1e-14)
+    assert density.support == (-math.inf, math.inf)
+    assert density.kinks == (0.0,)
+    p = np.array([0.01, 0.25, 0.5, 0.99])
+    exact = np.where(p < 0.25, np.log(p / 0.25), -3 * np.log((1 - p) / 0.75))
+    assert density.ppf(p) == pytest.approx(exact, rel=1e-13)
+    assert density.cdf(density.ppf(p)) == pytest.approx(p, rel=1e-14)
+    x = density.sample(20_000, np.random.default_rng(1))
+    assert abs(x.mean() - 2) < 5 * math.sqrt(10 / 20_000)
+
+
+def test_gaps_in_the_density() -> None:
+    density = SquaredDice()
+    assert density.cdf([0.5, 1.5, 3.0, 4.0]) == pytest.approx([0.125, 0.25, 0.625, 1.0])
+    assert density.ppf([0.125, 0.25, 0.625]) == pytest.approx([0.5, 1.0, 3.0], rel=1e-14)
+    # Rounding to integers: 1/12 everywhere.
+    assert quantization_error("INT8", density).mse == pytest.approx(1 / 12, rel=1e-14)
+
+
+PAIRS: list[tuple[Density, Frozen, float]] = [
+    (Gaussian(0.3, 0.9), stats.norm(0.3, 0.9), 1e-12),
+    (Logistic(0.1, 0.5), stats.logistic(0.1, 0.5), 1e-12),
+    (StudentT(5.0), stats.t(5.0), 1e-12),
+    (StudentT(2.5, 0.5), stats.t(2.5, 0.5), 1e-12),
+    (HalfGaussian(2.0), stats.halfnorm(scale=2.0), 1e-12),
+    (Uniform(-1.0, 2.0), stats.uniform(-1.0, 3.0), 1e-12),
+    (GeneralizedGaussian(1.5), stats.gennorm(1.5), 1e-10),
+    (Laplace(0.1), stats.laplace(0.1), 1e-10),
+    (Truncated(Gaussian(), -1.0, 2.0), stats.truncnorm(-1.0, 2.0), 1e-12),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "digits"), PAIRS, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(("name", "top"), [("E2M1", 3.0), ("INT8", 5.0), ("4M3E", 40.0)])
+def test_scipy_against_built_in(
+    name: str, top: float, ours: Density, theirs: Frozen, digits: float
+) -> None:
+    scale = parse_format(name).scale_for(top)
+    built_in = quantization_error(name, ours, scale)
+    wrapped = quantization_error(name, FromScipy(theirs), scale)
+    assert wrapped.rounding == pytest.approx(built_in.rounding, rel=digits)
+    assert wrapped.mse == pytest.approx(built_in.mse, rel=digits)
+    lever = max(abs(built_in.cross_moment), built_in.mse)
+    assert wrapped.cross_moment == pytest.approx(built_in.cross_moment, abs=digits * lever)
+    error = digits * math.sqrt(built_in.mse)
+    assert wrapped.mean_error == pytest.approx(built_in.mean_error, abs=error)
+    assert wrapped.signal_power == pytest.approx(built_in.signal_power, rel=1e-12)
+
+
+def test_scipy_heavy_tails() -> None:
+    for nu in (2.0, 1.0):
+        report = quantization_error("E2M1", FromScipy(stats.t(nu)), 0.5)
+        built_in = quantization_error("E2M1", StudentT(nu), 0.5)
+        assert report.mse == report.signal_power == math.inf
+        assert report.rounding == pytest.approx(built_in.rounding, rel=1e-12)
+        assert math.isnan(report.sqnr_db)
+        assert math.isnan(report.mean_error) == (nu == 1.0)
+
+
+def test_scipy_skewed() -> None:
+    """A density that qerror does not have, against scipy's own expectation."""
+    theirs = stats.skewnorm(4.0)
+    levels = np.array([-1.0, 0.0, 0.5, 2.0])
+    report = quantization_error("codebook:-1,0,0.5,2", FromScipy(theirs))
+    edges = [-math.inf, -0.5, 0.25, 1.25, math.inf]
+    mse = 0.0
+    for q, a, b in zip(levels.tolist(), edges[:-1], edges[1:], strict=True):
+        mse += integrate.quad(lambda x, q=q: (x - q) ** 2 * theirs.pdf(x), a, b, epsabs=1e-14)[0]
+    assert report.mse == pytest.approx(mse, rel=1e-10)
+
+
+def test_scipy_wrapped() -> None:
+    density = Rectified(FromScipy(stats.norm(0.5, 1.0)))
+    ours = Rectified(Gaussian(0.5))
+    assert density.second_moment == pytest.approx(ours.second_moment, rel=1e-12)
+    assert density.cdf([0.0, 1.0]) == pytest.approx(ours.cdf([0.0, 1.0]), rel=1e-12)
+    assert FromScipy(stats.gamma(2.0)).support == (0.0, math.inf)
+
+
+@pytest.mark.parametrize("wrong", [stats.norm, stats.poisson(3.0), Gaussian(), None, 3.0])
+def test_scipy_refuses(wrong: object) -> None:
+    with pytest.raises(InvalidType, match="FromScipy wraps"):
+        FromScipy(wrong)  # type: ignore[arg-type]

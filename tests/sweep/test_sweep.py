@@ -1,0 +1,178 @@
+"""Sweeps: plain rows that agree with the calls they stand for."""
+
+import math
+
+import pytest
+
+from qerror.analysis import quantization_error
+from qerror.analysis.report import FIELDS
+from qerror.densities import DENSITIES, Gaussian, StudentT, density_name
+from qerror.exceptions import InvalidType, InvalidValue, UnknownName
+from qerror.formats import FORMATS, FloatingPoint, parse_format
+from qerror.optimize import optimal_scale
+from qerror.sweep import Row, sweep
+
+KEYS = ["density", "format", "scale", "max_value", "bias", *FIELDS]
+LAST = ["below_best_db", "at_edge", "note"]
+SEVEN = ["INT8", "5M2E", "4M3E", "3M4E", "2M5E", "E4M3", "E5M2"]
+
+
+def number(row: Row, key: str) -> float:
+    value = row[key]
+    assert isinstance(value, float)
+    return value
+
+
+def agree(row: Row, density: str, scale: float) -> bool:
+    report = quantization_error(str(row["format"]), density, scale).to_dict()
+    return all(
+        math.isclose(number(row, key), value, rel_tol=1e-11, abs_tol=1e-17)
+        or str(row[key]) == str(value)
+        for key, value in report.items()
+    )
+
+
+def test_best_ranges() -> None:
+    result = sweep(SEVEN, ["gaussian", StudentT(3.0)])
+    assert len(result.rows) == 14
+    for row in result.rows:
+        assert list(row) == KEYS + LAST
+        best = optimal_scale(str(row["format"]), str(row["density"]))
+        assert number(row, "scale") == best.scale
+        assert number(row, "max_value") == best.max_value
+        assert row["bias"] == best.bias
+        assert row["at_edge"] == best.at_edge
+        assert agree(row, str(row["density"]), best.scale)
+    assert [row["format"] for row in result.rows[:7]] == [parse_format(f).name for f in SEVEN]
+    assert [row["density"] for row in result.rows[::7]] == ["gaussian", "student-t(nu=3)"]
+    assert result.params == {
+        "formats": [parse_format(f).name for f in SEVEN],
+        "densities": ["gaussian", "student-t(nu=3)"],
+        "over": None,
+    }
+
+
+def test_the_best_format_of_a_group_is_zero_below_itself() -> None:
+    rows = sweep(SEVEN, ["gaussian", "laplace"]).rows
+    for start in (0, 7):
+        group = rows[start : start + 7]
+        top = max(number(row, "sqnr_db") for row in group)
+        for row in group:
+            assert number(row, "below_best_db") == pytest.approx(top - number(row, "sqnr_db"))
+        assert min(number(row, "below_best_db") for row in group) == 0
+
+
+def test_over_a_parameter_of_the_density() -> None:
+    result = sweep(["INT8", "4M3E"], ["student-t(nu=9)"], ("nu", [2.5, 3, 30]))
+    assert result.params["over"] == {"name": "nu", "values": [2.5, 3.0, 30.0]}
+    assert [number(row, "nu") for row in result.rows] == [2.5, 2.5, 3.0, 3.0, 30.0, 30.0]
+    for row in result.rows:
+        assert list(row) == ["density", "nu", *KEYS[1:], *LAST]
+        density = StudentT(number(row, "nu"))
+        assert row["density"] == density_name(density)
+        assert number(row, "mse") == optimal_scale(str(row["format"]), density).report.mse
+        assert number(row, "below_best_db") >= 0
+
+
+@pytest.mark.parametrize("density", ["gaussian", "clipped(gaussian, low=-2, high=3)", "laplace"])
+def test_over_the_largest_value(density: str) -> None:
+    rows = sweep(["INT8", "4M3E", "FIXED8.4"], [density], ("max_value", [0.5, 3, 4.75])).rows
+    assert [number(row, "max_value") for row in rows] == [0.5] * 3 + [3.0] * 3 + [4.75] * 3
+    for row in rows:
+        form = parse_format(str(row["format"]))
+        assert number(row, "scale") == pytest.approx(
+            form.scale_for(number(row, "max_value")), rel=1e-15
+        )
+        assert agree(row, density, number(row, "scale"))
+        assert row["at_edge"] is False
+        assert sorted(row) == sorted(KEYS + LAST)
+
+
+def test_over_the_scale() -> None:
+    rows = sweep(["INT8", "UINT8"], ["gaussian"], ("scale", [0.01, 0.1])).rows
+    for row in rows:
+        form = parse_format(str(row["format"]))
+        assert number(row, "max_value") == number(row, "scale") * form.max_value
+        assert row["bias"] is None
+        assert agree(row, "gaussian", number(row, "scale"))
+
+
+def test_over_the_bias() -> None:
+    rows = sweep(["4M3E", "E4M3"], ["gaussian"], ("bias", [2.5, 5, 7])).rows
+    for row in rows:
+        form = parse_format(str(row["format"]))
+        assert isinstance(form, FloatingPoint)
+        rebased = quantization_error(form.with_bias(number(row, "bias")), "gaussian")
+        assert number(row, "mse") == pytest.approx(rebased.mse, rel=1e-12)
+        assert number(row, "max_value") == pytest.approx(
+            form.with_bias(number(row, "bias")).max_value, rel=1e-14
+        )
+
+
+def test_progress_counts_every_row() -> None:
+    seen: list[tuple[int, int]] = []
+    sweep(
+        ["INT8", "INT4"],
+        ["gaussian", "laplace(loc=1)"],
+        ("max_value", [1.0, 2.0, 3.0]),
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(i, 12) for i in range(1, 13)]
+
+
+def test_infinite_power_is_said() -> None:
+    for over in (None, ("max_value", [1.0])):
+        (row,) = sweep(["INT8"], ["student-t(nu=2)"], over).rows
+        assert number(row, "mse") == math.inf
+        assert math.isnan(number(row, "sqnr_db"))
+        assert math.isnan(number(row, "below_best_db"))
+        assert "infinite" in str(row["note"])
+
+
+def test_an_edge_is_said() -> None:
+    (row,) = sweep(["2M5E"], ["student-t(nu=2.5)"]).rows
+    assert row["at_edge"] is True
+    assert "no optimum" in str(row["note"])
+
+
+@pytest.mark.slow
+def test_everything_at_once() -> None:
+    forms = [form for form in FORMATS.values() if form.bits <= 8][::3]
+    rows = sweep(forms, [f.example for f in DENSITIES.values()]).rows
+    assert len(rows) == len(forms) * len(DENSITIES)
+    assert all(number(row, "rounding") >= 0 for row in rows)
+    assert all(number(row, "mse") < math.inf for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("formats", "densities", "over", "kind", "message"),
+    [
+        ([], ["gaussian"], None, InvalidValue, "at least one format"),
+        (["INT8"], [], None, InvalidValue, "at least one density"),
+        (["INT8"], ["gaussian"], ("std", []), InvalidValue, "at least one value"),
+        (["INT8"], ["gaussian"], ("nu", [3]), InvalidValue, "cannot sweep 'nu'"),
+        (["INT8"], ["gaussian", "laplace"], ("std", [1]), InvalidValue, "laplace"),
+        (["INT8"], ["gaussian"], ("bias", [3]), InvalidValue, "no exponent bias"),
+        (["INT8"], ["gaussian"], ("std", [1, -1]), InvalidValue, "std"),
+        (["INT8"], ["gaussian"], ("scale", [0.0]), InvalidValue, "scale"),
+        (["INT8"], ["gaussian"], ("max_value", [math.nan]), InvalidValue, "max_value"),
+        (["INT8"], ["gaussian"], ("max_value", ["a"]), InvalidType, "max_value"),
+        (["INT9x"], ["gaussian"], None, UnknownName, "INT9x"),
+        (["INT8"], ["gauss"], None, UnknownName, "gauss"),
+        (["INT8"], [3.0], None, InvalidType, "density"),
+    ],
+)
+def test_refusals(
+    formats: list[str],
+    densities: list[str],
+    over: tuple[str, list[float]] | None,
+    kind: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(kind, match=message):
+        sweep(formats, densities, over)
+
+
+def test_swept_densities_keep_their_other_parameters() -> None:
+    rows = sweep(["INT8"], [Gaussian(0.25, 3.0)], ("std", [0.5])).rows
+    assert [row["density"] for row in rows] == ["gaussian(mean=0.25, std=0.5)"]
