@@ -52,31 +52,28 @@ def build_density(spec: dict[str, Any]) -> Density:
     return wrap(density, low, high)
 
 
+PARAMETERS: dict[str, tuple[type[Density], tuple[str, ...]]] = {
+    "gaussian": (Gaussian, ("mu", "sigma")),
+    "student_t": (StudentT, ("nu", "loc", "scale")),
+    "uniform": (Uniform, ("low", "high")),
+    "laplace": (Laplace, ("loc", "b")),
+    "logistic": (Logistic, ("loc", "s")),
+    "gen_gaussian": (GeneralizedGaussian, ("beta", "loc", "alpha")),
+    "half_normal": (HalfGaussian, ("sigma",)),
+}
+
+
 def _bare(spec: dict[str, Any]) -> Density:
-    match spec["name"]:
-        case "gaussian":
-            return Gaussian(spec["mu"], spec["sigma"])
-        case "student_t":
-            return StudentT(spec["nu"], spec["loc"], spec["scale"])
-        case "uniform":
-            return Uniform(spec["low"], spec["high"])
-        case "laplace":
-            return Laplace(spec["loc"], spec["b"])
-        case "logistic":
-            return Logistic(spec["loc"], spec["s"])
-        case "gen_gaussian":
-            return GeneralizedGaussian(spec["beta"], spec["loc"], spec["alpha"])
-        case "half_normal":
-            return HalfGaussian(spec["sigma"])
-        case "rectified_gaussian":
-            return Rectified(Gaussian(spec["mu"], spec["sigma"]))
-        case "mixture":
-            return Mixture([build_density(part) for part in spec["components"]], spec["weights"])
-    raise AssertionError(spec)
+    if spec["name"] == "mixture":
+        return Mixture([build_density(part) for part in spec["components"]], spec["weights"])
+    if spec["name"] == "rectified_gaussian":
+        return Rectified(Gaussian(spec["mu"], spec["sigma"]))
+    make, names = PARAMETERS[spec["name"]]
+    return make(*(spec[name] for name in names))
 
 
 def off(value: float, text: str, unit: float) -> float:
-    """The error in units of 1e-12 `unit`, taken in 35 digits; infinities must agree."""
+    """Return the error in units of 1e-12 `unit`, in 35 digits; infinities must agree."""
     with workdps(40):
         exact = mpf(text)
         if not isfinite(exact):
