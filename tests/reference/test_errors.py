@@ -118,7 +118,8 @@ def test_every_product_of_the_reference(product: dict[str, Any]) -> None:
         case = by_id[product[side]]
         form, scale = build_format(case["format"])
         sides.append(quantization_error(form, build_density(case["distribution"]), scale))
-    report = scalar_product_error(*sides)
+    weight, activation = sides
+    report = scalar_product_error(weight, activation)
     expected = product["expected"]
     assert off(report.mse, expected["mse"], float(expected["mse"])) <= 1
     assert off(report.signal_power, expected["signal_power"], report.signal_power) <= 1
