@@ -20,5 +20,6 @@ def add_atoms(sums: Sums, grid: Grid, density: Density, scales: FloatArray) -> N
     sums.low += np.where(below, square, 0.0).sum(axis=1)
     sums.high += np.where(above, square, 0.0).sum(axis=1)
     sums.rounding += np.where(below | above, 0.0, square).sum(axis=1)
-    sums.mean_error += error @ probability
+    if not (grid.is_symmetric and density.is_symmetric):
+        sums.mean_error += error @ probability
     sums.cross += error @ (x * probability)

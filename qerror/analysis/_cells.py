@@ -137,7 +137,7 @@ def _plain_columns(  # noqa: PLR0917 - one chunk's description
     longer = np.maximum(left, right)
     sign = None
     if rest is None:
-        z = q if piece.spread == 1 else q / piece.spread
+        z = q if piece.spread == 1 else np.clip(q / piece.spread, -_LARGEST, _LARGEST)
     else:
         z = ((q - piece.location) + rest) / piece.spread
     if not mirrored:

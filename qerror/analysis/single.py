@@ -70,8 +70,8 @@ def quantization_error(
     Raises
     ------
     InvalidValue
-        If a scale is not positive and finite, or the method is unknown or has no formula for
-        the density.
+        If a scale is not positive and finite, the method is unknown or has no formula for the
+        density, or the case lies so near the ends of float64's range that squares leave it.
     TooLarge
         If the grid has more points than can be visited one by one.
 
@@ -91,8 +91,9 @@ def quantization_error(
         raise InvalidValue(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     sums = Sums.zeros(scales.size)
     flat = np.atleast_1d(scales)
-    # Infinite levels and empty cells at the ends of float64's range are what they should be.
-    with np.errstate(over="ignore", under="ignore"):
+    # Infinite levels and empty cells at the ends of float64's range are what they should be;
+    # where they are not, the sum is nan and _report refuses it.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if flat.size:
             METHODS[method](sums, grid, density, flat)
             add_atoms(sums, grid, density, flat)
@@ -104,6 +105,11 @@ def _report(
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Name the sums; an infinite error settles the cross moment, whatever inf - inf gave."""
     mse = sums.rounding + sums.low + sums.high
+    if np.isnan(mse).any():
+        raise InvalidValue(
+            "float64 cannot hold the squares of this case: the scale, or the density's spread or "
+            "location, is near the ends of its range (1e-308 to 1e308); choose other units"
+        )
     cross = np.where(np.isinf(mse), -np.inf, sums.cross)
     power, mean = density.second_moment, density.mean
     if single:

@@ -225,7 +225,8 @@ class Density(ABC):
                 total += _mass_below(piece, flat)
         positions, probabilities = self.atoms()
         total += (positions[None, :] <= flat[:, None]) @ probabilities
-        return np.clip(total, 0.0, 1.0).reshape(x.shape)
+        total = np.where(flat >= self.support[1], 1.0, np.clip(total, 0.0, 1.0))
+        return total.reshape(x.shape)
 
     def ppf(self, probability: npt.ArrayLike) -> FloatArray:
         """Return the smallest x with P(X <= x) >= probability, any shape.
