@@ -46,9 +46,13 @@ LAYOUTS: dict[WorkType, Layout] = {np.float32: SINGLE, np.float64: DOUBLE}
 class Kernel(ABC):
     """Rounds a chunk to levels."""
 
+    directed = False
+    """Whether a value next to zero matters however small it is."""
+
     def __init__(self, levels: Levels, kind: WorkType) -> None:
         self.kind = kind
-        self.low, self.high = kind(levels.low), kind(levels.high)
+        with np.errstate(over="ignore"):
+            self.low, self.high = kind(levels.low), kind(levels.high)
 
     @abstractmethod
     def scratch(self, size: int) -> AnyReal:
@@ -167,6 +171,7 @@ class Exact(Kernel):
     def __init__(self, levels: Levels, kind: WorkType, mode: Rounding) -> None:
         super().__init__(levels, kind)
         self.mode: Rounding = mode
+        self.directed = mode in {"up", "down", "to-odd"}
         self.mantissa_bits = levels.mantissa_bits
         self.odd = levels.odd
         self.negative_zero = levels.negative_zero
@@ -194,6 +199,8 @@ class Exact(Kernel):
         del scratch
         unit = self._unit(v)
         y = np.ldexp(v, -unit)
+        if self.directed:
+            keep_above_zero(y, v)
         inner = np.trunc(y)  # from there the rest is exact, also for negative y
         away = self._goes_away(y, inner, np.abs(y - inner), rng)
         np.add(inner, np.copysign(self.kind(1), y), out=inner, where=away)
@@ -249,17 +256,21 @@ class Table(Kernel):
     ----------
     points : ndarray
         The levels in ascending order, possibly scaled, at double precision.
+    stored : dtype
+        To which they are rounded, once: half precision, if the work is done in single.
     """
 
-    def __init__(self, levels: Levels, points: FloatArray, kind: WorkType, mode: Rounding) -> None:
-        super().__init__(levels, kind)
-        self.low, self.high = kind(-math.inf), kind(math.inf)
+    def __init__(
+        self, levels: Levels, points: FloatArray, work: WorkType, mode: Rounding, stored: Any
+    ) -> None:
+        super().__init__(levels, work)
+        self.low, self.high = work(-math.inf), work(math.inf)
         self.mode = mode
         self.points = points
-        with np.errstate(over="ignore"):
-            self.values = points.astype(kind)
+        with np.errstate(over="ignore", under="ignore"):
+            self.values = points.astype(stored).astype(work)
         self.negative_zero = levels.negative_zero
-        self.bounds = _first_of_each(points, kind, mode, levels.even_first)
+        self.bounds = _first_of_each(points, work, mode, levels.even_first)
 
     def scratch(self, size: int) -> AnyReal:
         del size
@@ -289,6 +300,14 @@ class Table(Kernel):
             share = np.clip((v - start) / (stop - start), 0.0, 1.0)
         up: BoolArray = (drawn(rng, v) < share) & (rank == lower)
         return up
+
+
+def keep_above_zero(quotient: AnyReal, x: AnyReal) -> None:
+    """Make quotients that have underflowed the smallest numbers of their sign."""
+    gone = (quotient == 0) & (x != 0)
+    if gone.any():
+        smallest = np.finfo(quotient.dtype).smallest_subnormal
+        quotient[gone] = np.copysign(smallest, x[gone])
 
 
 def drawn(rng: np.random.Generator | None, like: AnyReal) -> AnyReal:
@@ -331,13 +350,15 @@ def _at_midpoint(
 ) -> tuple[FloatArray, BoolArray]:
     """Return the midpoints rounded to float64, and whether only numbers beyond them go up."""
     # Halved first where the sum would overflow; elsewhere last, which may round a subnormal.
-    large = float(np.abs(np.append(low, high)).max(initial=0.0)) > 2.0**1000
-    a, b = (0.5 * low, 0.5 * high) if large else (low, high)
+    large = np.maximum(np.abs(low), np.abs(high)) > 2.0**1000
+    a, b = np.where(large, 0.5, 1.0) * low, np.where(large, 0.5, 1.0) * high
     total = a + b
     shadow = total - a
     rest = (a - (total - shadow)) + (b - shadow)  # Knuth's two-sum: a + b = total + rest
-    middle = total if large else 0.5 * total
-    lost = rest if large else np.where(rest != 0, rest, total - 2 * middle)
+    # What halving a subnormal beside a huge level has lost: its sign is the subnormal's.
+    rest += np.where(rest == 0, (low - 2 * a) * large + (high - 2 * b) * large, 0.0)
+    middle = np.where(large, total, 0.5 * total)
+    lost = np.where(large | (rest != 0), rest, total - 2 * middle)
     return middle, np.where(lost == 0, tie_goes_down, lost > 0)
 
 

@@ -103,15 +103,15 @@ def levels_of(form: Format) -> Levels:
 
 
 def _floating(form: FloatingPoint) -> Levels:
-    factor = form.grid().factor
-    high = form.max_value / factor
+    grid = form.grid()
+    high = float(grid.edges[-1])  # exact: the factor, which need not be, stands apart
     beyond, negative_zero = _conventions(form)
     return Levels(
         -high if form.signed else 0.0,
         high,
-        form.smallest_subnormal / factor,
+        float(grid.steps.min()),
         form.mantissa_bits,
-        factor=factor,
+        factor=grid.factor,
         negative_zero=negative_zero,
         beyond=beyond,
     )
@@ -132,7 +132,8 @@ def _listed(form: Format) -> Levels:
             f"{form.name} has {grid.size:,} levels that follow no rule known to the simulator; "
             f"it takes at most {MOST_LISTED:,}"
         )
-    points = tuple(grid.base_points.tolist())
+    # Equal codebooks may differ in the sign of zero; adding zero takes it away.
+    points = tuple((grid.base_points + 0.0).tolist())
     return Levels(
         points[0], points[-1], factor=grid.factor, points=points, even_first=grid.even_first
     )

@@ -47,13 +47,13 @@ def compiled(plan: Plan, dtype: np.dtype[Any]) -> Plan:
         case _:
             return plan
 
-    def fused(x: AnyReal, divisor: Any, out: AnyReal) -> None:
-        if divisor is None:
+    def fused(x: AnyReal, scale: Any, out: AnyReal) -> None:
+        if scale is None:
             chosen.plain(x, out, *constants)
-        elif np.ndim(divisor) == 0:
-            chosen.scaled(x, out, divisor, *constants)
+        elif np.ndim(scale) == 0:
+            chosen.scaled(x, out, scale, *constants)
         else:
-            chosen.each(x, out, divisor, *constants)
+            chosen.each(x, out, scale, *constants)
 
     return replace(plan, fused=fused)
 
@@ -112,14 +112,15 @@ def _loops(layout: Layout) -> dict[str, Loops]:
                 out[i] = rounded(real(x[i]), *constants)
 
         @build
-        def scaled(x: Any, out: Any, divisor: Any, *constants: Any) -> None:
+        def scaled(x: Any, out: Any, scale: Any, *constants: Any) -> None:
+            divisor = real(scale)
             for i in range(x.size):
-                out[i] = rounded(real(x[i]) / divisor, *constants) * divisor
+                out[i] = rounded(real(x[i]) / divisor, *constants) * scale
 
         @build
-        def each(x: Any, out: Any, divisor: Any, *constants: Any) -> None:
+        def each(x: Any, out: Any, scale: Any, *constants: Any) -> None:
             for i in range(x.size):
-                out[i] = rounded(real(x[i]) / divisor[i], *constants) * divisor[i]
+                out[i] = rounded(real(x[i]) / real(scale[i]), *constants) * scale[i]
 
         return Loops(plain, scaled, each)
 

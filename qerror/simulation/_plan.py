@@ -60,8 +60,10 @@ class Plan:
     """In the units of the kernel."""
     unit: float
     """The scale that is folded into the levels."""
+    scale: np.float64 | None
+    """The scale of every value, if it is one and not folded in."""
     divisor: Any
-    """The scale of every value, in the kernel's dtype, or None."""
+    """The same in the kernel's dtype."""
     beyond: Beyond | None
     fused: Callable[[AnyReal, Any, AnyReal], None] | None = None
     """All steps in one, if compiled: takes values, scale or scales, and where results go."""
@@ -77,8 +79,8 @@ def plan_for(
     levels: Levels,
     scale: float | tuple[float, float],
     narrowest: Layout,
-    mode: Rounding,
-    overflow: Overflow,
+    stored: str,
+    rules: tuple[Rounding, Overflow],
 ) -> Plan:
     """Choose the quickest kernel that is exact.
 
@@ -89,24 +91,32 @@ def plan_for(
         included.
     narrowest : Layout
         The narrowest dtype to work in.
+    stored : str
+        The code of the dtype of the result.
+    rules : (str, str)
+        The rounding mode and what becomes of overflow.
     """
+    mode, overflow = rules
     layouts = [SINGLE, DOUBLE] if narrowest is SINGLE else [DOUBLE]
     if isinstance(scale, float):
-        found = _listed(levels, scale, narrowest.kind, mode) or _folded(
+        found = _listed(levels, scale, narrowest.kind, mode, stored) or _folded(
             levels, scale, layouts, mode
         )
         if found:
             kernel, scaled = found
-            return Plan(kernel, scaled, scale, None, _beyond(scaled, kernel.kind, mode, overflow))
+            return Plan(
+                kernel, scaled, scale, None, None, _beyond(scaled, kernel.kind, mode, overflow)
+            )
     extremes = scale if isinstance(scale, tuple) else (scale, scale)
     layouts = [each for each in layouts if _divides(each, levels, extremes)] or [DOUBLE]
     kernel = _kernel(levels, layouts, mode)
-    divisor = None if isinstance(scale, tuple) else kernel.kind(scale)
-    return Plan(kernel, levels, 1.0, divisor, _beyond(levels, kernel.kind, mode, overflow))
+    one = None if isinstance(scale, tuple) else np.float64(scale)
+    divisor = None if one is None else kernel.kind(one)
+    return Plan(kernel, levels, 1.0, one, divisor, _beyond(levels, kernel.kind, mode, overflow))
 
 
 def _listed(
-    levels: Levels, scale: float, kind: WorkType, mode: Rounding
+    levels: Levels, scale: float, kind: WorkType, mode: Rounding, stored: str
 ) -> tuple[Kernel, Levels] | None:
     """Scale a list of levels itself: its boundaries are then exact for any scale."""
     if not levels.points:
@@ -122,7 +132,7 @@ def _listed(
         points=tuple(points.tolist()),
         even_first=levels.even_first,
     )
-    return Table(scaled, points, kind, mode), scaled
+    return Table(scaled, points, kind, mode, stored), scaled
 
 
 def _folded(
@@ -142,7 +152,7 @@ def _folded(
 
 def _kernel(levels: Levels, layouts: list[Layout], mode: Rounding) -> Kernel:
     if levels.points:
-        return Table(levels, levels.listed(), layouts[0].kind, mode)
+        return Table(levels, levels.listed(), np.float64, mode, np.float64)
     kernel = _suited(levels, layouts, mode)
     if kernel is None:
         raise InvalidValue("float64 does not hold the levels of the format at this scale")
@@ -166,7 +176,7 @@ def _divides(layout: Layout, levels: Levels, scales: tuple[float, float]) -> boo
     """Tell whether quotients keep full precision down to half of the smallest step."""
     normal = 2.0**layout.lowest <= scales[0] and scales[1] < 2.0**layout.highest
     if levels.points:
-        return normal
+        return False  # one scale is folded in; where they differ nothing hurries
     step, top = exponents(levels)
     return normal and step > layout.lowest and top < layout.highest
 

@@ -72,7 +72,7 @@ def encode(
             f"x holds {int(np.isnan(x).sum()):,} NaN and no code of {form.name} is NaN; "
             "replace them first, for example by np.nan_to_num"
         )
-    plan, scales = prepare(levels_of(form), scale, x, mode, beyond)
+    plan, scales = prepare(levels_of(form), scale, x, (mode, beyond), stored="d")
     unit = plan.unit
 
     def emit(levels: AnyReal, divisor: Any, out: AnyArray) -> None:
@@ -140,16 +140,14 @@ def _at_scale(
 ) -> AnyArray:
     """Return values[index] at the scale, rounded as `quantize` rounds them."""
     like = np.broadcast_to(np.zeros((), dtype), index.shape)
-    plan, array = prepare(levels, scale, like, as_rounding("RNE"), as_overflow("saturate"))
+    plan, array = prepare(levels, scale, like, (as_rounding("RNE"), as_overflow("saturate")))
     with np.errstate(all="ignore"):
         if array is not None:
-            blocks = split_blocks(values.astype(plan.kind)[index], array.shape)
+            blocks = split_blocks(values[index], array.shape)
             within = tuple(n for count in array.shape for n in (count, 1))
             found: AnyArray = (blocks * array.reshape(within)).reshape(index.shape)
-        elif plan.divisor is not None:
-            found = (values.astype(plan.kind) * plan.divisor)[index]
         else:
-            found = (values * plan.unit).astype(plan.kind)[index]
+            found = (values * (plan.unit if plan.scale is None else plan.scale))[index]
         return found.astype(dtype)
 
 

@@ -6,11 +6,11 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import integer
+from qerror._arrays import FloatArray, integer
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats._base import Format
 from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part, split_blocks
-from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal
+from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, keep_above_zero
 from qerror.simulation._levels import Levels, as_format, levels_of
 from qerror.simulation._plan import Plan, plan_for
 from qerror.simulation._rules import Overflow, Rounding, as_overflow, as_rounding
@@ -81,10 +81,11 @@ def quantize(
     Notes
     -----
     Results are exact, with one rounding where `x.dtype` does not hold the level. Powers of two
-    as scales keep it so, and a Codebook with one scale too. For other scales the decision falls
-    on x / scale, both in the dtype of `x` (float32 for float16): it is that of exact
-    arithmetic except for values within one ulp of a threshold between levels, and
-    the level is (level * scale) rounded to the dtype.
+    as scales keep it so, and a Codebook with one scale too. Other scales are first rounded to
+    the dtype of `x` (float32 for float16), and a bias that is no integer is such a scale. Out
+    come the points of ``format.grid(scale)`` rounded to the dtype, but the decision falls on
+    x / scale in that dtype: it can differ from that of exact arithmetic for values within one
+    ulp of a threshold between levels (two, if the bias is no integer).
 
     Examples
     --------
@@ -102,7 +103,7 @@ def quantize(
     if mode == "stochastic":
         require_rng(rng)
         threads = 1
-    plan, scales = prepare(levels, scale, x, mode, beyond)
+    plan, scales = prepare(levels, scale, x, (mode, beyond))
     if engine == "numba":
         from qerror.simulation._numba import compiled  # noqa: PLC0415 - numba is slow to import
 
@@ -112,19 +113,37 @@ def quantize(
 
 
 def prepare(
-    levels: Levels, scale: npt.ArrayLike, x: AnyArray, mode: Rounding, overflow: Overflow
+    levels: Levels,
+    scale: npt.ArrayLike,
+    x: AnyArray,
+    rules: tuple[Rounding, Overflow],
+    stored: str | None = None,
 ) -> tuple[Plan, AnyArray | None]:
-    """Return the plan for `x` and, where scales differ, their array in the plan's dtype."""
-    scales = as_scales(scale, x.shape)
+    """Return the plan for `x` and, where scales differ, their array.
+
+    `stored` is the code of the dtype to which levels are rounded: by default that of `x`.
+    """
+    scales = _in_dtype_of(x, as_scales(scale, x.shape))
     total = scales * levels.factor
     if not (np.isfinite(total).all() and (total > 0).all()):
         raise InvalidValue("the levels at this scale leave the range of float64")
+    stored = stored or x.dtype.char
     narrowest = DOUBLE if x.dtype.itemsize == 8 else SINGLE
     if total.size == 1:
-        return plan_for(levels, float(total.reshape(-1)[0]), narrowest, mode, overflow), None
+        return plan_for(levels, float(total.reshape(-1)[0]), narrowest, stored, rules), None
     extremes = (float(total.min(initial=np.inf)), float(total.max(initial=0.0)))
-    plan = plan_for(levels, extremes, narrowest, mode, overflow)
-    return plan, total.astype(plan.kind)
+    plan = plan_for(levels, extremes, narrowest, stored, rules)
+    return plan, total
+
+
+def _in_dtype_of(x: AnyArray, scales: FloatArray) -> FloatArray:
+    """Round scales to float32 if `x` is no wider, as all frameworks do; not out of its range."""
+    if x.dtype.itemsize == 8:
+        return scales
+    with np.errstate(over="ignore", under="ignore"):
+        single = scales.astype(np.float32).astype(np.float64)
+    low, high = 2.0**SINGLE.lowest, 2.0**SINGLE.highest
+    return single if ((single >= low) & (single <= high)).all() else scales
 
 
 def run(
@@ -169,10 +188,11 @@ class _Worker:
 
     def __call__(self, x: AnyArray, scale: AnyArray | None, out: AnyArray) -> None:
         plan, kernel = self._plan, self._plan.kernel
-        divisor = plan.divisor if scale is None else scale
+        unit = plan.scale if scale is None else scale
         if plan.fused is not None:
-            plan.fused(x, divisor, out)
+            plan.fused(x, unit, out)
             return
+        divisor = plan.divisor if scale is None else scale.astype(plan.kind)
         values = self._values[: x.size]
         direct = out.dtype == plan.kind and self._emit is _multiply
         levels = out if direct else self._levels[: x.size]
@@ -183,24 +203,27 @@ class _Worker:
         if plan.beyond is not None and masks is not None:
             levels[masks[0]] = plan.beyond.value
             levels[masks[1]] = -plan.beyond.value
-        self._emit(levels, divisor, out)
+        self._emit(levels, unit, out)
 
     def _divided(self, x: AnyArray, divisor: Any, values: AnyReal) -> AnyReal:
         """Return x over the scale in the working dtype, without a copy where none is needed."""
+        wide = x
         if x.dtype != values.dtype:
             np.copyto(values, x, casting="same_kind")
-            x = values
+            wide = values
         if divisor is None:
-            return x
-        quotient: AnyReal = np.divide(x, divisor, out=values)
-        return quotient
+            return wide
+        np.divide(wide, divisor, out=values)
+        if self._plan.kernel.directed:
+            keep_above_zero(values, x)
+        return values
 
 
-def _multiply(levels: AnyReal, divisor: Any, out: AnyArray) -> None:
-    """Write the levels at their scale; one rounding to the dtype of `out`."""
-    if divisor is not None:
-        np.multiply(levels, divisor, out=levels)
-    if levels is not out:
+def _multiply(levels: AnyReal, unit: Any, out: AnyArray) -> None:
+    """Write the levels at their scale: a product in float64, then the dtype of `out`."""
+    if unit is not None:
+        np.multiply(levels, unit, out=out, casting="same_kind")
+    elif levels is not out:
         np.copyto(out, levels, casting="same_kind")
 
 
@@ -218,7 +241,7 @@ def as_floats(x: npt.ArrayLike) -> AnyArray:
     return array
 
 
-def as_scales(scale: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def as_scales(scale: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     """Return the scales at double precision, with as many axes as `shape` has, at least.
 
     Raises

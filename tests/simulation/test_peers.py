@@ -16,7 +16,7 @@ from qerror.simulation import quantize
 from tests.simulation.inputs import Array, around_ties, assert_same_bits, every_exponent
 
 EVERY = every_exponent(4096)
-FEWER = every_exponent(64)
+FEWER = every_exponent(32)
 
 ML_DTYPES: dict[str, Any] = {
     "float8_e4m3fn": ml_dtypes.float8_e4m3fn,
