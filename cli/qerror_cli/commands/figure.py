@@ -14,7 +14,7 @@ from qerror_cli.output import Output, save
 @click.option("--list", "wants_list", is_flag=True, help="List the figures.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=".",
     metavar="DIR",
     help="The folder to write to, which must exist.  [default: the current one]",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.figure import Figure
 
+from qerror._arrays import FloatArray
 from qerror.analysis import quantization_error
 from qerror.densities import Gaussian, Rectified
 from qerror.formats import FixedPoint
@@ -21,7 +22,11 @@ from qerror.plotting.papers._figure import (
 )
 from qerror.reporting import Document, Row
 
-_STDS = np.geomspace(1e-3, 1e3, 241)
+_PER_OCTAVE = 12
+_OCTAVES = 10  # on either side of 1
+STDS: tuple[float, ...] = tuple(
+    2.0 ** (k / _PER_OCTAVE) for k in range(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1)
+)
 
 
 def data() -> Document:
@@ -30,22 +35,32 @@ def data() -> Document:
     Signed codes hold a Gaussian, unsigned ones its positive half; std is the Gaussian's own in
     both cases, as in the paper.
     """
-    rows = [
-        row
-        for signed in (True, False)
-        for length in range(9 - signed)
-        for row in _curve(signed, length)
-    ]
-    return figure_data({"word_length": 8}, rows)
+    return figure_data({"word_length": 8}, [*_curves(True), *_curves(False)])
 
 
-def _curve(signed: bool, length: int) -> Iterator[Row]:
-    form = FixedPoint(8, length, signed)
+def _curves(signed: bool) -> Iterator[Row]:
+    for length, errors in enumerate(relative_errors(signed)):
+        for std, error in zip(STDS, errors.tolist(), strict=True):
+            yield {
+                "signed": signed,
+                "std": std,
+                "fractional_length": length,
+                "relative_error": error,
+            }
+
+
+def relative_errors(signed: bool) -> list[FloatArray]:
+    """Return the errors at all `STDS` for every legal fractional length, from 0 up.
+
+    Only std 2^FL matters, so that one length is another one moved by an octave.
+    """
+    most = 8 - signed
     density = Gaussian() if signed else Rectified(Gaussian())
-    # Only std 2^FL matters: the levels over std, on the standard Gaussian.
-    mse = quantization_error(form, density, 1 / _STDS).mse
-    for std, error in zip(_STDS.tolist(), np.sqrt(mse).tolist(), strict=True):
-        yield {"signed": signed, "std": std, "fractional_length": length, "relative_error": error}
+    first, last = -_OCTAVES * _PER_OCTAVE, (_OCTAVES + most) * _PER_OCTAVE
+    scales = np.exp2(-np.arange(first, last + 1) / _PER_OCTAVE)
+    errors = np.sqrt(quantization_error(FixedPoint(8, 0, signed), density, scales).mse)
+    moved = range(0, (most + 1) * _PER_OCTAVE, _PER_OCTAVE)
+    return [errors[start : start + len(STDS)] for start in moved]
 
 
 def draw(document: Document) -> Figure:

@@ -3,13 +3,13 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
+import math
 from collections.abc import Iterator
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qerror.optimize import fixed_point_choice, fractional_length_constant
+from qerror.optimize import fractional_length_constant
 from qerror.plotting._style import COLORS, line_style
 from qerror.plotting.papers._figure import (
     FIGURES,
@@ -19,13 +19,13 @@ from qerror.plotting.papers._figure import (
     figure_data,
     select,
 )
+from qerror.plotting.papers.f8net_fig3 import STDS, relative_errors
 from qerror.reporting import Document, Row
 
 STATED = {True: 40.0, False: 70.0}
 """The constants of the paper's rule, eq. 1."""
 SAMPLED = {True: 38.05, False: 69.00}
 """Those of the samples that its authors published with their code."""
-_STDS = tuple(float(f"{std:.6g}") for std in np.geomspace(1e-3, 1e3, 241))
 
 
 def data() -> Document:
@@ -45,18 +45,19 @@ def data() -> Document:
 
 
 def _best(signed: bool) -> Iterator[Row]:
-    for std in _STDS:
-        choice = fixed_point_choice(8, std, signed)
-        legal, rule = choice.legal, choice.f8net
-        assert rule is not None  # F8Net has a rule for 8 bits
+    errors = relative_errors(signed)
+    for i, std in enumerate(STDS):
+        at = [float(each[i]) for each in errors]
+        best = min(range(len(at)), key=lambda length: (at[length], -length))
+        rule = min(max(math.floor(math.log2(STATED[signed] / std)), 0), len(at) - 1)
         yield {
             "panel": "best",
             "signed": signed,
             "std": std,
-            "fractional_length": legal.format.fractional_length,
-            "relative_error": legal.relative_error,
-            "rule_fractional_length": rule.format.fractional_length,
-            "rule_relative_error": rule.relative_error,
+            "fractional_length": best,
+            "relative_error": at[best],
+            "rule_fractional_length": rule,
+            "rule_relative_error": at[rule],
         }
 
 

@@ -72,15 +72,18 @@ def _errors(name: str) -> Iterator[Row]:
 
 
 def _error(name: str, w: float, error: float, *, corner: bool) -> Row:
-    weight = float(Gaussian().pdf(w))
     return {
         "panel": "error",
         "format": name,
         "w": w,
         "error": error,
-        "weighted": error * error * weight,
+        "weighted": error * error * _density(w),
         "corner": corner,
     }
+
+
+def _density(w: float) -> float:
+    return math.exp(-0.5 * w * w) / math.sqrt(2 * math.pi)
 
 
 def _biases(name: str, panel: str, stds: FloatArray) -> Iterator[Row]:
@@ -88,17 +91,19 @@ def _biases(name: str, panel: str, stds: FloatArray) -> Iterator[Row]:
     real = best.report.sqnr_db
     # At std s a scale of 1 is a scale of 1 / s on N(0, 1).
     fixed = quantization_error(name, Gaussian(), 1 / stds).sqnr_db.tolist()
-    for std, at_fixed in zip(stds.tolist(), fixed, strict=True):
-        nearest = round(math.log2(best.scale * std)) + _OCTAVES
-        integer = quantization_error(name, Gaussian(), np.ldexp(1 / std, nearest)).sqnr_db.max()
+    nearest = np.rint(np.log2(best.scale * stds)).astype(np.int64)
+    scales = np.ldexp(1 / stds[:, None], nearest[:, None] + _OCTAVES)
+    integers = quantization_error(name, Gaussian(), scales.reshape(-1)).sqnr_db
+    most = integers.reshape(scales.shape).max(axis=1).tolist()
+    for std, at_fixed, integer in zip(stds.tolist(), fixed, most, strict=True):
         yield {
             "panel": panel,
             "format": name,
             "std": std,
             "fixed_db": at_fixed,
-            "integer_db": float(integer),
+            "integer_db": integer,
             "real_db": real,
-            "integer_loss_db": real - float(integer),
+            "integer_loss_db": real - integer,
         }
 
 
