@@ -1,6 +1,7 @@
 """What searches return, as documents: best ranges, rankings, switches, fractional lengths."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from qerror.densities import Density, density_name
@@ -13,6 +14,8 @@ from qerror.reporting._document import Document, Row, View
 from qerror.reporting._results import without
 from qerror.reporting._text import decibels, short
 
+_WIDTH = 80
+_MOST_MINIMA = 16  # that a table shows
 _EDGE = "the end of the searched ranges is best: the optimum lies beyond"
 _INFINITE = "E[x^2] is infinite: so is the MSE at every range, and no format is better"
 
@@ -79,8 +82,8 @@ def ranking_document(result: FormatRanking) -> Document:
     ]
     infinite = math.isinf(result.best.optimum.report.mse)
     beyond = [entry.format.name for entry in result.ranking if entry.optimum.at_edge]
-    notes = [f"note: {', '.join(beyond)}: {_EDGE}"] if beyond else []
-    notes = [f"note: {_INFINITE}"] if infinite else notes
+    note = _INFINITE if infinite else f"{', '.join(beyond)}: {_EDGE}" if beyond else ""
+    notes = textwrap.wrap(f"note: {note}", _WIDTH) if note else []
     marked = () if infinite else (0,)
     view = View(density, header, body, words=(1,), notes=notes, marked=marked)
     formats = [entry.format.name for entry in result.ranking]
@@ -256,10 +259,12 @@ def _minima_view(best: OptimalScale) -> View:
             short(minimum.mse, 10),
             short(_loss(minimum.mse, best.report.mse), 3),
         )
-        for minimum in best.local_minima
+        for minimum in best.local_minima[:_MOST_MINIMA]
     ]
+    left_out = len(best.local_minima) - len(body)
+    notes = [f"{left_out} more are in the JSON output"] if left_out else []
     marked = [i for i, minimum in enumerate(best.local_minima) if minimum.scale == best.scale]
-    return View("Local minima", header, body, words=(), marked=marked)
+    return View("Local minima", header, body, words=(), notes=notes, marked=marked)
 
 
 def _place(scale: float, bias: float | None) -> str:

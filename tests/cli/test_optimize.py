@@ -77,6 +77,22 @@ def test_an_optimum_at_the_edge_is_said(run: Run) -> None:
     assert "note: the end of the searched ranges is best" in one.stdout
 
 
+def test_long_lists_stay_short_and_narrow(run: Run) -> None:
+    result = run("optimize", "int8", "--dist", "discrete([0, 1], [0.5, 0.5])")
+    assert "more are in the JSON output" in result.stdout
+    assert len(result.stdout.splitlines()) < 50
+    wide = run("optimize", "--bits", "16", *T3).stdout
+    assert "the optimum lies beyond" in " ".join(wide.split())
+    assert max(map(len, wide.splitlines())) <= 80
+
+
+def test_fixed_point_is_offered_its_own_ranges_only(run: Run) -> None:
+    result = run("optimize", "fixed8.4", "--dist", "gaussian", "--std", "0.3")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[3].split() == ["scale", "0.125"]
+    assert "Ways to choose" not in result.stdout
+
+
 def test_a_ranking_of_a_width(run: Run) -> None:
     result = run("optimize", "--bits", "8", *T3)
     lines = result.stdout.splitlines()

@@ -118,12 +118,15 @@ def _check_choice(
 
 
 def _one(number_format: "Format", densities: Densities) -> "Document":
+    from qerror.formats import FixedPoint
     from qerror.optimize import compare_ranges, optimal_scale
     from qerror.reporting import optimum_document
 
     density = densities.parse_one()
     best = optimal_scale(number_format, density)
-    choices = [] if math.isnan(best.scale) else compare_ranges(number_format, density)
+    # The range of fixed point is not free: other rules would choose none that it has.
+    alone = math.isnan(best.scale) or isinstance(number_format, FixedPoint)
+    choices = [] if alone else compare_ranges(number_format, density)
     return optimum_document(number_format, density, best, choices)
 
 
