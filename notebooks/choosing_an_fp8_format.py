@@ -10,6 +10,7 @@
 import warnings
 
 warnings.simplefilter("error")
+warnings.filterwarnings("ignore", module="ipykernel")  # not the business of a notebook
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,7 +53,7 @@ plt.show()
 # density and squared, it adds up to the MSE.
 
 # %%
-x = np.linspace(-4, 4, 4001)
+x = np.linspace(-2, 2, 4001)
 figure, axes = plt.subplots(2, 3, figsize=(10, 4.2), layout="constrained", sharex=True)
 for column, name in zip(axes.T, ("INT8", "4M3E", "3M4E"), strict=True):
     form = parse_format(name)
@@ -99,7 +100,7 @@ for ax, name in zip(axes, FORMATS[1:], strict=True):
     )
     assert max(integer) <= real + 1e-9
 axes[0].set_ylabel("SQNR in dB")
-axes[0].legend()
+axes[3].legend(loc="lower center")
 plt.show()
 
 # %% [markdown]
@@ -131,6 +132,9 @@ for name in FORMATS:
     rows = [row for row in tails.rows if row["format"] == name]
     ax.semilogx([r["nu"] for r in rows], [r["sqnr_db"] for r in rows], ls=STYLES[name], label=name)
 ax.set(xlabel="degrees of freedom nu (heavier tails to the left)", ylabel="SQNR in dB")
+ticks = [2.2, 3, 4, 6, 10, 20, 30]
+ax.set_xticks(ticks, [f"{nu:g}" for nu in ticks])
+ax.set_xticks([], minor=True)
 ax.legend()
 plt.show()
 

@@ -13,6 +13,7 @@
 import warnings
 
 warnings.simplefilter("error")
+warnings.filterwarnings("ignore", module="ipykernel")  # not the business of a notebook
 
 import matplotlib.pyplot as plt
 import mpmath as mp

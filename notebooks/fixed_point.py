@@ -9,6 +9,7 @@
 import warnings
 
 warnings.simplefilter("error")
+warnings.filterwarnings("ignore", module="ipykernel")  # not the business of a notebook
 
 import math
 
@@ -56,7 +57,7 @@ for ax, signed in zip(axes, (True, False), strict=True):
     ax.axhline(0.01, color="black", linestyle=":", linewidth=1)
     ax.set(xlabel="standard deviation", title="signed" if signed else "unsigned, after a ReLU")
 axes[0].set_ylabel("relative error")
-axes[1].legend(fontsize=8, ncols=2)
+figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center")
 plt.show()
 
 # %% [markdown]
@@ -123,7 +124,7 @@ figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 ax.semilogx(edges, 100 * errors, label="best fractional length")
 ax.semilogx(edges, 100 * free, linestyle="--", label="best real scale")
 ax.set(xlabel="standard deviation", ylabel="relative error in %")
-ax.legend()
+figure.legend(loc="outside upper center", ncols=2)
 plt.show()
 loss = 20 * np.log10(errors / free)
 print(f"a power of two costs {loss.mean():.2f} dB on average, {loss.max():.2f} dB at worst")

@@ -9,6 +9,7 @@
 import warnings
 
 warnings.simplefilter("error")
+warnings.filterwarnings("ignore", module="ipykernel")  # not the business of a notebook
 
 import csv
 import math
