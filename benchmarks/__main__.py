@@ -10,6 +10,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from benchmarks import rows as measured
 from benchmarks.rows import FULL, QUICK, Effort, Row
@@ -52,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.quick:
         print("A smoke run: its figures mean nothing.")
     scaling = measured.scaling(effort)
-    _save(options.output, found, scaling)
-    _quantizers()
+    print("\nArrays, as multiples of np.copyto")
+    arrays = _arrays(options.quick)
+    _save(options.output, found, scaling, arrays)
 
 
 def _rows(effort: Effort, peer: Path | None) -> Iterator[Row]:
@@ -97,7 +99,12 @@ def _amount(value: float, unit: str) -> str:
     return f"{shown:.0f} {name}" if shown >= 100 else f"{shown:.2g} {name}"
 
 
-def _save(folder: Path, rows: Sequence[Row], scaling: Sequence[dict[str, object]]) -> None:
+def _save(
+    folder: Path,
+    rows: Sequence[Row],
+    scaling: Sequence[dict[str, object]],
+    arrays: Sequence[dict[str, Any]],
+) -> None:
     machine = {
         "python": platform.python_version(),
         "numpy": version("numpy"),
@@ -106,7 +113,7 @@ def _save(folder: Path, rows: Sequence[Row], scaling: Sequence[dict[str, object]
         "system": f"{platform.system()} {platform.machine()}",
     }
     table = [{**asdict(row), "is_met": row.is_met} for row in rows]
-    document = {"machine": machine, "rows": table, "scaling": list(scaling)}
+    document = {"machine": machine, "rows": table, "scaling": scaling, "arrays": arrays}
     text = json.dumps(document, indent=1, allow_nan=False)
     write_atomically(folder / "results.json", f"{text}\n".encode())
     print(f"wrote {folder / 'results.json'}")
@@ -122,10 +129,15 @@ def _save(folder: Path, rows: Sequence[Row], scaling: Sequence[dict[str, object]
     print(f"wrote {path}")
 
 
-def _quantizers() -> None:
-    """Time the array quantizers too, where that benchmark is present."""
-    if find_spec("benchmarks.quantizers") is not None:
-        importlib.import_module("benchmarks.quantizers").run()
+def _arrays(quick: bool) -> list[dict[str, Any]]:
+    """Time the array quantizers, where the libraries that they are compared with are at hand."""
+    try:
+        quantizers = importlib.import_module("benchmarks.quantizers")
+        rows: list[dict[str, Any]] = quantizers.run(*((10_000, 1) if quick else ()))
+    except ImportError as error:
+        print(f"not timed: {error}")
+        return []
+    return rows
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ def test_a_smoke_run_prints_and_saves(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "results.svg").read_bytes()[:5] == b"<?xml"
     table = lines[: next(i for i, line in enumerate(lines) if line.startswith("Ratio:"))]
     assert max(map(len, table)) <= 80
+    assert isinstance(document["arrays"], list)
 
 
 @pytest.mark.parametrize("name", ["int8", "4M3E", "e5m2"])
