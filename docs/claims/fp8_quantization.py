@@ -391,7 +391,7 @@ def same_optimum() -> Finding:
         "INT8 at its best range:\n\n"
         + table(("density", "-10 log10 MSE", "SQNR dB", "difference"), rows)
         + "\n\nFor one density the two differ by a constant, 10 log10 E[x^2]. The paper's public "
-        "code prints the first under the name of the second, which holds for E[x^2] = 1 alone.",
+        "code prints the first, which is the SQNR for E[x^2] = 1 alone.",
         (
             Check("on one density both have their optimum at the same scale", agree),
             Check(

@@ -99,8 +99,8 @@ def norm() -> Finding:
     eight = Integer(8)
     scale = 2 * mean_size / math.sqrt(eight.max_value)
     return Finding(
-        "The norm of the data, LSQ's first scale 2 mean(abs(x)) / sqrt(p), is a calibration for "
-        "post-training quantization at any width.",
+        "The norm of the data, LSQ's first scale 2 mean(abs(x)) / sqrt(p), serves as a "
+        "calibration for post-training quantization.",
         "appendix C.1 and F",
         f"on a Gaussian it loses {decibels(losses[2])} at 2 bits, {decibels(losses[8])} at 8",
         "Loss against the best scale on a Gaussian:\n\n"
