@@ -60,8 +60,9 @@ class Plan:
     """In the units of the kernel."""
     unit: float
     """The scale that is folded into the levels."""
-    scale: np.float64 | None
-    """The scale of every value, if it is one and not folded in."""
+    scale: Any
+    """The scale of every value, if it is one and not folded in: in the kernel's dtype if that
+    holds it, for then the product of a level rounds as it does in float64; else in float64."""
     divisor: Any
     """The same in the kernel's dtype."""
     beyond: Beyond | None
@@ -110,8 +111,10 @@ def plan_for(
     extremes = scale if isinstance(scale, tuple) else (scale, scale)
     layouts = [each for each in layouts if _divides(each, levels, extremes)] or [DOUBLE]
     kernel = _kernel(levels, layouts, mode)
-    one = None if isinstance(scale, tuple) else np.float64(scale)
-    divisor = None if one is None else kernel.kind(one)
+    divisor = one = None
+    if not isinstance(scale, tuple):
+        divisor = kernel.kind(scale)
+        one = divisor if float(divisor) == scale else np.float64(scale)
     return Plan(kernel, levels, 1.0, one, divisor, _beyond(levels, kernel.kind, mode, overflow))
 
 

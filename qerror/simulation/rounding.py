@@ -129,11 +129,14 @@ def prepare(
         raise InvalidValue("the levels at this scale leave the range of float64")
     stored = stored or x.dtype.char
     narrowest = DOUBLE if x.dtype.itemsize == 8 else SINGLE
-    if total.size == 1:
-        return plan_for(levels, float(total.reshape(-1)[0]), narrowest, stored, rules), None
-    extremes = (float(total.min(initial=np.inf)), float(total.max(initial=0.0)))
-    plan = plan_for(levels, extremes, narrowest, stored, rules)
-    return plan, total
+    one = total.size == 1
+    extremes = float(total.min(initial=np.inf)), float(total.max(initial=0.0))
+    with np.errstate(all="ignore"):
+        plan = plan_for(levels, extremes[0] if one else extremes, narrowest, stored, rules)
+    if one:
+        return plan, None
+    narrow = total.astype(plan.kind)
+    return plan, narrow if (narrow == total).all() else total
 
 
 def _in_dtype_of(x: AnyArray, scales: FloatArray) -> FloatArray:
@@ -192,7 +195,7 @@ class _Worker:
         if plan.fused is not None:
             plan.fused(x, unit, out)
             return
-        divisor = plan.divisor if scale is None else scale.astype(plan.kind)
+        divisor = plan.divisor if scale is None else scale.astype(plan.kind, copy=False)
         values = self._values[: x.size]
         direct = out.dtype == plan.kind and self._emit is _multiply
         levels = out if direct else self._levels[: x.size]

@@ -1,9 +1,9 @@
 """Rounding against its definition; layouts, threads, scales, and what is refused."""
 
 import itertools
-import threading
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
 
@@ -366,17 +366,18 @@ class TestLayouts:
 
     def test_a_large_array_uses_two_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("os.cpu_count", lambda: 8)
-        seen: set[int] = set()
-        original = np.clip
+        seen: list[int] = []
 
-        def spy(*arguments: Any, **options: Any) -> Any:
-            seen.add(threading.get_ident())
-            return original(*arguments, **options)
+        class Spy(ThreadPoolExecutor):
+            def __init__(self, workers: int) -> None:
+                seen.append(workers)
+                super().__init__(workers)
 
-        monkeypatch.setattr(np, "clip", spy)
-        quantize(np.zeros(1 << 21, np.float32), "int8")
-        assert len(seen) == 2
-        assert threading.get_ident() not in seen
+        monkeypatch.setattr("qerror.simulation._chunks.ThreadPoolExecutor", Spy)
+        quantize(np.zeros(1 << 20, np.float32), "int8")
+        assert seen == [2]
+        quantize(np.zeros((1 << 20) - 1, np.float32), "int8")
+        assert seen == [2]
 
     @pytest.mark.parametrize("shape", [(0,), (3, 0, 2)])
     def test_nothing(self, shape: tuple[int, ...]) -> None:
