@@ -4,6 +4,8 @@ from qerror.analysis import ErrorReport as ErrorReport
 from qerror.analysis import ScalarProductReport as ScalarProductReport
 from qerror.analysis import quantization_error as quantization_error
 from qerror.analysis import scalar_product_error as scalar_product_error
+from qerror.crosscheck import CrossCheck as CrossCheck
+from qerror.crosscheck import cross_check as cross_check
 from qerror.densities import Clipped as Clipped
 from qerror.densities import Density as Density
 from qerror.densities import Discrete as Discrete
@@ -20,6 +22,8 @@ from qerror.densities import Truncated as Truncated
 from qerror.densities import Uniform as Uniform
 from qerror.densities import parse_density as parse_density
 from qerror.exceptions import QErrorException as QErrorException
+from qerror.fitting import FitResult as FitResult
+from qerror.fitting import fit as fit
 from qerror.formats import Codebook as Codebook
 from qerror.formats import FixedPoint as FixedPoint
 from qerror.formats import FloatingPoint as FloatingPoint
@@ -37,6 +41,11 @@ from qerror.optimize import optimal_fractional_length as optimal_fractional_leng
 from qerror.optimize import optimal_scale as optimal_scale
 from qerror.optimize import panter_dite as panter_dite
 from qerror.optimize import shannon_bound as shannon_bound
+from qerror.simulation import Estimate as Estimate
+from qerror.simulation import decode as decode
+from qerror.simulation import encode as encode
+from qerror.simulation import estimate_error as estimate_error
+from qerror.simulation import quantize as quantize
 from qerror.sweep import SweepResult as SweepResult
 from qerror.sweep import sweep as sweep
 
