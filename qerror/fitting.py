@@ -186,7 +186,8 @@ def _parts(array: Array) -> Iterator[FloatArray]:
 def _atoms(parts: Parts, size: int) -> list[tuple[float, float]]:
     """Return the values that repeat in more than `_ATOM` of the data, with their shares."""
     stride = -(-size // _PROBES)
-    probe = np.concatenate([part[::stride] for part in parts()])
+    # Copies: a view would keep its whole piece in memory.
+    probe = np.concatenate([part[::stride].copy() for part in parts()])
     values, counts = np.unique(probe, return_counts=True)
     often = values[(counts >= 0.5 * _ATOM * counts.sum()) & (counts > 1)].astype(np.float64)
     if not often.size:

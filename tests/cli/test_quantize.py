@@ -1,6 +1,7 @@
 """``qerror quantize`` and ``qerror error --data``: real arrays in files."""
 
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any, NoReturn
@@ -239,3 +240,19 @@ def test_a_full_disk_leaves_the_old_output(
     assert result.stdout == ""
     assert (tmp_path / "o.npy").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["o.npy", "w.npy"]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """A file of 64 MB passes through in pieces."""
+    from qerror.simulation import quantize_file
+
+    x = np.random.default_rng(0).standard_normal(1 << 20).astype(np.float32)
+    np.save(tmp_path / "x.npy", np.tile(x, 16))
+    np.savez(tmp_path / "x.npz", a=np.tile(x, 16))
+    for name in ("x.npy", "x.npz"):
+        tracemalloc.start()
+        quantize_file(tmp_path / name, tmp_path / f"y{name}", "e4m3", 0.01)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50e6
+    assert (np.load(tmp_path / "yx.npy")[-(1 << 20) :] == quantize(x, "e4m3", 0.01)).all()

@@ -1,6 +1,7 @@
 """Fitted densities against scipy.stats, closed forms and what the data were made of."""
 
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from qerror.densities import (
     Uniform,
 )
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
-from qerror.fitting import CHUNK, DIRECT, fit
+from qerror.fitting import CHUNK, DIRECT, fit, fit_parts
 
 RNG = np.random.default_rng(43)
 SMALL = 5_000
@@ -207,3 +208,17 @@ def test_bad_input() -> None:
         fit([1.0, 2.0], [])
     with pytest.raises(InvalidValue, match="no family fits the data: half-gaussian"):
         fit([-1.0, 2.0], ["half-gaussian"])
+
+
+def test_pieces_are_forgotten() -> None:
+    """The peak of memory does not grow with the number of pieces."""
+    rng = np.random.default_rng(0)
+
+    def peak(pieces: int) -> int:
+        tracemalloc.start()
+        fit_parts(lambda: (rng.normal(size=1 << 18) for _ in range(pieces)), ["gaussian"])
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(40) < 1.3 * peak(5)
