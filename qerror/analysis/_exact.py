@@ -8,7 +8,7 @@ from qerror.densities._base import Density
 from qerror.densities._panels import SmoothLaw
 from qerror.grids import Grid
 
-_FEW_POINTS = 1024  # below, visiting every cell is as fast as cutting segments into zones
+_FEW_POINTS = 512  # below, visiting every cell is as fast as cutting segments into zones
 _LONG_RUNS = 8  # points per segment that make a segment worth its overhead
 
 

@@ -22,8 +22,9 @@ _MOST_LEVERAGE = 600.0  # levels in units of their narrowest half cell
 _LARGEST = 1e150  # a level beyond it, in units of the law, is as good as infinite
 _CHUNK = 2**15  # nodes times scales handled together: 256 KiB an array
 _PER_WIDTH = 6  # cells of one width that are looked at: panel widths vary slowly
-_SHARES = np.array([0.06, 0.2, 1.0, 2.0])  # of a panel width that half a cell takes up
-_COUNTS = (6, 8, 12, 20)  # and the nodes that it needs
+# Shares of a panel width that half a cell takes up, and the nodes that it needs.
+_SHARES = np.array([0.005, 0.06, 0.2, 1.0, 2.0])
+_COUNTS = (4, 6, 8, 12, 20)
 
 
 def suits_flat(cells: Cells, piece: Piece) -> bool:
@@ -53,42 +54,66 @@ def add_flat(sums: Sums, cells: Cells, piece: Piece, factors: FloatArray) -> Boo
     ndarray of bool, shape (k,)
         True where a cell is too wide for a single panel: nothing was added there.
     """
+    law = piece.law
+    assert isinstance(law, SmoothLaw)
     unit = np.minimum(factors / piece.spread, _LARGEST)
-    kind = np.searchsorted(_SHARES, _widest(cells, piece, unit))
-    for k in range(int(kind.min()), min(int(kind.max()) + 1, len(_COUNTS))):
-        at = np.flatnonzero(kind == k)
-        rows = max(1, _CHUNK // (2 * _COUNTS[k] * cells.points.size))
+    widest, steepest = _shares(cells, law, unit)
+    too_wide: BoolArray = widest > _SHARES[-1]
+    if law.panels_shrink:
+        # Octaves of what the widest cell of all takes up, so that few rules serve all scales.
+        bound = np.exp2(np.ceil(np.log2(np.maximum(unit * _width(cells) * steepest, 1e-9))))
+    else:
+        bound = _SHARES[np.minimum(np.searchsorted(_SHARES, widest), _SHARES.size - 1)]
+    bound = np.where(too_wide, 0.0, bound)
+    for share in bound[:1] if bound.size == 1 else np.unique(bound):
+        if share == 0:
+            continue
+        at = np.flatnonzero(bound == share)
+        rule = _rule(cells, float(share), law.panels_shrink)
+        rows = max(1, _CHUNK // rule[0].size)
         for start in range(0, at.size, rows):
-            _add_rows(sums, cells, piece, unit, at[start : start + rows], _COUNTS[k])
-    too_wide: BoolArray = kind == len(_COUNTS)
+            _add_rows(sums, rule, piece, unit, at[start : start + rows])
     return too_wide
 
 
-def _add_rows(  # noqa: PLR0917 - one chunk's description
-    sums: Sums, cells: Cells, piece: Piece, unit: FloatArray, at: IntArray, count: int
+def _add_rows(
+    sums: Sums,
+    rule: tuple[FloatArray, FloatArray],
+    piece: Piece,
+    unit: FloatArray,
+    at: IntArray,
 ) -> None:
-    nodes, weights = _rule(cells, count)
+    assert isinstance(piece.law, SmoothLaw)
+    nodes, weights = rule
     scale = unit[at]
-    p = piece.law.pdf(scale[:, None] * nodes)
-    square, lever = (p @ weights).T
+    square, lever = (piece.law.pdf_outer(scale, nodes) @ weights).T
     level = (piece.weight * piece.spread * piece.spread) * scale * scale * scale
     sums.rounding[at] += level * square
     sums.cross[at] += level * (lever - square)
 
 
-@lru_cache(maxsize=128)
-def _rule(cells: Cells, count: int) -> tuple[FloatArray, FloatArray]:
-    """Return nodes x (n,) and weights (n, 2) of sum w p(x) = int (x - q)^2 p, int q (q - x) p."""
-    nodes, weights = gauss_legendre(count)
+@lru_cache(maxsize=256)
+def _rule(cells: Cells, share: float, graded: bool) -> tuple[FloatArray, FloatArray]:
+    """Return nodes x (n,) and weights (n, 2) of sum w p(x) = int (x - q)^2 p, int q (q - x) p.
+
+    No half cell takes up more than `share` of a panel; where panels do not grow outwards
+    (`graded`), one that is narrower than the widest takes up less in the ratio of the widths.
+    Cells that seem too wide even so are those that the density does not reach.
+    """
     x: list[FloatArray] = []
     moments: list[FloatArray] = []
     for side, width in ((-1.0, cells.left), (1.0, cells.right)):
-        wide = width > 0
-        q, span = cells.points[wide, None], width[wide, None]
-        t = span * nodes
-        measure = cells.weight[wide, None] * span * weights
-        x.append((q + side * t).ravel())
-        moments.append(np.stack([measure * t * t, -side * measure * t * q], -1).reshape(-1, 2))
+        shares = share * (width / _width(cells) if graded else np.ones(width.size))
+        needed = np.minimum(np.searchsorted(_SHARES, shares), _SHARES.size - 1)
+        for k, count in enumerate(_COUNTS):
+            chosen = (width > 0) & (needed == k)
+            nodes, weights = gauss_legendre(count)
+            q, span = cells.points[chosen, None], width[chosen, None]
+            t = span * nodes
+            measure = cells.weight[chosen, None] * span * weights
+            pair = np.stack([measure * t * t, -side * measure * t * q], axis=-1)
+            x.append((q + side * t).ravel())
+            moments.append(pair.reshape(-1, 2))
     return np.concatenate(x), np.concatenate(moments)
 
 
@@ -101,18 +126,21 @@ def _leverage(cells: Cells) -> float:
     return float((cells.points / narrow).max())
 
 
-def _widest(cells: Cells, piece: Piece, unit: FloatArray) -> FloatArray:
-    """Return per scale the largest share of a panel that a half cell takes up.
+@lru_cache(maxsize=128)
+def _width(cells: Cells) -> float:
+    """Return the largest half width of all."""
+    return max(float(cells.left.max()), float(cells.right.max()))
+
+
+def _shares(cells: Cells, law: SmoothLaw, unit: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return per scale the largest share of a panel of a half cell, and 1 / the narrowest panel.
 
     Cells in which nothing of the density is left do not count.
     """
-    law = piece.law
-    assert isinstance(law, SmoothLaw)
     inner, longer = _ladder(cells)
     z = np.minimum(unit[:, None] * inner, _LARGEST)
-    share = unit[:, None] * longer / law.panel_width(z)
-    widest: FloatArray = np.where(z < law.spent, share, 0.0).max(axis=1)
-    return widest
+    steep = np.where(z < law.spent, 1 / law.panel_width(z), 0.0)
+    return (unit[:, None] * longer * steep).max(axis=1), steep.max(axis=1)
 
 
 @lru_cache(maxsize=128)

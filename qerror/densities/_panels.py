@@ -39,6 +39,8 @@ class SmoothLaw(Law):
     kink_at_zero: bool = False
     branch_at_zero: bool = False
     """Whether 0 is a singular point from both sides, as for |x|^beta."""
+    panels_shrink: bool = False
+    """Whether panel widths never grow outwards."""
     spent: float = math.inf
     """Beyond it the second moment is below 1e-24; infinite for heavy tails."""
     horizon: float = math.inf
@@ -83,6 +85,10 @@ class SmoothLaw(Law):
     def origin(self, stop: FloatArray, q: FloatArray) -> LocalIntegrals:
         """Integrate over [0, stop], stop <= origin_width(), where p is not analytic at 0."""
         raise NotImplementedError(type(self).__name__)
+
+    def pdf_outer(self, scale: FloatArray, x: FloatArray) -> FloatArray:
+        """Return the density at every scale[i] x[j], shape (scale.size, x.size)."""
+        return self.pdf(np.multiply.outer(scale, x))
 
     def fold_terms(self, q: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return (p(q + t) + p(q - t)) / p(q) and (p(q + t) - p(q - t)) / p(q)."""

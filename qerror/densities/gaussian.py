@@ -21,6 +21,7 @@ class StandardGaussian(SmoothLaw):
 
     horizon = 38.6
     spent = 11.0
+    panels_shrink = True
 
     def pdf(self, z: FloatArray) -> FloatArray:
         if z.size and max(z.max(), -z.min()) < _NEAR:
@@ -40,6 +41,12 @@ class StandardGaussian(SmoothLaw):
 
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
         return -u * (r + 0.5 * u)
+
+    def pdf_outer(self, scale: FloatArray, x: FloatArray) -> FloatArray:
+        p = np.multiply.outer(-0.5 * scale * scale, x * x)
+        np.exp(p, out=p)
+        p *= _PEAK
+        return p
 
     def fold_terms(self, q: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         # cosh and sinh cost less than two exponentials, and sinh keeps small odd parts exact

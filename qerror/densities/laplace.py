@@ -16,6 +16,7 @@ class StandardLaplace(SmoothLaw):
     kink_at_zero = True
     horizon = 745.2
     spent = 64.0
+    panels_shrink = True
 
     def pdf(self, z: FloatArray) -> FloatArray:
         return 0.5 * np.exp(-np.abs(z))

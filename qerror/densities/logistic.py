@@ -20,6 +20,7 @@ class StandardLogistic(SmoothLaw):
 
     horizon = 745.2
     spent = 64.0
+    panels_shrink = True
 
     def pdf(self, z: FloatArray) -> FloatArray:
         e: FloatArray = np.exp(-np.abs(z))

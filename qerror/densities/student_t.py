@@ -70,6 +70,16 @@ class StandardStudentT(SmoothLaw):
         span = np.hypot(self.root, r)
         return -self.power * np.log1p((u / span) * ((2 * r + u) / span))
 
+    def pdf_outer(self, scale: FloatArray, x: FloatArray) -> FloatArray:
+        if not np.abs(x).max(initial=0.0) * scale.max(initial=0.0) < 1e150:
+            return super().pdf_outer(scale, x)
+        p = np.multiply.outer(scale * scale / self.nu, x * x)
+        np.log1p(p, out=p)
+        p *= -self.power
+        np.exp(p, out=p)
+        p *= self.peak
+        return p
+
     def fold_terms(self, q: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         span = np.hypot(self.root, q)
         share = t / span
