@@ -20,6 +20,7 @@ def add_atoms(sums: Sums, grid: Grid, density: Density, scales: FloatArray) -> N
     sums.low += np.where(below, square, 0.0).sum(axis=1)
     sums.high += np.where(above, square, 0.0).sum(axis=1)
     sums.rounding += np.where(below | above, 0.0, square).sum(axis=1)
-    if not (grid.is_symmetric and density.is_symmetric):
+    # Exactly zero by symmetry, unless a tie at 0 has to take a side.
+    if not (grid.is_symmetric and density.is_symmetric and grid.dead_zone > 0):
         sums.mean_error += error @ probability
     sums.cross += error @ (x * probability)
