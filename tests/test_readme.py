@@ -77,15 +77,15 @@ def test_python_prints_what_is_shown() -> None:
 
 
 def test_options_and_extras_exist() -> None:
-    from qerror_cli.commands import error, sweep
+    from qerror_cli.commands import error, sweep, verify
 
     known = {
         name
-        for command in (error.command, sweep.command)
+        for command in (error.command, sweep.command, verify.command)
         for option in command.params
         for name in option.opts
     }
-    assert set(re.findall(r"`(--[a-z-]+|-o)\b", TEXT)) <= known
+    assert set(re.findall(r"`(--[a-z-]+|-o)\b", TEXT)) <= known | {"--help"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extras in re.findall(r"'\.\[([a-z,]+)\]'", TEXT):
         assert set(extras.split(",")) <= set(project["optional-dependencies"])

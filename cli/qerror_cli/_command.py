@@ -8,6 +8,12 @@ import click
 class Command(click.Command):
     """Turns what the library refuses into a message for the terminal."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.help:
+            # Raw docstrings hold click's mark of a paragraph to leave alone as two characters.
+            self.help = self.help.replace("\\b\n", "\b\n")
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         from qerror.exceptions import MissingLibrary, QErrorException

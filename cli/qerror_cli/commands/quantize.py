@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where the quantized arrays go, of the same kind as INPUT: .npy or .npz.  [required]",
+    help="Where the quantized arrays go, of the same kind as INPUT: .npy or .npz.",
 )
 @range_options
 @click.option(

@@ -3,6 +3,7 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ EIGHT_BITS = ("INT8", "5M2E", "4M3E", "3M4E", "2M5E")
 KINDS = ("svg", "png", "pdf")
 """The kinds of file that a figure can be drawn in."""
 
+_WIDTH = 62  # of a line about a figure, so that a table stays within 80 columns
 _PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
 _HATCHES = ("", "////", "\\\\\\\\", "xxxx", "....", "||||", "----")
 
@@ -84,8 +86,11 @@ def figures_document() -> Document:
         {"figure": name, "shows": member.title, "source": member.source}
         for name, member in FIGURES.items()
     ]
-    body = [(row["figure"], row["source"], row["shows"]) for row in rows]
-    return Document("figures", {}, rows, [View("", ("figure", "source", "shows"), body, (0, 1, 2))])
+    body: list[tuple[str, str]] = []
+    for name, member in FIGURES.items():
+        lines = textwrap.wrap(f"{member.title} ({member.source})", _WIDTH)
+        body += [(name if i == 0 else "", line) for i, line in enumerate(lines)]
+    return Document("figures", {}, rows, [View("", ("figure", "shows (source)"), body, (0, 1))])
 
 
 def figure_data(params: Row, rows: Iterable[Row]) -> Document:
