@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import numpy as np
 
 from qerror.exceptions import MissingLibrary
-from qerror.simulation._kernels import LAYOUTS, AnyReal, Binade, Layout, Table, Uniform
+from qerror.simulation._kernels import COUNTED, LAYOUTS, AnyReal, Binade, Layout, Table, Uniform
 from qerror.simulation._plan import Plan
 
 Loop: TypeAlias = Callable[..., Any]
@@ -93,17 +93,32 @@ def _loops(layout: Layout) -> dict[str, Loops]:
         return bits(real(q).view(bits) | (b & sign)).view(real)
 
     @build
-    def table(x: Any, bounds: Any, values: Any) -> Any:
-        if x != x:  # noqa: PLR0124 - NaN
-            return x
-        low, high = 0, bounds.size
-        while low < high:
-            middle = (low + high) >> 1
-            if bounds[middle] <= x:
-                low = middle + 1
-            else:
-                high = middle
-        return values[low]
+    def rank_of(x: Any, bounds: Any) -> Any:
+        # No branches: which way to go is a coin toss, badly predicted. Few levels are counted,
+        # many halved.
+        rank, left = 0, bounds.size
+        if left <= COUNTED:
+            for i in range(left):
+                rank += bounds[i] <= x
+            return rank
+        while left > 0:
+            half = (left + 1) >> 1
+            rank += half * (bounds[rank + half - 1] <= x)
+            left -= half
+        return rank
+
+    @build
+    def table(x: Any, out: Any, bounds: Any, values: Any) -> None:
+        for i in range(x.size):
+            v = real(x[i])
+            out[i] = values[rank_of(v, bounds)] if v == v else v  # noqa: PLR0124 - not NaN
+
+    @build
+    def table_each(x: Any, out: Any, scale: Any, bounds: Any, values: Any) -> None:
+        for i in range(x.size):
+            v = real(x[i]) / real(scale[i])
+            level = values[rank_of(v, bounds)] if v == v else v  # noqa: PLR0124
+            out[i] = level * scale[i]
 
     def loops(rounded: Any) -> Loops:
         @build
@@ -124,4 +139,6 @@ def _loops(layout: Layout) -> dict[str, Loops]:
 
         return Loops(plain, scaled, each)
 
-    return {"uniform": loops(uniform), "binade": loops(binade), "table": loops(table)}
+    # One scale is part of the table. Arrays handed on among *constants would be counted.
+    tables = Loops(table, table_each, table_each)
+    return {"uniform": loops(uniform), "binade": loops(binade), "table": tables}
