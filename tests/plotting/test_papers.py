@@ -138,9 +138,13 @@ def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
     ours, theirs = (list(csv.reader(io.StringIO(text))) for text in (fresh, old))
     assert ours[0] == theirs[0]
     assert len(ours) == len(theirs)
+    # Where the error is flat in the range, the best range has half the digits of the error.
+    tolerances = [1e-6 if key == "max_value" else 1e-12 for key in ours[0]]
+    if name == "fp8-fig8":
+        tolerances = [1e-9] * len(tolerances)
     for line, other in zip(ours, theirs, strict=True):
-        for a, b in zip(line, other, strict=True):
-            assert same(a, b, 1e-9 if name == "fp8-fig8" else 1e-12), (line, other)
+        for a, b, tolerance in zip(line, other, tolerances, strict=True):
+            assert same(a, b, tolerance), (line, other)
     with drawing():
         figure = FIGURES[name].draw(document)
     assert_is_labelled(figure)
