@@ -61,7 +61,7 @@ def add_flat(sums: Sums, cells: Cells, piece: Piece, factors: FloatArray) -> Boo
     too_wide: BoolArray = widest > _SHARES[-1]
     if law.panels_shrink:
         # Octaves of what the widest cell of all takes up, so that few rules serve all scales.
-        bound = np.exp2(np.ceil(np.log2(np.maximum(unit * _width(cells) * steepest, 1e-9))))
+        bound = np.ldexp(1.0, np.frexp(unit * _width(cells) * steepest)[1])
     else:
         bound = _SHARES[np.minimum(np.searchsorted(_SHARES, widest), _SHARES.size - 1)]
     bound = np.where(too_wide, 0.0, bound)

@@ -1,5 +1,6 @@
 """The exact expected errors of one quantizer on one density."""
 
+import math
 from collections.abc import Callable
 from typing import overload
 
@@ -104,23 +105,30 @@ def _report(
     sums: Sums, density: Density, single: bool
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Name the sums; an infinite error settles the cross moment, whatever inf - inf gave."""
-    mse = sums.rounding + sums.low + sums.high
-    if np.isnan(mse).any():
-        raise InvalidValue(
-            "float64 cannot hold the squares of this case: the scale, or the density's spread or "
-            "location, is near the ends of its range (1e-308 to 1e308); choose other units"
-        )
-    cross = np.where(np.isinf(mse), -np.inf, sums.cross)
     power, mean = density.second_moment, density.mean
+    mse = sums.rounding + sums.low + sums.high
     if single:
+        total = float(mse[0])
+        if math.isnan(total):
+            raise _beyond_float64()
         return ErrorReport(
             float(sums.rounding[0]),
             float(sums.low[0]),
             float(sums.high[0]),
             float(sums.mean_error[0]),
-            float(cross[0]),
+            -math.inf if math.isinf(total) else float(sums.cross[0]),
             power,
             mean,
         )
+    if np.isnan(mse).any():
+        raise _beyond_float64()
+    cross = np.where(np.isinf(mse), -np.inf, sums.cross)
     powers, means = np.full(mse.shape, power), np.full(mse.shape, mean)
     return ErrorReport(sums.rounding, sums.low, sums.high, sums.mean_error, cross, powers, means)
+
+
+def _beyond_float64() -> InvalidValue:
+    return InvalidValue(
+        "float64 cannot hold the squares of this case: the scale, or the density's spread or "
+        "location, is near the ends of its range (1e-308 to 1e308); choose other units"
+    )

@@ -307,16 +307,19 @@ def rule_for(ratio: float) -> MomentRule:
 
 def one_panel_outer(law: SmoothLaw, a: FloatArray, count: int) -> LocalIntegrals:
     """Integrate over [a, inf) by one panel, for tails that are gone at the law's reach."""
-    nodes, weights = gauss_legendre(count)
+    nodes, moments = _outer_moments(count)
     width = law.reach(a) - a
-    t = width[:, None] * nodes
-    p = np.exp(law.log_ratio(a[:, None], t)) * weights
+    p = np.exp(law.log_ratio(a[:, None], np.multiply.outer(width, nodes)))
+    mass, first, second = (p @ moments).T
     level = law.pdf(a) * width
-    return LocalIntegrals(
-        level * p.sum(axis=1),
-        level * (p * t).sum(axis=1),
-        level * (p * t * t).sum(axis=1),
-    )
+    return LocalIntegrals(level * mass, level * width * first, level * width * width * second)
+
+
+@cache
+def _outer_moments(count: int) -> tuple[FloatArray, FloatArray]:
+    """Return nodes t on [0, 1] and the weights of int f, int t f and int t^2 f as columns."""
+    rule = _moment_rule(count)
+    return rule.nodes, np.stack([rule.zeroth, rule.first, rule.second], axis=-1)
 
 
 def _by_nodes(ratio: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, IntArray]]:

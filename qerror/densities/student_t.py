@@ -18,7 +18,8 @@ _RATIO_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 18022
 _SERIES_FROM = 20.0
 _LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
 _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
-_OUTER_SPLIT = 3.2  # the poles at +-i sqrt(nu) lie near y = 0.35 +- 0.8 i
+_OUTER_WHOLE = 4.5  # beyond, nothing of the second moment is left where the panels end
+_OUTER_NEAR = (0.0, 0.4, 0.8, 1.2, 1.6, 2.4, 3.2)  # the poles lie near y = 0.35 +- 0.8 i
 
 
 def gamma_half_ratio(x: float) -> float:
@@ -89,31 +90,45 @@ class StandardStudentT(SmoothLaw):
         return (up + down) + 2, up - down
 
     def outer(self, a: FloatArray) -> LocalIntegrals:
-        """Integrate the tail in y, x = a + s (e^y - 1) with s^2 = nu + a^2, to the power law."""
+        """Integrate the tail in y, x = a + s (e^y - 1) with s^2 = nu + a^2, to the power law.
+
+        With g = e^y - 1 the density falls to (1 + g (g + 2 a / s))^-power, so that the nodes g
+        and their weights are the same for every a.
+        """
         if self.nu > _OUTER_NU:
             return super().outer(a)
-        limit = self.reach(a)
+        growth, moments = self._outer_rule
         span = np.hypot(self.root, a)
-        near, near_weights, far, far_weights = _outer_rule()
-        length = np.log1p((limit - a) / span) - _OUTER_SPLIT
-        y = np.concatenate(
-            [np.broadcast_to(near, (a.size, near.size)), _OUTER_SPLIT + np.outer(length, far)],
-            axis=1,
-        )
-        weights = np.concatenate(
-            [np.broadcast_to(near_weights, (a.size, near.size)), np.outer(length, far_weights)],
-            axis=1,
-        )
-        growth = np.expm1(y)
-        t = span[:, None] * growth
-        p = np.exp(self.log_ratio(a[:, None], t)) * (growth + 1) * weights
+        p = np.add.outer(2 * a / span, growth)
+        p *= growth
+        np.log1p(p, out=p)
+        p *= -self.power
+        np.exp(p, out=p)
         level = self.pdf(a) * span
-        rest = self.tail(limit, np.full(a.shape, math.inf), a)
+        mass, first, second = (p @ moments).T
+        first, second = first * span, second * span * span
+        if self.nu > _OUTER_WHOLE:
+            return LocalIntegrals(level * mass, level * first, level * second)
+        far = a + span * math.expm1(self._outer_end)
+        rest = self.tail(far, np.full(a.shape, math.inf), a)
         return LocalIntegrals(
-            level * p.sum(axis=1) + rest.mass,
-            level * (p * t).sum(axis=1) + rest.first,
-            level * (p * t * t).sum(axis=1) + rest.second,
+            level * mass + rest.mass, level * first + rest.first, level * second + rest.second
         )
+
+    @cached_property
+    def _outer_end(self) -> float:
+        """Return the y from which the law is a power to 1e-17, wherever the tail begins."""
+        return math.log(3e8 * math.sqrt(self.nu + 3) + 8)
+
+    @cached_property
+    def _outer_rule(self) -> tuple[FloatArray, FloatArray]:
+        """Return nodes g = e^y - 1 and the weights of the moments of order 0, 1, 2 in g."""
+        nodes, weights = gauss_legendre(16)
+        edges = np.append(_OUTER_NEAR, np.linspace(_OUTER_NEAR[-1], self._outer_end, 7)[1:])
+        width = np.diff(edges)[:, None]
+        growth = np.expm1((edges[:-1, None] + width * nodes).ravel())
+        measure = (width * weights).ravel() * (growth + 1)
+        return growth, np.stack([measure, measure * growth, measure * growth * growth], axis=-1)
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         span = np.hypot(self.root, x)
@@ -186,19 +201,6 @@ class StandardStudentT(SmoothLaw):
             np.where(far, 0.0 if nu > 1 else math.inf, m1),
             np.where(far, 0.5 * whole * side, m2),
         )
-
-
-@cache
-def _outer_rule() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return nodes and weights on [0, split] and, as shares, on what follows it."""
-    nodes, weights = gauss_legendre(16)
-    near = np.array([0.0, 0.4, 0.8, 1.2, 1.6, 2.4, _OUTER_SPLIT])
-    far = np.linspace(0.0, 1.0, 7)
-    rule: list[FloatArray] = []
-    for edges in (near, far):
-        width = np.diff(edges)[:, None]
-        rule += [(edges[:-1, None] + width * nodes).ravel(), (width * weights).ravel()]
-    return rule[0], rule[1], rule[2], rule[3]
 
 
 _law = cache(StandardStudentT)
