@@ -33,6 +33,8 @@ from qerror.formats import parse_format as parse_format
 from qerror.grids import Grid as Grid
 from qerror.optimize import LloydMax as LloydMax
 from qerror.optimize import OptimalScale as OptimalScale
+from qerror.optimize import RangeChoice as RangeChoice
+from qerror.optimize import compare_ranges as compare_ranges
 from qerror.optimize import format_switches as format_switches
 from qerror.optimize import fractional_length_constant as fractional_length_constant
 from qerror.optimize import lloyd_max as lloyd_max
