@@ -19,7 +19,7 @@ from qerror.grids import Cells, Grid
 
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache
 _LARGEST = 1e300  # levels beyond it, in units of the law, are as good as infinite
-_TAIL_NODES = 16
+_TAIL_ROWS = 2**8  # tails handled together, each of some hundred nodes
 _SINGLE = 2**11  # below this many cells one rule for all is faster than grouping them
 
 
@@ -29,14 +29,14 @@ def add_cells(sums: Sums, grid: Grid, density: Density, scales: FloatArray) -> N
     cells = grid.upper_cells if mirrored else grid.cells
     factors = grid.factor * scales
     for piece in density.pieces():
-        every = np.arange(scales.size)
-        wide = every
-        if mirrored and suits_flat(cells, piece):
-            wide = np.flatnonzero(add_flat(sums, cells, piece, factors))
-        for chunk in _chunks(wide, cells.points.size):
-            _add_inner(sums, chunk, cells, mirrored, piece, factors[chunk, None])
-        for chunk in _chunks(every, _TAIL_NODES):
-            add_tails(sums, chunk, cells.points, mirrored, piece, factors[chunk, None])
+        flat = mirrored and suits_flat(cells, piece)
+        wide = add_flat(sums, cells, piece, factors) if flat else np.ones(scales.size, dtype=bool)
+        if wide.any():
+            for chunk in _chunks(np.flatnonzero(wide), cells.points.size):
+                _add_inner(sums, chunk, cells, mirrored, piece, factors[chunk, None])
+        for start in range(0, scales.size, _TAIL_ROWS):
+            rows = slice(start, start + _TAIL_ROWS)
+            add_tails(sums, rows, cells.points, mirrored, piece, factors[rows, None])
 
 
 def _chunks(rows: IntArray, width: int) -> Iterator[IntArray]:

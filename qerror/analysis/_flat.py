@@ -65,7 +65,12 @@ def add_flat(sums: Sums, cells: Cells, piece: Piece, factors: FloatArray) -> Boo
     else:
         bound = _SHARES[np.minimum(np.searchsorted(_SHARES, widest), _SHARES.size - 1)]
     bound = np.where(too_wide, 0.0, bound)
-    for share in bound[:1] if bound.size == 1 else np.unique(bound):
+    if bound.size == 1:
+        if not too_wide[0]:
+            rule = _rule(cells, float(bound[0]), law.panels_shrink)
+            _add_rows(sums, rule, piece, unit, slice(None))
+        return too_wide
+    for share in np.unique(bound):
         if share == 0:
             continue
         at = np.flatnonzero(bound == share)
@@ -81,7 +86,7 @@ def _add_rows(
     rule: tuple[FloatArray, FloatArray],
     piece: Piece,
     unit: FloatArray,
-    at: IntArray,
+    at: slice | IntArray,
 ) -> None:
     assert isinstance(piece.law, SmoothLaw)
     nodes, weights = rule
