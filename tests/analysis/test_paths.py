@@ -1,0 +1,120 @@
+"""The three exact paths agree wherever they meet, and wide formats match 50-digit sums."""
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from qerror.analysis import quantization_error
+from qerror.analysis._cells import add_cells
+from qerror.analysis._lattice import _SERIES, add_lattice
+from qerror.analysis._sums import Sums
+from qerror.densities import (
+    Density,
+    Gaussian,
+    GeneralizedGaussian,
+    Laplace,
+    Logistic,
+    Mixture,
+    StudentT,
+    Truncated,
+    Uniform,
+)
+from qerror.formats import parse_format
+
+LAWS: list[Density] = [
+    Gaussian(),
+    Gaussian(0.31),
+    Laplace(0.31),
+    Logistic(0.31),
+    *(StudentT(nu, 0.31) for nu in (2.5, 3.0, 5.0, 9.0, 12.0, 40.0, 1000.0)),
+    *(GeneralizedGaussian(beta, 0.31) for beta in (0.5, 0.75, 1.5, 4.0, 10.0)),
+    Uniform(-0.9, 1.234),
+    Truncated(StudentT(1.5), -33.3, 44.4),
+    Mixture((Gaussian(0.1), StudentT(3.0, 0.0, 5.0)), (0.4, 0.6)),
+]
+
+
+@pytest.mark.parametrize("density", LAWS, ids=str)
+@pytest.mark.parametrize("name", ["INT12", "8M3E", "FP16"])
+def test_segments_agree_with_cells_across_the_switch(name: str, density: Density) -> None:
+    """Every step from far below to far above the one at which the formula gives way to cells."""
+    form = parse_format(name)
+    scales = np.geomspace(3.0, 3e4, 40) / form.max_value
+    cells, segments = Sums.zeros(scales.size), Sums.zeros(scales.size)
+    add_cells(cells, form.grid(), density, scales)
+    add_lattice(segments, form.grid(), density, scales)
+    mse = cells.rounding + cells.low + cells.high
+    assert (np.abs(segments.rounding - cells.rounding) <= 1e-13 * mse).all()
+    assert (segments.high == cells.high).all()
+    reach = np.maximum(np.abs(cells.cross), mse)
+    assert (np.abs(segments.cross - cells.cross) <= 1e-12 * reach).all()
+    assert (np.abs(segments.mean_error - cells.mean_error) <= 1e-12 * np.sqrt(mse)).all()
+
+
+def test_the_series_has_the_bernoulli_numbers() -> None:
+    for m, found in enumerate(_SERIES, start=1):
+        exact = mpmath.bernpoly(2 * m, mpf(1) / 2) / mpmath.factorial(2 * m)
+        assert float(abs(found / exact - 1)) < 4e-16
+
+
+def clipping(c: mpf) -> mpf:
+    """Return int_c^inf (x - c)^2 p for the standard normal density."""
+    tail = mpmath.erfc(c / mpmath.sqrt(2)) / 2
+    return (1 + c * c) * tail - c * mpmath.npdf(c)
+
+
+def slope(x: mpf) -> mpf:
+    return -x * mpmath.npdf(x)
+
+
+@pytest.mark.parametrize("limit", [3.0, 5.5, 7.25])
+@pytest.mark.parametrize("bits", [20, 24, 32, 48])
+def test_wide_integers_on_a_gaussian(bits: int, limit: float) -> None:
+    form = parse_format(f"int{bits}")
+    scale = form.scale_for(limit)
+    report = quantization_error(form, Gaussian(), scale)
+    with mp.workdps(50):
+        step, top = mpf(scale), mpf(scale) * (2 ** (bits - 1) - 1)
+        inside = mpmath.erf(top / mpmath.sqrt(2))
+        rounding = step**2 / 12 * inside - mpf(7) / 2880 * step**4 * 2 * slope(top)
+        beyond = clipping(top)
+        # int x e p is D^2/24 [x p] inside; outside it is the level's pull less the square.
+        pull = top * (top * mpmath.erfc(top / mpmath.sqrt(2)) / 2 - mpmath.npdf(top))
+        cross = step**2 / 24 * 2 * top * mpmath.npdf(top) + 2 * (pull - beyond)
+        mse = rounding + 2 * beyond
+        assert float(abs(report.rounding / rounding - 1)) < 1e-14
+        assert float(abs(report.clipping_high / beyond - 1)) < 1e-13
+        # What float64 itself leaves of the sum of a large clipping and a tiny rounding term:
+        assert float(abs(report.mse / mse - 1)) < 1e-13
+        assert float(abs(report.cross_moment - cross) / max(abs(cross), mse)) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["FP32", "TF32", "BF16"])
+@pytest.mark.parametrize("limit", [8.0, 1e5])
+def test_wide_floats_on_a_gaussian(name: str, limit: float) -> None:
+    form = parse_format(name)
+    scale = form.scale_for(limit)
+    report = quantization_error(form, Gaussian(), scale)
+    with mp.workdps(50):
+        total = mpf(0)
+        for segment in form.grid().segments:
+            low, high = mpf(segment.start) * mpf(scale), mpf(segment.stop) * mpf(scale)
+            step = mpf(segment.step) * mpf(scale)
+            if low > 40 or high < -40:
+                continue
+            mass = mpmath.ncdf(high) - mpmath.ncdf(low)
+            terms = zip((4, 6), (mpf(7) / 5760, -mpf(31) / 967680), strict=True)
+            ends = (
+                beta * step**power * (derivative(high, power - 3) - derivative(low, power - 3))
+                for power, beta in terms
+            )
+            total += step**2 / 12 * mass - 2 * sum(ends)
+        # A binade's step is 2^-m of its values: from the third term on nothing is left of it.
+        assert float(abs(report.rounding / total - 1)) < 1e-13
+
+
+def derivative(x: mpf, order: int) -> mpf:
+    """Return the derivative of the normal density, by Hermite's polynomials."""
+    hermite = mpmath.hermite(order, x / mpmath.sqrt(2)) / mpmath.sqrt(2) ** order
+    return (-1) ** order * hermite * mpmath.npdf(x)
