@@ -14,7 +14,8 @@ from typing import Any
 
 from benchmarks import rows as measured
 from benchmarks.rows import FULL, QUICK, Effort, Row
-from qerror.reporting import short, write_atomically
+from qerror.reporting import short
+from qerror.storage import write_atomically
 
 FOLDER = Path(__file__).parent
 NOTES = (

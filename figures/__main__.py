@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from qerror.plotting.papers import FIGURES, paper_files
-from qerror.reporting import write_atomically
+from qerror.storage import write_atomically
 
 HERE = Path(__file__).parent
 

@@ -1,23 +1,22 @@
 """The analysis against the simulation: exact figures, sampled figures, and how far apart."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from scipy import special
 
 from qerror._arrays import FloatArray, positive
-from qerror.analysis._inputs import as_density, as_format
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
+from qerror.densities.density import Density
+from qerror.densities.names import as_density
 from qerror.densities.truncated import Truncated
-from qerror.formats._base import Format
+from qerror.execution import Progress
+from qerror.formats.format import Format
+from qerror.formats.names import as_format
 from qerror.simulation.estimate import BASIC, NAMES, Estimate, estimate_error
-
-Progress: TypeAlias = Callable[[int, int], None]
 
 MOST_Z = 5.0  # a false alarm in 1.7 million fields
 LEAST_P = 1e-6

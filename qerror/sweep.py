@@ -2,27 +2,27 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from qerror._arrays import FloatArray, positive, real
-from qerror.analysis._inputs import as_density, as_format
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
-from qerror.densities.names import density_name, parameter_values
+from qerror.codebooks.bounds import shannon_bound
+from qerror.codebooks.lloyd_max import lloyd_max
+from qerror.densities.density import Density
+from qerror.densities.names import as_density, density_name, parameter_values
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import Format
+from qerror.execution import Progress, silent
 from qerror.formats.floating import FloatingPoint
-from qerror.optimize.limits import shannon_bound
-from qerror.optimize.lloyd_max import lloyd_max
+from qerror.formats.format import Format
+from qerror.formats.names import as_format
 from qerror.optimize.scale import OptimalScale, optimal_scale
 
 Row: TypeAlias = dict[str, object]
-Progress: TypeAlias = Callable[[int, int], None]
 
 QUANTIZER_PARAMETERS = ("scale", "max_value", "bias")
 """What `over` can sweep besides the parameters of the densities."""
@@ -92,7 +92,7 @@ def sweep(
         if not given:
             raise InvalidValue(f"a sweep needs at least one {what}, got none")
     name, values = _checked(over, forms, laws)
-    rows = list(_rows(forms, laws, name, values, progress or _silent, _Limits(limits)))
+    rows = list(_rows(forms, laws, name, values, progress or silent, _Limits(limits)))
     _compare(rows, name)
     params: Row = {
         "formats": [form.name for form in forms],
@@ -100,10 +100,6 @@ def sweep(
         "over": None if name is None else {"name": name, "values": values},
     }
     return SweepResult(params, rows)
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
 
 
 def _checked(

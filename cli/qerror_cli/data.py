@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from qerror.fitting import FitResult
     from qerror.formats import Format
     from qerror.reporting import Document, View
-    from qerror.simulation import Measured, StoredArray
+    from qerror.simulation import Measured
+    from qerror.storage import StoredArray
 
 FAMILIES = "gaussian,student-t,laplace"
 
@@ -89,7 +90,8 @@ class DataErrors:
 
     def measure(self, progress: Callable[[int, int], None]) -> "dict[str, Measured]":
         """Measure every array of the file that holds floats."""
-        from qerror.simulation import measure_error, open_arrays, require_floats
+        from qerror.simulation import measure_error, require_floats
+        from qerror.storage import open_arrays
 
         return {
             array.name: measure_error(array, self.format, self.scale, progress=progress)
@@ -100,7 +102,8 @@ class DataErrors:
         self, families: str | None, progress: Callable[[int, int], None]
     ) -> "list[tuple[StoredArray, FitResult | None]]":
         """Fit a density to every array of the file that holds floats."""
-        from qerror.simulation import open_arrays, require_floats
+        from qerror.simulation import require_floats
+        from qerror.storage import open_arrays
 
         arrays = require_floats(open_arrays(self.source))
         names = FAMILIES if families is None else families

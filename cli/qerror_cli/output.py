@@ -35,7 +35,8 @@ class Output:
         wanted = "json" if as_json else wanted
         if path is None:
             return cls(None, wanted or "table", color)
-        from qerror.reporting import check_writable, kind_of
+        from qerror.reporting import kind_of
+        from qerror.storage import check_writable
 
         check_writable(path)
         kind = kind_of(path, wanted)
@@ -97,7 +98,7 @@ def file_option(*names: str, help: str) -> Callable[[Callable[..., None]], Calla
 
 def save(path: Path, content: bytes) -> None:
     """Replace a file and say so on standard error."""
-    from qerror.reporting import write_atomically
+    from qerror.storage import write_atomically
 
     write_atomically(path, content)
     say(f"wrote {path}")

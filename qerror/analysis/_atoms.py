@@ -4,7 +4,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.analysis._sums import Sums
-from qerror.densities._base import Density
+from qerror.densities.density import Density
 from qerror.grids import Grid
 
 

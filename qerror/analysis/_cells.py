@@ -13,8 +13,9 @@ import numpy as np
 from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
 from qerror.analysis._flat import add_flat, suits_flat
 from qerror.analysis._sums import Sums
-from qerror.densities._base import Density, Piece
-from qerror.densities._panels import MomentRule, SmoothLaw, rule_for
+from qerror.densities.density import Density
+from qerror.densities.piece import Piece
+from qerror.densities.smooth_law import MomentRule, SmoothLaw, rule_for
 from qerror.grids import Cells, Grid
 
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache

@@ -4,8 +4,8 @@ from qerror._arrays import FloatArray
 from qerror.analysis._cells import add_cells
 from qerror.analysis._lattice import add_lattice
 from qerror.analysis._sums import Sums
-from qerror.densities._base import Density
-from qerror.densities._panels import SmoothLaw
+from qerror.densities.density import Density
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Grid
 
 _FEW_POINTS = 512  # below, visiting every cell is as fast as cutting segments into zones

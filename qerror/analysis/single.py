@@ -11,12 +11,13 @@ from qerror._arrays import FloatArray, positive_array
 from qerror.analysis._atoms import add_atoms
 from qerror.analysis._closed_form import add_closed_form
 from qerror.analysis._exact import add_exact
-from qerror.analysis._inputs import as_density, as_grid
 from qerror.analysis._sums import Sums
 from qerror.analysis.report import ErrorReport
-from qerror.densities._base import Density
+from qerror.densities.density import Density
+from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import Format
+from qerror.formats.format import Format
+from qerror.formats.names import as_grid
 from qerror.grids import Grid
 
 _Path = Callable[[Sums, Grid, Density, FloatArray], None]

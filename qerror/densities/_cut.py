@@ -3,7 +3,8 @@
 import math
 
 from qerror._arrays import real
-from qerror.densities._base import Atoms, Density, Piece
+from qerror.densities.density import Atoms, Density
+from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
 

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import DENSITIES, Atoms, Density, Family, Piece
 from qerror.densities._cut import atoms_within, mass_within, ordered_limits, pieces_within
+from qerror.densities.density import DENSITIES, Atoms, Density, Family
 from qerror.densities.gaussian import Gaussian
+from qerror.densities.piece import Piece
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from qerror._arrays import FloatArray, real
-from qerror.densities._base import DENSITIES, Atoms, Density, Family, Piece
 from qerror.densities._weights import normalised
+from qerror.densities.density import DENSITIES, Atoms, Density, Family
+from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import Density, Piece
-from qerror.densities._law import Law, LocalIntegrals
-from qerror.densities._panels import gauss_legendre, width_of
+from qerror.densities.density import Density
+from qerror.densities.law import Law, LocalIntegrals
+from qerror.densities.piece import Piece
+from qerror.densities.smooth_law import gauss_legendre, width_of
 from qerror.exceptions import InvalidType
 
 _TOLERANCE = 2e-14

@@ -7,9 +7,10 @@ import numpy as np
 from scipy import special
 
 from qerror._arrays import FloatArray, positive, real, two_square
-from qerror.densities._base import DENSITIES, Family, LocationScale
-from qerror.densities._law import LocalIntegrals, PartialMoments
-from qerror.densities._panels import SmoothLaw, one_panel_outer
+from qerror.densities.density import DENSITIES, Family
+from qerror.densities.law import LocalIntegrals, PartialMoments
+from qerror.densities.location_scale import LocationScale
+from qerror.densities.smooth_law import SmoothLaw, one_panel_outer
 
 _OUTER_NODES = 48  # exp(-t (a + t / 2)) on the reach, for every a >= 0, to 1e-16
 _NEAR = 6.0

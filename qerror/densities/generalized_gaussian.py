@@ -8,9 +8,10 @@ import numpy as np
 from scipy import special
 
 from qerror._arrays import BoolArray, FloatArray, positive
-from qerror.densities._base import DENSITIES, Family, LocScale
-from qerror.densities._law import LocalIntegrals
-from qerror.densities._panels import SmoothLaw
+from qerror.densities.density import DENSITIES, Family
+from qerror.densities.law import LocalIntegrals
+from qerror.densities.location_scale import LocScale
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import InvalidValue
 
 _GROWTH = 1.45  # ratio of neighbouring breaks below the origin's interval

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from qerror._arrays import FloatArray, positive
-from qerror.densities._base import DENSITIES, Density, Family, Piece
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.gaussian import Gaussian
+from qerror.densities.piece import Piece
 
 
 @dataclass(frozen=True)

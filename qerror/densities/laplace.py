@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import DENSITIES, Family, LocScale
-from qerror.densities._law import LocalIntegrals
-from qerror.densities._panels import SmoothLaw
+from qerror.densities.density import DENSITIES, Family
+from qerror.densities.law import LocalIntegrals
+from qerror.densities.location_scale import LocScale
+from qerror.densities.smooth_law import SmoothLaw
 
 
 class StandardLaplace(SmoothLaw):

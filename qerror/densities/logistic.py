@@ -8,9 +8,10 @@ import numpy as np
 from scipy import special
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import DENSITIES, Family, LocScale
-from qerror.densities._law import LocalIntegrals
-from qerror.densities._panels import SmoothLaw, one_panel_outer
+from qerror.densities.density import DENSITIES, Family
+from qerror.densities.law import LocalIntegrals
+from qerror.densities.location_scale import LocScale
+from qerror.densities.smooth_law import SmoothLaw, one_panel_outer
 
 _OUTER_NODES = 56  # the poles at +-i pi limit how fast one panel converges
 

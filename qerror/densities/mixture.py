@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import DENSITIES, NO_ATOMS, Atoms, Density, Family, Piece
 from qerror.densities._cut import require_density
 from qerror.densities._weights import normalised
+from qerror.densities.density import DENSITIES, NO_ATOMS, Atoms, Density, Family
 from qerror.densities.gaussian import Gaussian
+from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from qerror.densities._base import DENSITIES, Density, Family
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.mixture import Mixture
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.registry import nearest
@@ -203,3 +203,12 @@ def _build(name: str, family: Family, known: Sequence[str], given: Mapping[str, 
 
 def _listing(names: Sequence[str]) -> str:
     return ", ".join(names)
+
+
+def as_density(value: Density | str) -> Density:
+    """Return a density, given as such or as text."""
+    if isinstance(value, str):
+        return parse_density(value)
+    if not isinstance(value, Density):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidType(f"expected a density such as Gaussian(std=2) or its name, got {value!r}")
+    return value

@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import DENSITIES, Atoms, Density, Family, Piece
 from qerror.densities._cut import require_density
 from qerror.densities.clipped import Clipped
+from qerror.densities.density import DENSITIES, Atoms, Density, Family
 from qerror.densities.gaussian import Gaussian
+from qerror.densities.piece import Piece
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import numpy as np
 from scipy import special
 
 from qerror._arrays import FloatArray, positive
-from qerror.densities._base import DENSITIES, Family, LocScale
-from qerror.densities._law import LocalIntegrals, PartialMoments
-from qerror.densities._panels import SmoothLaw, gauss_legendre
+from qerror.densities.density import DENSITIES, Family
+from qerror.densities.law import LocalIntegrals, PartialMoments
+from qerror.densities.location_scale import LocScale
+from qerror.densities.smooth_law import SmoothLaw, gauss_legendre
 
 # ln Gamma(x + 1/2) - ln Gamma(x) - ln(x)/2 = -sum c_k x^(1-2k), from DLMF 5.11.8:
 # c_k = (1 - 4^-k) B_2k / (k (2k - 1)).

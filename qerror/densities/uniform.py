@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from qerror._arrays import FloatArray, real
-from qerror.densities._base import DENSITIES, Density, Family, Piece
-from qerror.densities._law import LocalIntegrals, PartialMoments
-from qerror.densities._panels import SmoothLaw, width_of
+from qerror.densities.density import DENSITIES, Density, Family
+from qerror.densities.law import LocalIntegrals, PartialMoments
+from qerror.densities.piece import Piece
+from qerror.densities.smooth_law import SmoothLaw, width_of
 from qerror.exceptions import InvalidValue
 
 

@@ -1,10 +1,12 @@
 """Number formats: named rules that make grids. One family is one file and one line here."""
 
 from qerror.formats import standards as standards  # registers the well-known names
-from qerror.formats._base import FORMATS as FORMATS
-from qerror.formats._base import Format as Format
 from qerror.formats.codebook import Codebook as Codebook
 from qerror.formats.fixed import FixedPoint as FixedPoint
 from qerror.formats.floating import FloatingPoint as FloatingPoint
+from qerror.formats.format import FORMATS as FORMATS
+from qerror.formats.format import Format as Format
 from qerror.formats.integer import Integer as Integer
+from qerror.formats.names import as_format as as_format
+from qerror.formats.names import as_grid as as_grid
 from qerror.formats.names import parse_format as parse_format

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import FORMATS, Format, shortest
+from qerror.formats.format import FORMATS, Format, shortest
 from qerror.formats.names import number, spelling
 from qerror.grids import Grid
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from qerror._arrays import integer
-from qerror.formats._base import FORMATS, Format, flag, shortest
+from qerror.formats.format import FORMATS, Format, flag, shortest
 from qerror.formats.names import spelling
 from qerror.grids import Grid
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from qerror._arrays import integer, real
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import FORMATS, Format, flag, shortest
+from qerror.formats.format import FORMATS, Format, flag, shortest
 from qerror.formats.names import number, spelling
 from qerror.grids import Grid
 

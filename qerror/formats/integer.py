@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import FORMATS, Format, flag
+from qerror.formats.format import FORMATS, Format, flag
 from qerror.formats.names import spelling, whole
 from qerror.grids import Grid
 

@@ -10,7 +10,8 @@ from typing import NamedTuple, TypeAlias
 
 from qerror._arrays import real
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
-from qerror.formats._base import FORMATS, Format
+from qerror.formats.format import FORMATS, Format
+from qerror.grids import Grid
 from qerror.registry import fold, nearest
 
 Maker: TypeAlias = Callable[[re.Match[str]], Format]
@@ -151,3 +152,17 @@ def _complaint(text: str, head: str) -> str:
         return f"unknown format {text!r}; did you mean {' or '.join(close)}? See: qerror formats"
     listed = ", ".join(examples())
     return f"unknown format {text!r}; names look like {listed}. See: qerror formats"
+
+
+def as_format(value: Format | str) -> Format:
+    """Return a format, given as such or by its name."""
+    if isinstance(value, str):
+        return parse_format(value)
+    if not isinstance(value, Format):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidType(f"expected a number format or its name, got {value!r}")
+    return value
+
+
+def as_grid(value: Format | Grid | str) -> Grid:
+    """Return a grid, given as such, as a format, or by a format's name."""
+    return value if isinstance(value, Grid) else as_format(value).grid()

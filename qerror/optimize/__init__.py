@@ -1,29 +1,24 @@
-"""Searching: best ranges, best formats, the limits of any quantizer."""
+"""Searching: best ranges, best fractional lengths, best formats."""
 
-from qerror.optimize.fixed_point import Claim as Claim
-from qerror.optimize.fixed_point import FixedPointChoice as FixedPointChoice
-from qerror.optimize.fixed_point import FractionalLength as FractionalLength
-from qerror.optimize.fixed_point import f8net_claims as f8net_claims
-from qerror.optimize.fixed_point import fixed_point_choice as fixed_point_choice
-from qerror.optimize.fixed_point import fractional_length_constant as fractional_length_constant
-from qerror.optimize.fixed_point import optimal_fractional_length as optimal_fractional_length
-from qerror.optimize.format import FormatRanking as FormatRanking
-from qerror.optimize.format import FormatSwitch as FormatSwitch
-from qerror.optimize.format import FormatSwitches as FormatSwitches
-from qerror.optimize.format import RankedFormat as RankedFormat
-from qerror.optimize.format import format_switches as format_switches
-from qerror.optimize.format import formats_of_width as formats_of_width
-from qerror.optimize.format import optimal_format as optimal_format
-from qerror.optimize.limits import differential_entropy as differential_entropy
-from qerror.optimize.limits import panter_dite as panter_dite
-from qerror.optimize.limits import shannon_bound as shannon_bound
-from qerror.optimize.lloyd_max import LloydMax as LloydMax
-from qerror.optimize.lloyd_max import lloyd_max as lloyd_max
+from qerror.optimize.fractional_length import Claim as Claim
+from qerror.optimize.fractional_length import FixedPointChoice as FixedPointChoice
+from qerror.optimize.fractional_length import FractionalLength as FractionalLength
+from qerror.optimize.fractional_length import f8net_claims as f8net_claims
+from qerror.optimize.fractional_length import fixed_point_choice as fixed_point_choice
+from qerror.optimize.fractional_length import (
+    fractional_length_constant as fractional_length_constant,
+)
+from qerror.optimize.fractional_length import optimal_fractional_length as optimal_fractional_length
 from qerror.optimize.ranges import RangeChoice as RangeChoice
 from qerror.optimize.ranges import best_zero_point as best_zero_point
 from qerror.optimize.ranges import compare_ranges as compare_ranges
+from qerror.optimize.ranking import FormatRanking as FormatRanking
+from qerror.optimize.ranking import FormatSwitch as FormatSwitch
+from qerror.optimize.ranking import FormatSwitches as FormatSwitches
+from qerror.optimize.ranking import RankedFormat as RankedFormat
+from qerror.optimize.ranking import format_switches as format_switches
+from qerror.optimize.ranking import formats_of_width as formats_of_width
+from qerror.optimize.ranking import optimal_format as optimal_format
 from qerror.optimize.scale import LocalMinimum as LocalMinimum
 from qerror.optimize.scale import OptimalScale as OptimalScale
 from qerror.optimize.scale import optimal_scale as optimal_scale
-from qerror.optimize.uniform import UniformQuantizer as UniformQuantizer
-from qerror.optimize.uniform import best_uniform as best_uniform

@@ -6,9 +6,9 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
+from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import Format
+from qerror.formats.format import Format
 from qerror.grids import Grid
 
 _QUANTILES = (0.25, 0.1, 0.01, 1e-3, 1e-6)

@@ -5,14 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qerror._arrays import real
-from qerror.analysis._inputs import as_density, as_format
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
+from qerror.densities.density import Density
+from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import Format
 from qerror.formats.floating import FloatingPoint
+from qerror.formats.format import Format
 from qerror.formats.integer import Integer
+from qerror.formats.names import as_format
 from qerror.optimize._interval import search_interval
 from qerror.optimize.scale import optimal_scale, search_octaves
 

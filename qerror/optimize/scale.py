@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray, positive
-from qerror.analysis._inputs import as_density, as_format
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
+from qerror.densities.density import Density
+from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
-from qerror.formats._base import Format
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
+from qerror.formats.format import Format
+from qerror.formats.names import as_format
 from qerror.optimize._interval import levels_per_octave, promising, search_interval
 
 _PER_OCTAVE = 16  # fewer than 8 pick a wrong octave for 4M3E on a Gaussian

@@ -13,8 +13,6 @@ from qerror.reporting._encode import KINDS as KINDS
 from qerror.reporting._encode import Kind as Kind
 from qerror.reporting._encode import encode as encode
 from qerror.reporting._encode import kind_of as kind_of
-from qerror.reporting._files import check_writable as check_writable
-from qerror.reporting._files import write_atomically as write_atomically
 from qerror.reporting._optima import fixed_point_document as fixed_point_document
 from qerror.reporting._optima import optimum_document as optimum_document
 from qerror.reporting._optima import ranking_document as ranking_document

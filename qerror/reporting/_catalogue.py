@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 
 from qerror.densities import DENSITIES, density_name
-from qerror.densities._base import Family
+from qerror.densities.density import Family
 from qerror.formats import FORMATS, FloatingPoint, Format
 from qerror.grids import Grid
 from qerror.registry import fold

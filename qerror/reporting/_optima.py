@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qerror.densities import Density, density_name
 from qerror.formats import Format
-from qerror.optimize.fixed_point import Claim, FixedPointChoice, FractionalLength
-from qerror.optimize.format import FormatRanking, FormatSwitches
+from qerror.optimize.fractional_length import Claim, FixedPointChoice, FractionalLength
 from qerror.optimize.ranges import RangeChoice
+from qerror.optimize.ranking import FormatRanking, FormatSwitches
 from qerror.optimize.scale import OptimalScale
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._results import without

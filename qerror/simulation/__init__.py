@@ -1,16 +1,12 @@
 """Sampled errors and array quantizers: an independent judge of the analysis."""
 
-from qerror.simulation._rules import OVERFLOWS as OVERFLOWS
-from qerror.simulation._rules import ROUNDINGS as ROUNDINGS
 from qerror.simulation.codes import decode as decode
 from qerror.simulation.codes import encode as encode
 from qerror.simulation.estimate import Estimate as Estimate
 from qerror.simulation.estimate import TruncatedEstimate as TruncatedEstimate
 from qerror.simulation.estimate import estimate_error as estimate_error
 from qerror.simulation.files import Measured as Measured
-from qerror.simulation.files import StoredArray as StoredArray
 from qerror.simulation.files import measure_error as measure_error
-from qerror.simulation.files import open_arrays as open_arrays
 from qerror.simulation.files import quantize_file as quantize_file
 from qerror.simulation.files import require_floats as require_floats
-from qerror.simulation.rounding import quantize as quantize
+from qerror.simulation.quantize import quantize as quantize

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import BoolArray, FloatArray, IntArray
+from qerror.rounding import Rounding
 from qerror.simulation._levels import Levels
-from qerror.simulation._rules import Rounding
 
 AnyReal: TypeAlias = npt.NDArray[Any]
 WorkType: TypeAlias = type[np.floating[Any]]

@@ -2,17 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats._base import Format
+from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
+from qerror.formats.format import Format
 from qerror.formats.integer import Integer
-from qerror.formats.names import parse_format
 
 MOST_LISTED = 1 << 16  # levels that a table may have
 
@@ -73,16 +71,6 @@ class Levels:
         return np.array(self.points) * scale
 
 
-def as_format(value: Format | str) -> Format:
-    """Return a format, given as such or by its name."""
-    if isinstance(value, str):
-        return parse_format(value)
-    if not isinstance(value, Format):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidType(f"expected a number format or its name, got {value!r}")
-    return value
-
-
-@lru_cache(maxsize=256)
 def levels_of(form: Format) -> Levels:
     """Return the levels of a format of any family."""
     match form:

@@ -10,6 +10,7 @@ import numpy as np
 
 from qerror._arrays import BoolArray
 from qerror.exceptions import InvalidValue
+from qerror.rounding import Overflow, Rounding
 from qerror.simulation._kernels import (
     DOUBLE,
     SINGLE,
@@ -25,7 +26,6 @@ from qerror.simulation._kernels import (
     exponents,
 )
 from qerror.simulation._levels import Levels, is_power_of_two
-from qerror.simulation._rules import Overflow, Rounding
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror.densities._base import Density, Piece
+from qerror.densities.density import Density
+from qerror.densities.piece import Piece
 
 _FAR = 1e40  # in units of the law: a power law shows its exponent there, all others are gone
 

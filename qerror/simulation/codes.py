@@ -9,15 +9,16 @@ import numpy.typing as npt
 
 from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats._base import Format
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
+from qerror.formats.format import Format
 from qerror.formats.integer import Integer
+from qerror.formats.names import as_format
+from qerror.rounding import as_overflow, as_rounding
 from qerror.simulation._chunks import AnyArray, split_blocks
 from qerror.simulation._kernels import AnyReal
-from qerror.simulation._levels import Levels, as_format, levels_of
-from qerror.simulation._rules import as_overflow, as_rounding
-from qerror.simulation.rounding import as_floats, prepare, require_rng, run
+from qerror.simulation._levels import Levels, levels_of
+from qerror.simulation.quantize import as_floats, prepare, require_rng, run
 
 MOST_BITS = 16
 

@@ -1,22 +1,20 @@
 """Sampled errors: what the analysis says, found out by trying."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TypeAlias
 
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, integer, positive
-from qerror.densities._base import Density
+from qerror.densities.density import Density
 from qerror.densities.names import parse_density
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats._base import Format
-from qerror.simulation._levels import as_format
+from qerror.execution import Progress
+from qerror.formats.format import Format
+from qerror.formats.names import as_format
 from qerror.simulation._tails import Tails, tails_of
-from qerror.simulation.rounding import quantize, require_rng
-
-Progress: TypeAlias = Callable[[int, int], None]
+from qerror.simulation.quantize import quantize, require_rng
 
 CHUNK = 1 << 16  # values drawn at a time
 MOST_SAMPLES = 10**15

@@ -26,8 +26,8 @@ from qerror.densities import (
     Truncated,
     Uniform,
 )
-from qerror.densities._base import LocationScale
 from qerror.densities.from_scipy import Frozen
+from qerror.densities.location_scale import LocationScale
 from qerror.exceptions import InvalidType
 from qerror.formats import parse_format
 from qerror.optimize import optimal_scale

@@ -1,5 +1,6 @@
 """Fitted densities against scipy.stats, closed forms and what the data were made of."""
 
+import importlib
 import math
 import tracemalloc
 from pathlib import Path
@@ -21,7 +22,7 @@ from qerror.densities import (
     Uniform,
 )
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
-from qerror.fitting import CHUNK, DIRECT, fit, fit_parts
+from qerror.fitting.fit import CHUNK, DIRECT, fit, fit_parts
 
 RNG = np.random.default_rng(43)
 SMALL = 5_000
@@ -117,7 +118,7 @@ def test_student_t_against_scipys_own_fit() -> None:
 def test_bins_give_what_single_values_give(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x = made.sample(SMALL, RNG)
     direct = fit(x, list(FAMILIES.values()))
-    monkeypatch.setattr("qerror.fitting.DIRECT", 100)
+    monkeypatch.setattr(importlib.import_module("qerror.fitting.fit"), "DIRECT", 100)
     binned = fit(x, list(FAMILIES.values()))
     for a, b in zip(direct.candidates, binned.candidates, strict=True):
         assert a.family == b.family or a.log_likelihood == pytest.approx(b.log_likelihood)

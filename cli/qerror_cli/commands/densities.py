@@ -2,7 +2,7 @@
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.output import Output, output_options
 
 

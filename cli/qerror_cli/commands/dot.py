@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.output import Output, file_option, output_options, save
 from qerror_cli.parameters import FormatList
 from qerror_cli.progress import Bar
@@ -176,7 +176,7 @@ def _check_plot(plot: Path | None, output: Path | None) -> None:
     if plot is None:
         return
     from qerror.plotting import check_figure
-    from qerror.reporting import check_writable
+    from qerror.storage import check_writable
 
     check_writable(plot)
     check_figure(plot)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.output import Output, save
 
 
@@ -37,7 +37,7 @@ def command(names: Sequence[str], wants_list: bool, out: Path, kinds: Sequence[s
     qerror figure int8-fig5 --format pdf
     """
     from qerror.plotting.papers import figures_document, file_names, paper_files
-    from qerror.reporting import check_writable
+    from qerror.storage import check_writable
 
     if wants_list:
         if names:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.output import ON_STDOUT, Output, say
 from qerror_cli.parameters import FormatType
@@ -73,8 +73,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     """
     import numpy as np
 
-    from qerror.reporting import check_writable
     from qerror.simulation import quantize_file
+    from qerror.storage import check_writable
 
     report = Output.checked(None, output_format, as_json, color)
     check_writable(output)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.output import Output, output_options
 from qerror_cli.parameters import FormatType
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, file_option, output_options, save
 from qerror_cli.parameters import FormatList, Over, OverType
@@ -88,7 +88,8 @@ def command(  # noqa: PLR0917 - click passes them by name
 
 def _check_files(plot: Path | None, csv: Path | None, output: Path | None) -> None:
     """Refuse files that cannot be written, before anything is computed."""
-    from qerror.reporting import check_writable, kind_of
+    from qerror.reporting import kind_of
+    from qerror.storage import check_writable
 
     named = [path for path in (plot, csv, output) if path is not None]
     for i, path in enumerate(named):

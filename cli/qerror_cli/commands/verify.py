@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qerror_cli._command import Command
+from qerror_cli.command import Command
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
 from qerror_cli.parameters import FormatList

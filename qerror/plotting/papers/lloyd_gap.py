@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
+from qerror.codebooks import lloyd_max, shannon_bound
 from qerror.densities import Density, Gaussian, Laplace, StudentT, Uniform, density_name
-from qerror.optimize import lloyd_max, optimal_scale, shannon_bound
+from qerror.optimize import optimal_scale
 from qerror.plotting.papers._figure import (
     EIGHT_BITS,
     FIGURES,

@@ -6,16 +6,17 @@ import numpy as np
 from scipy import special
 
 from qerror._arrays import FloatArray, integer, real
-from qerror.analysis._inputs import as_density
-from qerror.densities._base import Density, Piece
-from qerror.densities._law import Law
+from qerror.codebooks._continuous import Continuous, continuous_part
+from qerror.densities.density import Density
 from qerror.densities.gaussian import StandardGaussian
 from qerror.densities.generalized_gaussian import StandardGeneralizedGaussian
 from qerror.densities.laplace import StandardLaplace
+from qerror.densities.law import Law
 from qerror.densities.logistic import StandardLogistic
+from qerror.densities.names import as_density
+from qerror.densities.piece import Piece
 from qerror.densities.student_t import StandardStudentT
 from qerror.exceptions import InvalidValue
-from qerror.optimize._continuous import Continuous, continuous_part
 
 _MOST_LEVELS = 2**64
 _RECURSE_BELOW = 20.0  # the series of digamma(x + 1/2) - digamma(x) starts here

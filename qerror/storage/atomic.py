@@ -3,7 +3,9 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
+from typing import IO
 
 from qerror.exceptions import InvalidValue
 
@@ -36,20 +38,29 @@ def check_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace the file at `path` by `content` in one step.
+    """Replace the file at `path` by `content` in one step; see `replacing`."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[IO[bytes]]:
+    """Open a file for writing that takes the name `path` at the end, or vanishes.
 
     The content goes to a temporary file in the same folder, which then takes the name: a
     reader sees the old file or the new one, and a failure leaves the old one and nothing else.
+    A device or a pipe is written as it is.
     """
     target = path.resolve()  # a link keeps pointing to the file that is replaced
     if _is_special(target):
-        target.write_bytes(content)
+        with target.open("wb") as file:
+            yield file
         return
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
         temporary.chmod(_mode_for(target))
         temporary.replace(target)
     except BaseException:

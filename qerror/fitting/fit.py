@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import special
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import DENSITIES, Density
+from qerror.densities.density import DENSITIES, Density
 from qerror.densities.discrete import Discrete
 from qerror.densities.gaussian import Gaussian
 from qerror.densities.generalized_gaussian import GeneralizedGaussian

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._base import Atoms, Density
+from qerror.codebooks._continuous import Continuous, continuous_part
+from qerror.densities.density import Atoms, Density
 from qerror.exceptions import InvalidValue
-from qerror.optimize._continuous import Continuous, continuous_part
 
 _STEPS = 200
 _CHUNK = 2**13  # cells at a time: a few megabytes

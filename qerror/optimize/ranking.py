@@ -11,17 +11,17 @@ from typing import TypeAlias
 import numpy as np
 
 from qerror._arrays import integer, positive, real
-from qerror.analysis._inputs import as_density, as_format
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
 from qerror.densities.clipped import Clipped
-from qerror.densities.names import density_name, parameter_values
+from qerror.densities.density import Density
+from qerror.densities.names import as_density, density_name, parameter_values
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats._base import Format
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
+from qerror.formats.format import Format
 from qerror.formats.integer import Integer
-from qerror.optimize.fixed_point import optimal_fractional_length
+from qerror.formats.names import as_format
+from qerror.optimize.fractional_length import optimal_fractional_length
 from qerror.optimize.scale import OptimalScale, optimal_scale
 
 Formats: TypeAlias = Sequence[Format | str] | int

@@ -28,9 +28,9 @@ from qerror import (
     quantization_error,
 )
 from qerror._arrays import FloatArray
+from qerror.codebooks import best_uniform
 from qerror.densities import DENSITIES
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.optimize import best_uniform
 
 Number: TypeAlias = Any
 Moments: TypeAlias = Callable[[Number], tuple[Number, Number, Number]]

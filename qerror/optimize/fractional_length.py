@@ -13,10 +13,10 @@ from functools import cache
 import numpy as np
 
 from qerror._arrays import positive
-from qerror.analysis._inputs import as_density
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
+from qerror.densities.density import Density
 from qerror.densities.gaussian import Gaussian
+from qerror.densities.names import as_density
 from qerror.densities.rectified import Rectified
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint

@@ -8,12 +8,13 @@ import numpy.typing as npt
 
 from qerror._arrays import FloatArray, integer
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats._base import Format
+from qerror.formats.format import Format
+from qerror.formats.names import as_format
+from qerror.rounding import Overflow, Rounding, as_overflow, as_rounding
 from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part, split_blocks
 from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, keep_above_zero
-from qerror.simulation._levels import Levels, as_format, levels_of
+from qerror.simulation._levels import Levels, levels_of
 from qerror.simulation._plan import Plan, plan_for
-from qerror.simulation._rules import Overflow, Rounding, as_overflow, as_rounding
 
 Emit: TypeAlias = Callable[[AnyReal, Any, AnyArray], None]
 """Takes levels in the kernel's units and the scale, and writes results."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from qerror._arrays import FloatArray, integer
-from qerror.analysis._inputs import as_density
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
+from qerror.codebooks._centroids import Source, descend, measure
+from qerror.codebooks._starts import Compander, best_cut, sites, with_atoms
+from qerror.densities.density import Density
+from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.codebook import Codebook
-from qerror.optimize._centroids import Source, descend, measure
-from qerror.optimize._starts import Compander, best_cut, sites, with_atoms
 
 MOST_LEVELS = 2**16
 _FEW_LEVELS = 32  # up to here the start is the best cut of a fine partition, not an asymptote

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from qerror._arrays import FloatArray, integer
-from qerror.analysis._inputs import as_density
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
-from qerror.densities._base import Density
+from qerror.codebooks._centroids import Cells, Source, curvature_of, measure
+from qerror.densities.density import Density
+from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.codebook import Codebook
-from qerror.optimize._centroids import Cells, Source, curvature_of, measure
 
 MOST_LEVELS = 2**12
 _TAILS = 0.5 * 4.0 ** -np.arange(26.0)  # probabilities left out at either end by the first ranges
@@ -66,7 +66,7 @@ def best_uniform(density: Density | str, levels: int) -> UniformQuantizer:
     Examples
     --------
     >>> from qerror import Gaussian
-    >>> from qerror.optimize import best_uniform
+    >>> from qerror.codebooks import best_uniform
     >>> round(best_uniform(Gaussian(), 16).step, 9)
     0.335200612
     """

@@ -27,10 +27,10 @@ from qerror import (
     panter_dite,
     shannon_bound,
 )
+from qerror.codebooks import differential_entropy
+from qerror.codebooks.bounds import digamma_half_difference
 from qerror.densities import DENSITIES
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.optimize import differential_entropy
-from qerror.optimize.limits import digamma_half_difference
 
 Number: TypeAlias = Any
 Pdf: TypeAlias = Callable[[Number], Number]

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.optimize._centroids import Source
-from qerror.optimize._continuous import Continuous
+from qerror.codebooks._centroids import Source
+from qerror.codebooks._continuous import Continuous
 
 _FINE, _FINEST = 8, 32  # parts of the fine partition per level, and more; both twice
 _MOST_SITES = 1024  # of the exact search over cuts

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray
-from qerror.densities._base import Density, Piece
-from qerror.densities._panels import gauss_legendre
+from qerror.densities.density import Density
+from qerror.densities.piece import Piece
+from qerror.densities.smooth_law import gauss_legendre
 from qerror.densities.student_t import StandardStudentT
 
 _NODES = 16

@@ -22,7 +22,8 @@ from qerror.formats import (
     Integer,
     parse_format,
 )
-from qerror.simulation import ROUNDINGS, quantize
+from qerror.rounding import ROUNDINGS
+from qerror.simulation import quantize
 from tests.simulation.exact import levels_and_codes, rounded
 from tests.simulation.inputs import around_ties, assert_same_bits, every_exponent, without_nan
 

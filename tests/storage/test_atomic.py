@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qerror.exceptions import InvalidValue, MissingLibrary
-from qerror.reporting import KINDS, check_writable, kind_of, write_atomically
+from qerror.reporting import KINDS, kind_of
+from qerror.storage import check_writable, write_atomically
 
 
 def test_a_file_is_made_and_replaced(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, IntArray
-from qerror.densities._law import Law, LocalIntegrals
+from qerror.densities.law import Law, LocalIntegrals
 
 # Nodes that reach 1e-16 on a panel of at most this share of the law's panel width.
 _NODES = ((0.005, 4), (0.06, 6), (0.2, 8), (np.inf, 12))

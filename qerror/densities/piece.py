@@ -1,0 +1,130 @@
+"""A piece: a standard law with a weight, a place, a spread and limits."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from qerror._arrays import FloatArray, two_sum
+from qerror.densities.law import Law, LocalIntegrals, PartialMoments
+
+_FAR = 8.0  # spreads: beyond, a centre would be rounded in the law's units
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a density: weight times a law, moved, stretched and cut to [low, high].
+
+    Its density at x is ``weight / spread * law.pdf((x - location) / spread)`` inside the limits
+    and 0 outside; the weight is that of the uncut law.
+    """
+
+    law: Law
+    weight: float = 1.0
+    location: float = 0.0
+    spread: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+
+    def within(self, low: float, high: float) -> "Piece | None":
+        """Return what of the piece lies in [low, high], or None."""
+        low, high = max(low, self.low), min(high, self.high)
+        if not low < high:
+            return None
+        return Piece(self.law, self.weight, self.location, self.spread, low, high)
+
+    def weighted(self, factor: float) -> "Piece":
+        """Return the piece with its weight multiplied."""
+        weight = self.weight * factor
+        return Piece(self.law, weight, self.location, self.spread, self.low, self.high)
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the piece is its own mirror image in 0."""
+        return self.law.symmetric and self.location == 0 and self.low == -self.high
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the law is not cut at all."""
+        return self.low == -math.inf and self.high == math.inf
+
+    def standard(self, x: FloatArray) -> FloatArray:
+        """Return x in the law's own units."""
+        with np.errstate(over="ignore"):  # an infinite z is right where x is that large
+            return (x - self.location) / self.spread
+
+    def pdf(self, x: FloatArray) -> FloatArray:
+        """Return the piece's density at x."""
+        inside = (x >= self.low) & (x <= self.high)
+        level = self.weight / self.spread
+        return np.where(inside, level * self.law.pdf(self.standard(x)), 0.0)
+
+    def integrals(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        q_low: FloatArray | float = 0.0,
+    ) -> LocalIntegrals:
+        """Integrate (x - q)^k, k = 0, 1, 2, times the density over x - q in [left, right].
+
+        Parameters
+        ----------
+        q : ndarray, shape (n,)
+            Centres, in the units of x; ``q + q_low`` where the product that made them was
+            inexact.
+        left, right : ndarray, shape (n,)
+            Offsets from the centre; infinite allowed.
+        """
+        shifted, lost = two_sum(q, -self.location)
+        lost = lost + q_low
+        start, stop = self._end(shifted, left, lost), self._end(shifted, right, lost)
+        if self.low > -math.inf:
+            left = np.maximum(left, (self.low - q) - q_low)
+            start = np.maximum(start, (self.low - self.location) / self.spread)
+        if self.high < math.inf:
+            right = np.minimum(right, (self.high - q) - q_low)
+            stop = np.minimum(stop, (self.high - self.location) / self.spread)
+        left = np.minimum(left, right)
+        local = self.law.integrals(
+            (shifted + lost) / self.spread,
+            left / self.spread,
+            right / self.spread,
+            (np.minimum(start, stop), stop),
+        )
+        return local.scaled(self.weight, self.spread)
+
+    def _end(self, shifted: FloatArray, offset: FloatArray, lost: FloatArray) -> FloatArray:
+        """Return shifted + lost + offset in the law's units, rounded once."""
+        total, rest = two_sum(shifted, offset)
+        return (total + (rest + lost)) / self.spread
+
+    def integrals_at(self, q: float) -> tuple[float, float, float]:
+        """Integrate (x - q)^k, k = 0, 1, 2, over the whole piece."""
+        whole = np.array([-math.inf]), np.array([math.inf])
+        with np.errstate(over="ignore", under="ignore"):
+            mass, first, second = self.integrals(np.array([q]), *whole)
+        return float(mass[0]), float(first[0]), float(second[0])
+
+    def moment_about(self, q: float) -> float:
+        """Integrate (x - q)^2 over the whole piece."""
+        away = self.centre - q
+        if abs(away) <= _FAR * self.spread:
+            return self.integrals_at(q)[2]
+        # A centre far from the law would be rounded in the law's units.
+        mass, first, second = self.integrals_at(self.centre)
+        return second + away * (2 * first + away * mass)
+
+    def partial_moments(self, x: FloatArray) -> PartialMoments:
+        """Return the antiderivatives of x^k times the density at x, within the limits."""
+        z = self.standard(np.clip(x, self.low, self.high))
+        m0, m1, m2 = self.law.partial_moments(z)
+        a, s = self.location, self.spread
+        first = a * m0 + s * m1
+        second = a * a * m0 + 2 * a * s * m1 + s * s * m2
+        return PartialMoments(self.weight * m0, self.weight * first, self.weight * second)
+
+    @property
+    def centre(self) -> float:
+        """The point of the piece nearest to the law's centre."""
+        return min(max(self.location, self.low), self.high)
