@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from scipy import integrate, special
 
-from qerror import Format
 from qerror._arrays import FloatArray
+from qerror.formats import ScalarFormat
 from qerror.simulation import quantize
 
 Moments: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
@@ -25,7 +25,7 @@ FAR = 1e6  # times the largest level: beyond it the closed forms have nothing le
 class Cells:
     """The upper half of a symmetric grid: points and the thresholds between them."""
 
-    def __init__(self, form: Format) -> None:
+    def __init__(self, form: ScalarFormat) -> None:
         points = form.grid().points
         self.points = points[points >= 0]
         if self.points[0] > 0:
@@ -82,7 +82,9 @@ def student_pdf(nu: float) -> Callable[[float], float]:
     return lambda x: peak * (1 + x * x / nu) ** power
 
 
-def by_quad(form: Format, pdf: Callable[[float], float], scale: float, power: int = 2) -> float:
+def by_quad(
+    form: ScalarFormat, pdf: Callable[[float], float], scale: float, power: int = 2
+) -> float:
     """Return E|e|^power at one scale by `scipy.integrate.quad`, cell by cell."""
     points = (form.grid().points * scale).tolist()
     middles = [0.5 * (low + high) for low, high in pairwise(points)]
@@ -102,7 +104,7 @@ def _power(x: float, q: float, power: int, pdf: Callable[[float], float]) -> flo
 
 
 def squared_errors(
-    form: Format, draw: Callable[[int], FloatArray], scale: float, size: int = SAMPLES
+    form: ScalarFormat, draw: Callable[[int], FloatArray], scale: float, size: int = SAMPLES
 ) -> FloatArray:
     """Return the squared errors of freshly drawn values."""
     x = draw(size)
@@ -111,7 +113,7 @@ def squared_errors(
 
 
 def samples_needed(
-    form: Format, pdf: Callable[[float], float], scale: float, relative_error: float = 1e-3
+    form: ScalarFormat, pdf: Callable[[float], float], scale: float, relative_error: float = 1e-3
 ) -> float:
     """Return how many samples give the mean of e^2 this relative standard error.
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qerror.formats import Format, parse_format
+from qerror.formats import ScalarFormat, as_scalar_format
 from qerror.simulation import quantize
 
 SIZE = 10_000_000
@@ -92,7 +92,7 @@ def _judged(name: str, seconds: dict[str, float]) -> tuple[str, bool | None]:
 
 
 def _contenders(case: Case, x: np.ndarray[Any, Any]) -> dict[str, Callable[[], object]]:
-    form, out = parse_format(case.format), np.empty_like(x)
+    form, out = as_scalar_format(case.format), np.empty_like(x)
     found: dict[str, Callable[[], object]] = {
         "np.copyto": lambda: np.copyto(out, x),
         "qerror, numpy": lambda: quantize(x, form, case.scale, out=out, threads=1),
@@ -101,7 +101,9 @@ def _contenders(case: Case, x: np.ndarray[Any, Any]) -> dict[str, Callable[[], o
     return found | _peers(case, form, x)
 
 
-def _peers(case: Case, form: Format, x: np.ndarray[Any, Any]) -> dict[str, Callable[[], object]]:
+def _peers(
+    case: Case, form: ScalarFormat, x: np.ndarray[Any, Any]
+) -> dict[str, Callable[[], object]]:
     import ml_dtypes
     import torch
 

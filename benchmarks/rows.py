@@ -31,16 +31,16 @@ from benchmarks.timing import Task, interleaved
 from qerror import (
     Density,
     FloatingPoint,
-    Format,
     Gaussian,
     Integer,
+    ScalarFormat,
     StudentT,
     lloyd_max,
     optimal_scale,
-    parse_format,
     quantization_error,
 )
 from qerror._arrays import FloatArray
+from qerror.formats import as_scalar_format
 
 ROOT = Path(__file__).parents[1]
 EIGHT_BITS = ("int8", "5M2E", "4M3E", "3M4E", "2M5E")
@@ -128,28 +128,28 @@ def limit(what: str, value: float, unit: str, bar: float, note: str = "") -> Row
 # ---- the ways to compute one thing
 
 
-def ours(form: Format, law: Law, scales: npt.ArrayLike) -> Task:
+def ours(form: ScalarFormat, law: Law, scales: npt.ArrayLike) -> Task:
     """Return the exact error by this library."""
     return lambda: quantization_error(form, law.density, scales)
 
 
-def best_range(form: Format, law: Law) -> Task:
+def best_range(form: ScalarFormat, law: Law) -> Task:
     """Return the best range by this library."""
     return lambda: optimal_scale(form, law.density)
 
 
-def theirs(form: Format, law: Law, scales: FloatArray) -> Task:
+def theirs(form: ScalarFormat, law: Law, scales: FloatArray) -> Task:
     """Return the papers' closed form in NumPy."""
     cells = Cells(form)
     return lambda: closed_form(cells, law.moments, scales)
 
 
-def quadrature(form: Format, law: Law, scale: float) -> Task:
+def quadrature(form: ScalarFormat, law: Law, scale: float) -> Task:
     """Return the error by `scipy.integrate.quad`."""
     return lambda: by_quad(form, law.pdf, scale)
 
 
-def simulated(form: Format, law: Law, scale: float) -> Task:
+def simulated(form: ScalarFormat, law: Law, scale: float) -> Task:
     """Return squared errors of samples."""
     return lambda: squared_errors(form, law.draw, scale)
 
@@ -161,7 +161,7 @@ def single_errors(effort: Effort) -> Iterator[Row]:
     """Compare one 8-bit error with the closed form, quadrature and simulation."""
     for law in LAWS:
         for name in ("int8", "4M3E"):
-            form = parse_format(name)
+            form = as_scalar_format(name)
             scale = optimal_scale(form, law.density).scale
             one = np.array([scale])
             _check(form, law, scale)
@@ -187,7 +187,7 @@ def single_errors(effort: Effort) -> Iterator[Row]:
             )
 
 
-def _check(form: Format, law: Law, scale: float) -> None:
+def _check(form: ScalarFormat, law: Law, scale: float) -> None:
     """Make sure that all ways compute the same thing."""
     exact = quantization_error(form, law.density, scale).mse
     cells = Cells(form)
@@ -203,7 +203,7 @@ def batches(effort: Effort) -> Iterator[Row]:
     """Compare many scales at once: 8 bits, then grids that the closed form cannot hold."""
     for law in LAWS:
         for name in ("int8", "4M3E", "3M4E"):
-            form = parse_format(name)
+            form = as_scalar_format(name)
             scales = _around_best(form, law, effort.scales)
             times = interleaved(
                 {"ours": ours(form, law, scales), "closed": theirs(form, law, scales)},
@@ -214,7 +214,7 @@ def batches(effort: Effort) -> Iterator[Row]:
     small = Integer(8, symmetric=True)
     for law in LAWS:
         for name, bar in WIDE:
-            form = parse_format(name)
+            form = as_scalar_format(name)
             scales = _around_best(form, law, max(1, effort.scales // 4))
             other_scales = _around_best(small, law, scales.size)
             times = interleaved(
@@ -226,7 +226,7 @@ def batches(effort: Effort) -> Iterator[Row]:
             yield slowdown(what, own, "closed 8bit", other, bar)
 
 
-def _around_best(form: Format, law: Law, count: int) -> FloatArray:
+def _around_best(form: ScalarFormat, law: Law, count: int) -> FloatArray:
     """Return scales over two octaves around the best one."""
     best = optimal_scale(form, law.density).scale
     return best * np.geomspace(0.5, 2.0, count)
@@ -236,7 +236,7 @@ def optima(effort: Effort, peer: dict[str, dict[str, float]] | None) -> Iterator
     """Time best ranges, and the FP8 paper's search if its code is at hand."""
     for law in LAWS:
         times = interleaved(
-            {name: best_range(parse_format(name), law) for name in EIGHT_BITS},
+            {name: best_range(as_scalar_format(name), law) for name in EIGHT_BITS},
             max(1, effort.rounds // 3),
         )
         worst = max(times, key=lambda name: times[name])
@@ -246,7 +246,7 @@ def optima(effort: Effort, peer: dict[str, dict[str, float]] | None) -> Iterator
             note = f"{effort.peer_samples:,} samples, where the paper takes 5,000,000"
             what = f"best range of 4M3E, {law.name}"
             yield speedup(what, own, "FP8 paper", found["search_s"], 1000, note)
-            one = {"ours": ours(parse_format("4M3E"), law, 0.3)}
+            one = {"ours": ours(as_scalar_format("4M3E"), law, 0.3)}
             error = interleaved(one, effort.rounds)
             what = f"one error, 4M3E, {law.name}"
             yield speedup(what, error["ours"], "FP8 paper", found["error_s"])
@@ -346,7 +346,7 @@ def scaling(effort: Effort) -> list[dict[str, object]]:
     return found
 
 
-def _of_width(bits: int) -> Sequence[tuple[str, Format]]:
+def _of_width(bits: int) -> Sequence[tuple[str, ScalarFormat]]:
     exponent_bits = min(5, bits - 2)
     return (
         ("integer", Integer(bits)),

@@ -10,6 +10,7 @@ from qerror.codebooks import panter_dite as panter_dite
 from qerror.codebooks import shannon_bound as shannon_bound
 from qerror.crosscheck import CrossCheck as CrossCheck
 from qerror.crosscheck import cross_check as cross_check
+from qerror.densities import DENSITIES as DENSITIES
 from qerror.densities import Clipped as Clipped
 from qerror.densities import Density as Density
 from qerror.densities import Discrete as Discrete
@@ -28,11 +29,13 @@ from qerror.densities import parse_density as parse_density
 from qerror.exceptions import QErrorException as QErrorException
 from qerror.fitting import FitResult as FitResult
 from qerror.fitting import fit as fit
+from qerror.formats import FORMATS as FORMATS
 from qerror.formats import Codebook as Codebook
 from qerror.formats import FixedPoint as FixedPoint
 from qerror.formats import FloatingPoint as FloatingPoint
 from qerror.formats import Format as Format
 from qerror.formats import Integer as Integer
+from qerror.formats import ScalarFormat as ScalarFormat
 from qerror.formats import parse_format as parse_format
 from qerror.grids import Grid as Grid
 from qerror.optimize import OptimalScale as OptimalScale

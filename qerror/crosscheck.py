@@ -14,8 +14,8 @@ from qerror.densities.density import Density
 from qerror.densities.names import as_density
 from qerror.densities.truncated import Truncated
 from qerror.execution import Progress
-from qerror.formats.format import Format
-from qerror.formats.names import as_format
+from qerror.formats.format import Format, ScalarFormat
+from qerror.formats.names import as_scalar_format
 from qerror.simulation.estimate import BASIC, NAMES, Estimate, estimate_error
 
 MOST_Z = 5.0  # a false alarm in 1.7 million fields
@@ -106,7 +106,7 @@ def cross_check(
     >>> cross_check("int8", "laplace", scale=0.05, size=10_000, rng=rng).passed
     True
     """
-    form, density, scale = as_format(format), as_density(density), positive("scale", scale)
+    form, density, scale = as_scalar_format(format), as_density(density), positive("scale", scale)
     sampled = estimate_error(form, density, scale=scale, size=size, rng=rng, progress=progress)
     exact = quantization_error(form, density, scale)
     grid = form.grid(scale)
@@ -126,7 +126,7 @@ def cross_check(
 class Pair:
     """One cross-check with what it was made on."""
 
-    format: Format
+    format: ScalarFormat
     density: Density
     scale: float
     check: CrossCheck
@@ -158,7 +158,7 @@ def verify(
     progress : callable, optional
         Called with (done, total) pairs.
     """
-    chosen = [as_format(each) for each in formats]
+    chosen = [as_scalar_format(each) for each in formats]
     laws = [as_density(each) for each in densities]
     pairs: list[Pair] = []
     for law in laws:
@@ -172,7 +172,7 @@ def verify(
     return pairs
 
 
-def telling_scale(form: Format, density: Density) -> float:
+def telling_scale(form: ScalarFormat, density: Density) -> float:
     """Return a scale at which samples show rounding and clipping alike.
 
     The level farthest from zero reaches the farther of the 2% and 98% quantiles.

@@ -18,8 +18,8 @@ from qerror.densities.names import as_density, density_name, parameter_values
 from qerror.exceptions import InvalidValue
 from qerror.execution import Progress, silent
 from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
-from qerror.formats.names import as_format
+from qerror.formats.format import Format, ScalarFormat
+from qerror.formats.names import as_scalar_format
 from qerror.optimize.scale import OptimalScale, optimal_scale
 
 Row: TypeAlias = dict[str, object]
@@ -86,7 +86,7 @@ def sweep(
     InvalidValue
         If there is no format, density or value, or something does not have the swept parameter.
     """
-    forms = [as_format(form) for form in formats]
+    forms = [as_scalar_format(form) for form in formats]
     laws = [as_density(density) for density in densities]
     for what, given in (("format", forms), ("density", laws)):
         if not given:
@@ -103,7 +103,7 @@ def sweep(
 
 
 def _checked(
-    over: tuple[str, Sequence[float]] | None, forms: Sequence[Format], laws: Sequence[Density]
+    over: tuple[str, Sequence[float]] | None, forms: Sequence[ScalarFormat], laws: Sequence[Density]
 ) -> tuple[str | None, list[float]]:
     """Return the swept name and its values, all found to be usable."""
     if over is None:
@@ -135,7 +135,7 @@ def _checked(
 
 
 def _rows(  # noqa: PLR0917 - one sweep's description
-    forms: Sequence[Format],
+    forms: Sequence[ScalarFormat],
     laws: Sequence[Density],
     name: str | None,
     values: list[float],
@@ -164,7 +164,9 @@ def _at(law: Density, name: str | None, value: float) -> Density:
     return law if name is None else dataclasses.replace(law, **{name: value})  # type: ignore[type-var]
 
 
-def _row(form: Format, law: Density, name: str | None, value: float, limits: "_Limits") -> Row:
+def _row(
+    form: ScalarFormat, law: Density, name: str | None, value: float, limits: "_Limits"
+) -> Row:
     """Return one format at its best range."""
     best = optimal_scale(form, law)
     swept: Row = {} if name is None else {name: value}
@@ -196,7 +198,7 @@ def _note(best: OptimalScale) -> str:
 
 
 def _along(
-    form: Format, law: Density, name: str, values: list[float], limits: "_Limits"
+    form: ScalarFormat, law: Density, name: str, values: list[float], limits: "_Limits"
 ) -> Iterator[Row]:
     """Return one format at many ranges."""
     scales = _scales(form, name, np.array(values))
@@ -206,7 +208,7 @@ def _along(
         view: Row = {
             "scale": scale,
             "max_value": scale * form.max_value,
-            "bias": form.bias - math.log2(scale) if isinstance(form, FloatingPoint) else None,
+            "bias": form.bias_at(scale),
         }
         yield {
             "density": density_name(law),
@@ -221,7 +223,7 @@ def _along(
         }
 
 
-def _scales(form: Format, name: str, values: FloatArray) -> FloatArray:
+def _scales(form: ScalarFormat, name: str, values: FloatArray) -> FloatArray:
     if name == "max_value":
         return values * form.scale_for(1.0)
     if name == "bias" and isinstance(form, FloatingPoint):
@@ -248,7 +250,7 @@ class _Limits:
         self._wanted = wanted
         self._found: dict[tuple[Density, int], tuple[float, float]] = {}
 
-    def columns(self, form: Format, law: Density, mse: float) -> Row:
+    def columns(self, form: ScalarFormat, law: Density, mse: float) -> Row:
         """Return how far an MSE lies above the limits; nothing where this was not asked for."""
         if not self._wanted:
             return {}

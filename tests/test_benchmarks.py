@@ -20,7 +20,8 @@ from benchmarks.peers import (
     student_pdf,
 )
 from benchmarks.rows import LAWS, Row, speedup
-from qerror import Gaussian, StudentT, parse_format, quantization_error
+from qerror import Gaussian, StudentT, quantization_error
+from qerror.formats import as_scalar_format
 
 
 def test_a_smoke_run_prints_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +43,7 @@ def test_a_smoke_run_prints_and_saves(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("name", ["int8", "4M3E", "e5m2"])
 def test_peers_compute_the_exact_error(name: str) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     for law in LAWS:
         scales = np.array([1.0, 4.0, 16.0]) / form.max_value
         exact = quantization_error(form, law.density, scales).mse
@@ -64,7 +65,7 @@ def test_moments_are_those_of_the_densities() -> None:
 
 
 def test_samples_needed_are_those_of_the_variance() -> None:
-    form, rng = parse_format("4M3E"), np.random.default_rng(1)
+    form, rng = as_scalar_format("4M3E"), np.random.default_rng(1)
     needed = samples_needed(form, gaussian_pdf, 0.33, relative_error=1e-2)
     squared = squared_errors(form, rng.standard_normal, 0.33, size=2_000_000)
     assert needed == pytest.approx(squared.var() / squared.mean() ** 2 * 1e4, rel=0.05)

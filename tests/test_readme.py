@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from qerror import Codebook, parse_format
-from qerror.formats import FORMATS
+from qerror import Codebook
+from qerror.formats import as_scalar_format, scalar_formats
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -92,13 +92,13 @@ def test_options_and_extras_exist() -> None:
 
 
 def test_the_conventions_are_as_stated() -> None:
-    paper, ocp = parse_format("4M3E").conventions(), parse_format("E4M3").conventions()
+    paper, ocp = as_scalar_format("4M3E").conventions(), as_scalar_format("E4M3").conventions()
     assert paper["bias"].startswith("4 ")
     assert paper["special codes"].startswith("none")
     assert (ocp["bias"][:2], ocp["max"]) == ("7 ", "448")
     assert (ocp["exponent bits"], ocp["mantissa bits"]) == ("4", "3")
-    assert (parse_format("int8").grid().min, parse_format("int8").grid().max) == (-127, 127)
-    assert parse_format("int8:full").grid().min == -128
-    for name, member in FORMATS.items():
+    assert (as_scalar_format("int8").grid().min, as_scalar_format("int8").grid().max) == (-127, 127)
+    assert as_scalar_format("int8:full").grid().min == -128
+    for name, member in scalar_formats().items():
         if not isinstance(member, Codebook):
             assert member.grid().round_half_even(0.0) == 0.0, name

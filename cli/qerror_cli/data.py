@@ -1,6 +1,5 @@
 """Errors measured on files: options and the report that `quantize` and `error --data` share."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from qerror_cli.output import say
 if TYPE_CHECKING:
     from qerror.analysis import ErrorReport
     from qerror.fitting import FitResult
-    from qerror.formats import Format
+    from qerror.formats import ScalarFormat
     from qerror.reporting import Document, View
     from qerror.simulation import Measured
     from qerror.storage import StoredArray
@@ -48,7 +47,7 @@ def families_option(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def scale_of(
-    number_format: "Format", scale: float | None, max_value: float | None, bias: float | None
+    number_format: "ScalarFormat", scale: float | None, max_value: float | None, bias: float | None
 ) -> float:
     """Return the scale that the options ask for; without any it is 1."""
     given = {"--scale": scale, "--max-value": max_value, "--bias": bias}
@@ -64,7 +63,7 @@ def scale_of(
     return 1.0 if scale is None else scale
 
 
-def _scale_of_bias(number_format: "Format", bias: float) -> float:
+def _scale_of_bias(number_format: "ScalarFormat", bias: float) -> float:
     from qerror.formats import FloatingPoint
 
     if not isinstance(number_format, FloatingPoint):
@@ -80,7 +79,7 @@ class DataErrors:
     """A format at a scale, and the file whose arrays it is tried on."""
 
     source: Path
-    format: "Format"
+    format: "ScalarFormat"
     scale: float
 
     def note_scale(self, *given: float | None) -> None:
@@ -132,10 +131,8 @@ class DataErrors:
         return Document(name, {**params, **more}, rows, views)
 
     def _place(self, array: "StoredArray") -> dict[str, object]:
-        from qerror.formats import FloatingPoint
-
         form = self.format
-        bias = form.bias - math.log2(self.scale) if isinstance(form, FloatingPoint) else None
+        bias = form.bias_at(self.scale)
         return {
             "file": str(self.source),
             "array": array.name or None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from qerror.formats import Format
+    from qerror.formats import Format, ScalarFormat
 
 MOST_VALUES = 10_000
 _RANGE = re.compile(r"(?P<low>[^:]+):(?P<high>[^:]+):(?P<count>[^:]+?)(?P<log>log)?")
@@ -33,6 +33,22 @@ class FormatType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[r
             self.fail(str(error), param, ctx)
         except QErrorException as error:
             self.fail(f"{value!r}: {error}. See: qerror formats", param, ctx)
+
+
+class ScalarFormatType(FormatType):
+    """One number format whose values stand alone, by its name."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "ScalarFormat":
+        """Parse the name and refuse formats that share scales."""
+        from qerror.exceptions import InvalidType
+        from qerror.formats import as_scalar_format
+
+        try:
+            return as_scalar_format(super().convert(value, param, ctx))
+        except InvalidType as error:
+            self.fail(str(error), param, ctx)
 
 
 class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]

@@ -22,12 +22,11 @@ from qerror import (
     Gaussian,
     StudentT,
     parse_density,
-    parse_format,
     quantization_error,
     scalar_product_error,
 )
 from qerror.crosscheck import cross_check
-from qerror.formats import FloatingPoint
+from qerror.formats import FloatingPoint, as_scalar_format
 from qerror.optimize import format_switches
 
 _GAUSSIAN = "gaussian"
@@ -137,7 +136,7 @@ def toy_learning() -> Finding:
     """Judge whether the straight-through gradient vanishes at the optimum."""
     from scipy.optimize import brentq
 
-    form, exact = parse_format("5M2E"), optimum("5M2E", _GAUSSIAN)
+    form, exact = as_scalar_format("5M2E"), optimum("5M2E", _GAUSSIAN)
     stalled = float(brentq(_straight_through, 3.5, 4.5, xtol=1e-12))
     report = quantization_error(form, Gaussian(), form.scale_for(stalled))
     loss = exact.report.sqnr_db - report.sqnr_db
@@ -169,7 +168,7 @@ def maxima() -> Finding:
     rows: list[tuple[str, str, str]] = []
     equal = True
     for name in FLOATS:
-        form = parse_format(name)
+        form = as_scalar_format(name)
         assert isinstance(form, FloatingPoint)
         largest = (2 - 2.0**-form.mantissa_bits) * 2.0 ** (2**form.exponent_bits - form.bias - 1)
         equal = equal and largest == form.max_value
@@ -457,7 +456,7 @@ def _falls(values: list[int]) -> bool:
 
 def _straight_through(c: float) -> float:
     """Return half the expected straight-through gradient in c of 5M2E on N(0, 1)."""
-    form = parse_format("5M2E")
+    form = as_scalar_format("5M2E")
     tail = math.exp(-0.5 * c * c) / math.sqrt(2 * math.pi) - c * float(special.ndtr(-c))
     return quantization_error(form, Gaussian(), form.scale_for(c)).rounding / c - 2 * tail
 

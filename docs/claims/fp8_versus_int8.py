@@ -4,7 +4,8 @@ import numpy as np
 
 from docs.claims._finding import Check, Command, Finding, table
 from docs.claims._measures import BIT_DB, EIGHT_BITS, best, effective_bits, lead, ranked
-from qerror import Grid, lloyd_max, panter_dite, parse_density, parse_format
+from qerror import Grid, lloyd_max, panter_dite, parse_density
+from qerror.formats import as_scalar_format
 
 _DENSITIES = ("uniform", "gaussian", "student-t(nu=3)")
 _LEVELS = 256
@@ -22,7 +23,7 @@ _WHERE = "figure 5"
 
 def few_exponent_bits() -> Finding:
     """Judge that no and one exponent bit make an integer grid."""
-    whole, one = parse_format("int8").grid(), parse_format("6M1E")
+    whole, one = as_scalar_format("int8").grid(), as_scalar_format("6M1E")
     same = bool(np.array_equal(one.grid(127 / one.max_value).points, whole.points))
     return Finding(
         "Formats with 0 and 1 exponent bits are INT8.",
@@ -151,7 +152,7 @@ def dotted_line() -> Finding:
 def exact_range() -> Finding:
     """Judge how much of FP8-E4 INT8 represents exactly."""
     top = 120
-    form = parse_format("3M4E")
+    form = as_scalar_format("3M4E")
     levels = form.grid(top / form.max_value)
     exact = _integers(levels)
     outside = float(np.abs(levels.points[~exact]).max())

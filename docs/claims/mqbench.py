@@ -6,7 +6,8 @@ import numpy as np
 
 from docs.claims._finding import Check, Command, Finding, table
 from docs.claims._measures import BIT_DB, best, decibels
-from qerror import Gaussian, Integer, parse_density, parse_format, quantization_error
+from qerror import Gaussian, Integer, parse_density, quantization_error
+from qerror.formats import as_scalar_format
 
 _WIDTHS = (2, 3, 4, 8)
 _RECTIFIED = "rectified(gaussian)"
@@ -161,7 +162,7 @@ def power_of_two() -> Finding:
 
 def both_errors() -> Finding:
     """Judge that the range trades rounding against clipping."""
-    form, density = parse_format("int8"), parse_density("gaussian")
+    form, density = as_scalar_format("int8"), parse_density("gaussian")
     ranges = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     report = quantization_error(form, density, [form.scale_for(c) for c in ranges])
     rows = [

@@ -6,7 +6,10 @@ from qerror.formats.fixed import FixedPoint as FixedPoint
 from qerror.formats.floating import FloatingPoint as FloatingPoint
 from qerror.formats.format import FORMATS as FORMATS
 from qerror.formats.format import Format as Format
+from qerror.formats.format import ScalarFormat as ScalarFormat
+from qerror.formats.format import scalar_formats as scalar_formats
 from qerror.formats.integer import Integer as Integer
 from qerror.formats.names import as_format as as_format
 from qerror.formats.names import as_grid as as_grid
+from qerror.formats.names import as_scalar_format as as_scalar_format
 from qerror.formats.names import parse_format as parse_format

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import final
 
 from qerror.exceptions import InvalidValue
-from qerror.formats.format import FORMATS, Format, shortest
+from qerror.formats.format import FORMATS, Format, ScalarFormat, shortest
 from qerror.formats.names import number, spelling
 from qerror.grids import Grid
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class Codebook(Format):
+class Codebook(ScalarFormat):
     """Any set of levels; the code of a level is its index in ascending order, from 0.
 
     Parameters

@@ -3,9 +3,10 @@
 import math
 import re
 from dataclasses import dataclass, replace
+from typing import final
 
 from qerror._arrays import integer
-from qerror.formats.format import FORMATS, Format, flag, shortest
+from qerror.formats.format import FORMATS, Format, ScalarFormat, flag, shortest
 from qerror.formats.names import spelling
 from qerror.grids import Grid
 
@@ -13,8 +14,9 @@ MOST_BITS = 53  # float64 holds every integer up to 2^53
 _LEAST_EXPONENT, _MOST_EXPONENT = -1074, 1024  # float64: smallest step, bound of the range
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class FixedPoint(Format):
+class FixedPoint(ScalarFormat):
     """Fixed point as in F8Net: codes times 2^-fractional_length.
 
     Signed codes are -(2^(word_length-1) - 1) .. 2^(word_length-1) - 1, without the most

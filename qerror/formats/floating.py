@@ -5,13 +5,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, cast, final, get_args
 
 import numpy as np
 
 from qerror._arrays import integer, real
 from qerror.exceptions import InvalidValue
-from qerror.formats.format import FORMATS, Format, flag, shortest
+from qerror.formats.format import FORMATS, Format, ScalarFormat, flag, shortest
 from qerror.formats.names import number, spelling
 from qerror.grids import Grid
 
@@ -20,8 +20,9 @@ Specials: TypeAlias = Literal["none", "ieee", "fn", "fnuz", "p3109"]
 _LEAST_EXPONENT, _MOST_EXPONENT = -1074, 1023  # float64: 2^-1074 .. 2^1023 (2 - 2^-52)
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class FloatingPoint(Format):
+class FloatingPoint(ScalarFormat):
     """Sign, exponent e and mantissa f: (-1)^s 2^(e - bias) (1 + f / 2^mantissa_bits).
 
     At e = 0 stand zero and the subnormals, (-1)^s 2^(1 - bias) f / 2^mantissa_bits.
@@ -181,6 +182,9 @@ class FloatingPoint(Format):
     def with_bias(self, bias: float) -> "FloatingPoint":
         """Return the same codes at another bias: the grid at scale 2^(own bias - new bias)."""
         return replace(self, bias=bias)
+
+    def _exponent_bias(self) -> float:
+        return self.bias
 
     def _base_grid(self) -> Grid:
         return _grid(self.mantissa_bits, self._top, self.bias, self.signed)

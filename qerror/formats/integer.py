@@ -3,19 +3,20 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, final
 
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
-from qerror.formats.format import FORMATS, Format, flag
+from qerror.formats.format import FORMATS, Format, ScalarFormat, flag
 from qerror.formats.names import spelling, whole
 from qerror.grids import Grid
 
 MOST_BITS = 53  # float64 holds every integer up to 2^53
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class Integer(Format):
+class Integer(ScalarFormat):
     """Integers of `bits` bits; the level of a code is code - zero_point.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from qerror._arrays import real
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
-from qerror.formats.format import FORMATS, Format
+from qerror.formats.format import FORMATS, Format, ScalarFormat
 from qerror.grids import Grid
 from qerror.registry import fold, nearest
 
@@ -163,6 +163,25 @@ def as_format(value: Format | str) -> Format:
     return value
 
 
+def as_scalar_format(value: Format | str) -> ScalarFormat:
+    """Return a format that has a grid, given as such or by its name.
+
+    Raises
+    ------
+    InvalidType
+        If the format shares scales between values, so that no one grid describes it.
+    UnknownName, InvalidValue, InvalidType
+        As `as_format`.
+    """
+    form = as_format(value)
+    if not isinstance(form, ScalarFormat):
+        raise InvalidType(
+            f"{form.name} shares scales between values, so it has no grid of its own; here a "
+            "format is needed whose values stand alone, such as int8, 4M3E or e4m3"
+        )
+    return form
+
+
 def as_grid(value: Format | Grid | str) -> Grid:
-    """Return a grid, given as such, as a format, or by a format's name."""
-    return value if isinstance(value, Grid) else as_format(value).grid()
+    """Return a grid, given as such, as a scalar format, or by a format's name."""
+    return value if isinstance(value, Grid) else as_scalar_format(value).grid()

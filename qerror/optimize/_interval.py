@@ -8,7 +8,7 @@ from qerror._arrays import FloatArray
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
-from qerror.formats.format import Format
+from qerror.formats.format import ScalarFormat
 from qerror.grids import Grid
 
 _QUANTILES = (0.25, 0.1, 0.01, 1e-3, 1e-6)
@@ -48,7 +48,9 @@ def search_interval(
     return low, high
 
 
-def promising(form: Format, density: Density, interval: tuple[float, float]) -> tuple[float, float]:
+def promising(
+    form: ScalarFormat, density: Density, interval: tuple[float, float]
+) -> tuple[float, float]:
     """Narrow an interval to where the MSE can come within 6 dB of its least value.
 
     Two bounds hold at every scale s: what lies beyond the range is clipped, and, where 0 is a

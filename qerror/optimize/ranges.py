@@ -11,9 +11,9 @@ from qerror.densities.density import Density
 from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
+from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
-from qerror.formats.names import as_format
+from qerror.formats.names import as_scalar_format
 from qerror.optimize._interval import search_interval
 from qerror.optimize.scale import optimal_scale, search_octaves
 
@@ -53,7 +53,7 @@ def compare_ranges(
 
     Parameters
     ----------
-    format : Format or str
+    format : ScalarFormat or str
     density : Density or str
         With a finite second moment.
     quantiles : sequence of float
@@ -69,7 +69,7 @@ def compare_ranges(
     ----------
     Li et al. 2021 (MQBench), section 3, names the calibrations.
     """
-    form, density = as_format(format), as_density(density)
+    form, density = as_scalar_format(format), as_density(density)
     for p in quantiles:
         if not 0.5 < real("a quantile", p) < 1:
             raise InvalidValue(f"a quantile must lie in (0.5, 1), got {p:g}")
@@ -144,7 +144,7 @@ def _starts(density: Density, top: int) -> set[tuple[int, float]]:
     return set(found.items())
 
 
-def _rounded(form: Format, density: Density) -> Iterator[RangeChoice]:
+def _rounded(form: ScalarFormat, density: Density) -> Iterator[RangeChoice]:
     """Yield the best power-of-two scale, and the best integer bias where it is another one."""
     interval = search_interval(density)
     offset = 0.0
@@ -173,7 +173,7 @@ def _limits(density: Density, quantiles: Sequence[float]) -> Iterator[tuple[str,
 
 def _choice(
     rule: str,
-    form: Format,
+    form: ScalarFormat,
     density: Density,
     scale: float,
     report: ErrorReport[float] | None = None,
@@ -182,7 +182,7 @@ def _choice(
         rule,
         scale,
         scale * form.max_value,
-        form.bias - math.log2(scale) if isinstance(form, FloatingPoint) else None,
+        form.bias_at(scale),
         form.zero_point if isinstance(form, Integer) and not form.signed else None,
         report or quantization_error(form, density, scale),
         0.0,

@@ -18,9 +18,9 @@ from qerror.densities.names import as_density, density_name, parameter_values
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
+from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
-from qerror.formats.names import as_format
+from qerror.formats.names import as_scalar_format
 from qerror.optimize.fractional_length import optimal_fractional_length
 from qerror.optimize.scale import OptimalScale, optimal_scale
 
@@ -39,7 +39,7 @@ _TIE = 1e-12  # of ln MSE: less than this sets no format apart; the earlier one 
 class RankedFormat:
     """A format at its best range, and how it stands among others."""
 
-    format: Format
+    format: ScalarFormat
     optimum: OptimalScale
     below_best_db: float
     """How far its SQNR lies below the best one's; nan where E[X^2] is infinite."""
@@ -63,8 +63,8 @@ class FormatSwitch:
     """A value of a parameter at which two formats are equally good and no other is better."""
 
     value: float
-    below: Format
-    above: Format
+    below: ScalarFormat
+    above: ScalarFormat
     mse: float
 
 
@@ -75,12 +75,12 @@ class FormatSwitches:
     parameter: str
     low: float
     high: float
-    winners: tuple[Format, ...]
+    winners: tuple[ScalarFormat, ...]
     """The best format of each stretch; one more than there are switches."""
     switches: tuple[FormatSwitch, ...]
 
 
-def formats_of_width(bits: int, signed: bool = True) -> tuple[Format, ...]:
+def formats_of_width(bits: int, signed: bool = True) -> tuple[ScalarFormat, ...]:
     """Return the formats of a bit width: integer, every floating-point split, fixed point.
 
     Parameters
@@ -216,7 +216,7 @@ def format_switches(
 class _Contest:
     """Formats and their ln MSE as a function of the swept value."""
 
-    formats: tuple[Format, ...]
+    formats: tuple[ScalarFormat, ...]
     log_mse: Callable[[int, float], float]
 
     def winner(self, value: float) -> int:
@@ -224,22 +224,22 @@ class _Contest:
         least = min(errors)
         return next(i for i, error in enumerate(errors) if error <= least + _TIE)
 
-    def index(self, form: Format) -> int:
+    def index(self, form: ScalarFormat) -> int:
         return self.formats.index(form)
 
 
-def _listed(formats: Formats) -> list[Format]:
+def _listed(formats: Formats) -> list[ScalarFormat]:
     if isinstance(formats, int):
         return list(formats_of_width(formats))
     if isinstance(formats, str | Format):
         raise InvalidType(f"expected a list of formats or a bit width, got {formats!r}")
-    found = [as_format(form) for form in formats]
+    found = [as_scalar_format(form) for form in formats]
     if not found:
         raise InvalidValue("there is no format to choose from; give some, or a bit width")
     return found
 
 
-def _at_best(form: Format, density: Density) -> tuple[Format, OptimalScale]:
+def _at_best(form: ScalarFormat, density: Density) -> tuple[ScalarFormat, OptimalScale]:
     """Return a format at its best range; of fixed point the best of its kind, at scale 1."""
     if isinstance(form, FixedPoint) and math.isfinite(density.second_moment):
         length = optimal_fractional_length(density, form.word_length, form.signed)
@@ -255,7 +255,7 @@ def _decibels(mse: float, least: float) -> float:
     return 10 * math.log10(mse / least) if least > 0 else math.inf
 
 
-def _contest(formats: Sequence[Format], density: Density, over: str, low: float) -> _Contest:
+def _contest(formats: Sequence[ScalarFormat], density: Density, over: str, low: float) -> _Contest:
     if over in RANGE_PARAMETERS:
         positive("low", low)
         formats = [form for form in formats if not isinstance(form, FixedPoint)]
@@ -277,7 +277,7 @@ def _contest(formats: Sequence[Format], density: Density, over: str, low: float)
     return _Contest(tuple(formats), log_mse)
 
 
-def _mse(form: Format, density: Density, over: str, value: float) -> float:
+def _mse(form: ScalarFormat, density: Density, over: str, value: float) -> float:
     if over == "max_value":
         return quantization_error(form, density, form.scale_for(value)).mse
     if over == "range":

@@ -13,9 +13,8 @@ from qerror.densities.density import Density
 from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
-from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
-from qerror.formats.names import as_format
+from qerror.formats.format import Format, ScalarFormat
+from qerror.formats.names import as_scalar_format
 from qerror.optimize._interval import levels_per_octave, promising, search_interval
 
 _PER_OCTAVE = 16  # fewer than 8 pick a wrong octave for 4M3E on a Gaussian
@@ -76,7 +75,7 @@ def optimal_scale(
 
     Parameters
     ----------
-    format : Format or str
+    format : ScalarFormat or str
         A fixed-point format is scaled by powers of two: its fractional length moves.
     density : Density or str
         What is quantized.
@@ -103,7 +102,7 @@ def optimal_scale(
     >>> round(optimal_scale(Integer(8), Gaussian()).max_value, 6)
     3.920501
     """
-    form, density = as_format(format), as_density(density)
+    form, density = as_scalar_format(format), as_density(density)
     form.scale_for(1.0)
     for name, limit in (("low", low), ("high", high)):
         if limit is not None:
@@ -122,7 +121,9 @@ def slope(report: ErrorReport[FloatArray]) -> FloatArray:
     return np.divide(report.cross_moment + mse, mse, out=np.zeros(mse.shape), where=mse > 0)
 
 
-def _search_reals(form: Format, density: Density, interval: tuple[float, float]) -> OptimalScale:
+def _search_reals(
+    form: ScalarFormat, density: Density, interval: tuple[float, float]
+) -> OptimalScale:
     low, high = promising(form, density, interval)
     per_octave = _points_per_octave(form, density)
     count = max(3, math.ceil(math.log2(high / low) * per_octave) + 1)
@@ -135,7 +136,7 @@ def _search_reals(form: Format, density: Density, interval: tuple[float, float])
     return _best(form, density, found, mse, float(scales[edge]), float(report.mse[edge]), interval)
 
 
-def _points_per_octave(form: Format, density: Density) -> int:
+def _points_per_octave(form: ScalarFormat, density: Density) -> int:
     """Return how densely to scan: a jump or a point mass makes a ripple per point that it passes.
 
     What sits at 0 never moves against the grid.
@@ -151,7 +152,7 @@ def _points_per_octave(form: Format, density: Density) -> int:
 
 
 def _refine(
-    form: Format, density: Density, scales: FloatArray, rise: FloatArray, at: IntArray
+    form: ScalarFormat, density: Density, scales: FloatArray, rise: FloatArray, at: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Close in on the root of the slope in every bracket together (Illinois, in log s)."""
     a, b = np.log(scales[at]), np.log(scales[at + 1])
@@ -177,7 +178,7 @@ def _refine(
 
 
 def search_octaves(
-    form: Format, density: Density, interval: tuple[float, float], offset: float = 0.0
+    form: ScalarFormat, density: Density, interval: tuple[float, float], offset: float = 0.0
 ) -> OptimalScale:
     """Try every scale 2^(k + offset) whose largest value lies in the interval."""
     first = math.ceil(math.log2(interval[0] / form.max_value) - offset)
@@ -198,7 +199,7 @@ def search_octaves(
 
 
 def _best(  # noqa: PLR0917 - the candidates of one search
-    form: Format,
+    form: ScalarFormat,
     density: Density,
     scales: FloatArray,
     mse: FloatArray,
@@ -215,7 +216,7 @@ def _best(  # noqa: PLR0917 - the candidates of one search
     return OptimalScale(
         scale,
         scale * top,
-        _bias(form, scale),
+        form.bias_at(scale),
         quantization_error(form, density, scale),
         tuple(LocalMinimum(*minimum) for minimum in minima),
         at_edge,
@@ -223,12 +224,8 @@ def _best(  # noqa: PLR0917 - the candidates of one search
     )
 
 
-def _undefined(form: Format, density: Density) -> OptimalScale:
+def _undefined(form: ScalarFormat, density: Density) -> OptimalScale:
     nothing = math.nan
     report = quantization_error(form, density, 1.0)
-    bias = _bias(form, nothing)
+    bias = form.bias_at(nothing)
     return OptimalScale(nothing, nothing, bias, report, (), True, (nothing, nothing))
-
-
-def _bias(form: Format, scale: float) -> float | None:
-    return form.bias - math.log2(scale) if isinstance(form, FloatingPoint) else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qerror.densities import DENSITIES, density_name
 from qerror.densities.density import Family
-from qerror.formats import FORMATS, FloatingPoint, Format
+from qerror.formats import FORMATS, FloatingPoint, Format, ScalarFormat, scalar_formats
 from qerror.grids import Grid
 from qerror.registry import fold
 from qerror.reporting._document import Document, Row, View
@@ -18,9 +18,12 @@ _WIDTH = 78
 
 def formats_document() -> Document:
     """Return every registered format with its key figures."""
-    rows = [_facts(member) | {"also": FORMATS.aliases(name)} for name, member in FORMATS.items()]
+    rows = [
+        _facts(member) | {"also": FORMATS.aliases(name)}
+        for name, member in scalar_formats().items()
+    ]
     header = ("format", "bits", "levels", "max", "step", "bias", "special", "also")
-    body = [_formats_line(name, member) for name, member in FORMATS.items()]
+    body = [_formats_line(name, member) for name, member in scalar_formats().items()]
     notes = [
         "step: the smallest distance between levels. All conventions: qerror show NAME",
         "Other splits of the bits read the same way: 3M2E, 6M1E, U4M4E, 4M3E:bias=3.9,",
@@ -30,17 +33,17 @@ def formats_document() -> Document:
 
 
 def format_document(number_format: Format) -> Document:
-    """Return one format: its convention card, and its levels if they are few."""
-    grid = number_format.grid()
+    """Return one format: its convention card, and its levels if it has a grid of few."""
+    grid = number_format.grid() if isinstance(number_format, ScalarFormat) else None
     card = number_format.conventions()
-    points = grid.points.tolist() if grid.size <= MOST_LISTED else None
+    points = grid.points.tolist() if grid is not None and grid.size <= MOST_LISTED else None
     row = _facts(number_format) | {"conventions": card, "points": points}
     lines = [
         (label if i == 0 else "", line)
         for label, text in card.items()
         for i, line in enumerate(textwrap.wrap(text, _WIDTH - max(map(len, card)) - 2))
     ]
-    notes = [] if points is None else _levels(grid, points)
+    notes = _levels(grid, points) if grid is not None and points is not None else []
     view = View("", ("", ""), lines, (0, 1), notes)
     return Document("format", {"format": number_format.name}, [row], [view])
 
@@ -71,7 +74,7 @@ def densities_document() -> Document:
     return Document("densities", {}, rows, views)
 
 
-def _formats_line(name: str, member: Format) -> tuple[str, ...]:
+def _formats_line(name: str, member: ScalarFormat) -> tuple[str, ...]:
     grid = member.grid()
     floating = member if isinstance(member, FloatingPoint) else None
     return (
@@ -87,11 +90,18 @@ def _formats_line(name: str, member: Format) -> tuple[str, ...]:
 
 
 def _facts(number_format: Format) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "format": number_format.name,
+        "family": fold(type(number_format).__name__),
+        "bits": number_format.bits_per_value,
+    }
+    return facts | (_grid_facts(number_format) if isinstance(number_format, ScalarFormat) else {})
+
+
+def _grid_facts(number_format: ScalarFormat) -> dict[str, object]:
     grid = number_format.grid()
     floating = number_format if isinstance(number_format, FloatingPoint) else None
     return {
-        "format": number_format.name,
-        "family": fold(type(number_format).__name__),
         "bits": number_format.bits,
         "levels": grid.size,
         "min_value": grid.min,

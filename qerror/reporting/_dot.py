@@ -7,7 +7,7 @@ from typing import cast
 
 from qerror.analysis import ErrorReport, ScalarProductReport
 from qerror.densities import Density, density_name
-from qerror.formats import FloatingPoint, Format
+from qerror.formats import ScalarFormat
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._text import decibels, short
 
@@ -28,7 +28,7 @@ _TERMS: Mapping[str, str] = {
 class Factor:
     """One side of a product: a format at a scale, and its error on the side's density."""
 
-    format: Format
+    format: ScalarFormat
     density: Density
     scale: float
     """nan where no scale is best."""
@@ -94,7 +94,7 @@ def _row(product: Product, best: float) -> dict[str, object]:
 
 def _side(which: str, factor: Factor) -> dict[str, object]:
     form, scale = factor.format, factor.scale
-    bias = form.bias - math.log2(scale) if isinstance(form, FloatingPoint) else None
+    bias = form.bias_at(scale)
     return {
         f"{which}_density": density_name(factor.density),
         which: form.name,

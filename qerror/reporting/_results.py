@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from qerror.analysis import ErrorReport
 from qerror.densities import Density, density_name
-from qerror.formats import FloatingPoint, Format
+from qerror.formats import ScalarFormat
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._text import decibels, short
 
@@ -35,7 +35,7 @@ class Rows(Protocol):
 
 
 def error_document(
-    number_format: Format,
+    number_format: ScalarFormat,
     density: Density,
     scale: float,
     report: ErrorReport[float],
@@ -55,7 +55,7 @@ def error_document(
         "format": number_format.name,
         "scale": scale,
         "max_value": number_format.max_value * scale,
-        "bias": _bias(number_format, scale),
+        "bias": number_format.bias_at(scale),
     }
     row = place | report.to_dict()
     return Document("error", place | {"method": method}, [row], [_error_view(row)])
@@ -111,13 +111,6 @@ def _arguments(text: str) -> list[str]:
 
 def _is_closed(text: str) -> bool:
     return all(text.count(a) == text.count(b) for a, b in ("()", "[]"))
-
-
-def _bias(number_format: Format, scale: float) -> float | None:
-    """Return the exponent bias that gives the grid at this scale, for floating point."""
-    if isinstance(number_format, FloatingPoint):
-        return number_format.bias - math.log2(scale)
-    return None
 
 
 _ERROR_LINES = {

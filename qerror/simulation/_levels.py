@@ -9,7 +9,7 @@ from qerror._arrays import FloatArray
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
+from qerror.formats.format import ScalarFormat
 from qerror.formats.integer import Integer
 
 MOST_LISTED = 1 << 16  # levels that a table may have
@@ -71,7 +71,7 @@ class Levels:
         return np.array(self.points) * scale
 
 
-def levels_of(form: Format) -> Levels:
+def levels_of(form: ScalarFormat) -> Levels:
     """Return the levels of a format of any family."""
     match form:
         case Integer():
@@ -113,7 +113,7 @@ def _conventions(form: FloatingPoint) -> tuple[float | None, bool]:
     return (None if form.specials == "none" else math.nan), negative_zero
 
 
-def _listed(form: Format) -> Levels:
+def _listed(form: ScalarFormat) -> Levels:
     grid = form.grid()
     if grid.size > MOST_LISTED:
         raise InvalidValue(

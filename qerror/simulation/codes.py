@@ -11,9 +11,9 @@ from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
+from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
-from qerror.formats.names import as_format
+from qerror.formats.names import as_scalar_format
 from qerror.rounding import as_overflow, as_rounding
 from qerror.simulation._chunks import AnyArray, split_blocks
 from qerror.simulation._kernels import AnyReal
@@ -39,7 +39,7 @@ def encode(
     ----------
     x, scale, rounding, overflow, rng, threads
         As for `quantize`.
-    format : Format or str
+    format : ScalarFormat or str
         Of at most 16 bits.
 
     Returns
@@ -61,7 +61,7 @@ def encode(
     >>> encode(np.array([0.5, -1.0, 1e9]), "e4m3")
     array([ 48, 184, 126], dtype=uint8)
     """
-    form = as_format(format)
+    form = as_scalar_format(format)
     mode, beyond = as_rounding(rounding), as_overflow(overflow)
     coder = _coder(form)
     x = as_floats(x)
@@ -100,7 +100,7 @@ def decode(
     ----------
     codes : array_like of int
         Any integer dtype.
-    format : Format or str
+    format : ScalarFormat or str
         Of at most 16 bits.
     scale : float or array_like
         As for `quantize`.
@@ -119,7 +119,7 @@ def decode(
     >>> decode(np.array([48, 184, 127], np.uint8), "e4m3")
     array([ 0.5, -1. ,  nan], dtype=float32)
     """
-    form = as_format(format)
+    form = as_scalar_format(format)
     coder = _coder(form)
     given = np.asarray(codes)
     if given.dtype.kind not in "iu":
@@ -155,7 +155,7 @@ def _at_scale(
 class _Coder:
     """The codes of one format: values of codes, and codes of levels."""
 
-    def __init__(self, form: Format) -> None:
+    def __init__(self, form: ScalarFormat) -> None:
         if form.bits > MOST_BITS:
             raise InvalidValue(
                 f"{form.name} has {form.bits} bits; codes are for formats of at most {MOST_BITS}"
@@ -274,5 +274,5 @@ def _unsigned(bits: int) -> np.dtype[Any]:
 
 
 @lru_cache(maxsize=32)
-def _coder(form: Format) -> _Coder:
+def _coder(form: ScalarFormat) -> _Coder:
     return _Coder(form)

@@ -12,7 +12,7 @@ from qerror.densities.names import parse_density
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.execution import Progress
 from qerror.formats.format import Format
-from qerror.formats.names import as_format
+from qerror.formats.names import as_scalar_format
 from qerror.simulation._tails import Tails, tails_of
 from qerror.simulation.quantize import quantize, require_rng
 
@@ -133,7 +133,7 @@ def estimate_error(
 
     Parameters
     ----------
-    format : Format or str
+    format : ScalarFormat or str
         The format or its name.
     density : Density or str
         The density, or its text.
@@ -165,7 +165,7 @@ def estimate_error(
     >>> abs(found.sqnr_db - 37.278) < 5 * found.standard_error.sqnr_db
     True
     """
-    form, density = as_format(format), _as_density(density)
+    form, density = as_scalar_format(format), _as_density(density)
     scale = positive("scale", scale)
     size = integer("size", size, 2, MOST_SAMPLES)
     require_rng(rng)

@@ -12,7 +12,7 @@ from qerror._arrays import positive
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.execution import Progress
 from qerror.formats.format import Format
-from qerror.formats.names import as_format
+from qerror.formats.names import as_scalar_format
 from qerror.simulation.estimate import Figures, figures_of_data
 from qerror.simulation.quantize import DTYPES, quantize
 from qerror.storage.atomic import replacing
@@ -84,7 +84,7 @@ def measure_error(
     >>> found.figures.mse
     0.10416666666666667
     """
-    form, scale = as_format(format), positive("scale", scale)
+    form, scale = as_scalar_format(format), positive("scale", scale)
     stored = array if isinstance(array, StoredArray) else None
     data = None if stored else np.asarray(array)
     total = stored.size if stored else cast("AnyArray", data).size

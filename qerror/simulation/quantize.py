@@ -9,7 +9,7 @@ import numpy.typing as npt
 from qerror._arrays import FloatArray, integer
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.format import Format
-from qerror.formats.names import as_format
+from qerror.formats.names import as_scalar_format
 from qerror.rounding import Overflow, Rounding, as_overflow, as_rounding
 from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part, split_blocks
 from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, keep_above_zero
@@ -94,7 +94,7 @@ def quantize(
     array([3.125e-01, 1.125e+00, 4.480e+02])
     """
     mode, beyond = as_rounding(rounding), as_overflow(overflow)
-    levels = levels_of(as_format(format))
+    levels = levels_of(as_scalar_format(format))
     x = as_floats(x)
     out = _destination(out, x)
     if engine not in {"numpy", "numba"}:

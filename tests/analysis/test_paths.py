@@ -22,7 +22,7 @@ from qerror.densities import (
     Truncated,
     Uniform,
 )
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 
 LAWS: list[Density] = [
     Gaussian(),
@@ -41,7 +41,7 @@ LAWS: list[Density] = [
 @pytest.mark.parametrize("name", ["INT12", "8M3E", "FP16"])
 def test_segments_agree_with_cells_across_the_switch(name: str, density: Density) -> None:
     """Every step from far below to far above the one at which the formula gives way to cells."""
-    form = parse_format(name)
+    form = as_scalar_format(name)
     scales = np.geomspace(3.0, 3e4, 40) / form.max_value
     cells, segments = Sums.zeros(scales.size), Sums.zeros(scales.size)
     add_cells(cells, form.grid(), density, scales)
@@ -73,7 +73,7 @@ def slope(x: Any) -> Any:
 @pytest.mark.parametrize("limit", [3.0, 5.5, 7.25])
 @pytest.mark.parametrize("bits", [20, 24, 32, 48])
 def test_wide_integers_on_a_gaussian(bits: int, limit: float) -> None:
-    form = parse_format(f"int{bits}")
+    form = as_scalar_format(f"int{bits}")
     scale = form.scale_for(limit)
     report = quantization_error(form, Gaussian(), scale)
     with mp.workdps(50):
@@ -95,7 +95,7 @@ def test_wide_integers_on_a_gaussian(bits: int, limit: float) -> None:
 @pytest.mark.parametrize("name", ["FP32", "TF32", "BF16"])
 @pytest.mark.parametrize("limit", [8.0, 1e5])
 def test_wide_floats_on_a_gaussian(name: str, limit: float) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     scale = form.scale_for(limit)
     report = quantization_error(form, Gaussian(), scale)
     with mp.workdps(50):

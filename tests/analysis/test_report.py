@@ -8,7 +8,7 @@ import pytest
 from qerror.analysis import ErrorReport, quantization_error
 from qerror.analysis.report import FIELDS
 from qerror.densities import Discrete, Gaussian, StudentT, parse_density
-from qerror.formats import Codebook, parse_format
+from qerror.formats import Codebook, as_scalar_format
 
 
 def test_figures_in_reading_order() -> None:
@@ -69,7 +69,7 @@ def test_frozen() -> None:
 
 def test_text_and_objects_alike() -> None:
     text = quantization_error("4m3e", "student-t(nu=3)", 0.5)
-    form = parse_format("4M3E")
+    form = as_scalar_format("4M3E")
     density = parse_density("t", nu=3)
     assert quantization_error(form, density, 0.5) == text
     again = quantization_error(form.grid(0.5), density)

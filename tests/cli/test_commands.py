@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from qerror import FloatingPoint, Gaussian, StudentT, parse_density, parse_format
+from qerror import FloatingPoint, Gaussian, StudentT, parse_density
 from qerror.analysis import quantization_error
 from qerror.densities import DENSITIES
-from qerror.formats import FORMATS
+from qerror.formats import FORMATS, as_scalar_format
 from qerror.sweep import sweep
 from qerror_cli.commands.sweep import DEFAULT_FORMATS
 from qerror_cli.parameters import OverType, split_names
@@ -54,7 +54,7 @@ def test_sweep_prints_the_default_formats_in_80_columns(run: Run) -> None:
 
 
 def test_the_default_formats_are_those_that_the_table_shows() -> None:
-    names = [parse_format(name).name for name in split_names(DEFAULT_FORMATS)]
+    names = [as_scalar_format(name).name for name in split_names(DEFAULT_FORMATS)]
     assert names == ["INT8", "5M2E", "4M3E", "3M4E", "2M5E", "E4M3FN", "E5M2"]
 
 
@@ -295,8 +295,8 @@ def test_formats_lists_every_registered_format(run: Run) -> None:
     assert [row["format"] for row in rows] == list(FORMATS)
     for row in rows:
         assert row["format"] in text
-        assert parse_format(row["format"]).max_value == row["max_value"]
-        assert all(parse_format(alias).name == row["format"] for alias in row["also"])
+        assert as_scalar_format(row["format"]).max_value == row["max_value"]
+        assert all(as_scalar_format(alias).name == row["format"] for alias in row["also"])
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "markdown"])
@@ -316,7 +316,7 @@ def test_every_listing_fits_into_parquet(run: Run, command: str) -> None:
 def test_show_prints_the_card_and_the_levels(run: Run, name: str) -> None:
     text = run("show", name).stdout
     assert max(map(len, text.splitlines())) <= 80
-    member = parse_format(name)
+    member = as_scalar_format(name)
     row = strictly(run("show", name, "--json").stdout)["rows"][0]
     assert row["conventions"] == member.conventions()
     if member.grid().size <= 256:

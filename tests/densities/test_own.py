@@ -29,7 +29,7 @@ from qerror.densities import (
 from qerror.densities.from_scipy import Frozen
 from qerror.densities.location_scale import LocationScale
 from qerror.exceptions import InvalidType
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 from qerror.optimize import optimal_scale
 
 
@@ -138,7 +138,7 @@ def test_own_law(name: str, scale: float) -> None:
         assert ours_report.mse == pytest.approx(report.mse, rel=1e-11)
         assert ours_report.cross_moment == pytest.approx(report.cross_moment, abs=1e-11)
     else:
-        top = parse_format(name).scale_for(1.0) ** -1 * scale
+        top = as_scalar_format(name).scale_for(1.0) ** -1 * scale
         inside = float(theirs.cdf(top) - theirs.cdf(-top))
         assert ours_report.rounding == pytest.approx(scale**2 / 12 * inside, rel=1e-9)
     x = np.linspace(-3, 3, 7)
@@ -159,7 +159,7 @@ def test_own_law_wrapped() -> None:
 @pytest.mark.parametrize("name", ["E2M1", "UINT4", "INT8", "4M3E", "FP16"])
 def test_own_pieces(name: str) -> None:
     """Equal sides make a Laplace density."""
-    scale = parse_format(name).scale_for(5.0)
+    scale = as_scalar_format(name).scale_for(5.0)
     ours = quantization_error(name, AsymmetricLaplace(0.8, 0.8), scale)
     theirs = quantization_error(name, Laplace(0.0, 0.8), scale)
     assert ours.mse == pytest.approx(theirs.mse, rel=1e-13)
@@ -209,7 +209,7 @@ PAIRS: list[tuple[Density, Frozen, float]] = [
 def test_scipy_against_built_in(
     name: str, top: float, ours: Density, theirs: Frozen, digits: float
 ) -> None:
-    scale = parse_format(name).scale_for(top)
+    scale = as_scalar_format(name).scale_for(top)
     built_in = quantization_error(name, ours, scale)
     wrapped = quantization_error(name, FromScipy(theirs), scale)
     assert wrapped.rounding == pytest.approx(built_in.rounding, rel=digits)

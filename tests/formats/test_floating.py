@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats import FloatingPoint, parse_format
+from qerror.formats import FloatingPoint, as_scalar_format
 from qerror.formats.floating import _grid
 
 
@@ -150,7 +150,7 @@ def test_no_mantissa_bits_are_powers_of_two() -> None:
 
 @pytest.mark.parametrize("name", ["fp32", "fp64", "52M11E", "U52M11E", "tf32"])
 def test_wide_formats_are_cheap(name: str) -> None:
-    member = parse_format(name)
+    member = as_scalar_format(name)
     assert member.grid().steps.size <= 2 * 2046 + 1
     member.grid().scaled(2)
     times: list[float] = []
@@ -164,12 +164,12 @@ def test_wide_formats_are_cheap(name: str) -> None:
 
 def test_steps_below_float64_are_widened() -> None:
     """52M11E has steps of 2^-1075; float64 has 2^-1074, and so has the grid."""
-    grid = parse_format("52M11E").grid()
+    grid = as_scalar_format("52M11E").grid()
     assert grid.steps.min() == 2.0**-1074
     assert grid.max == np.finfo(np.float64).max
     assert (np.diff(grid.edges) > 0).all()
     # At its own bias, 1024, the top exponent is the last finite one of fp64.
-    assert grid == parse_format("fp64").grid()
+    assert grid == as_scalar_format("fp64").grid()
 
 
 @pytest.mark.parametrize("bias", [1060, 1060.3, 1075.999, 1077])
@@ -228,7 +228,7 @@ def test_the_limits_of_bias_are_legal(bias: float) -> None:
 
 
 def test_card_of_e4m3() -> None:
-    card = parse_format("e4m3").conventions()
+    card = as_scalar_format("e4m3").conventions()
     assert list(card) == [
         "name",
         "bits",
@@ -268,7 +268,7 @@ def test_cards_say_where_nan_is() -> None:
         "p3109_k8p4ue": "NaN at the top code; infinity at the code below it",
         "p3109_k8p4uf": "NaN at the top code; no infinity",
     }
-    assert {n: parse_format(n).conventions()["special codes"] for n in codes} == codes
-    assert parse_format("e4m3fnuz").conventions()["zero"] == "one, without a sign"
-    assert parse_format("4M3E:bias=2.5").conventions()["bias"] == "2.5"
-    assert "no standard" in parse_format("4M3E:bias=2.5").conventions()["source"]
+    assert {n: as_scalar_format(n).conventions()["special codes"] for n in codes} == codes
+    assert as_scalar_format("e4m3fnuz").conventions()["zero"] == "one, without a sign"
+    assert as_scalar_format("4M3E:bias=2.5").conventions()["bias"] == "2.5"
+    assert "no standard" in as_scalar_format("4M3E:bias=2.5").conventions()["source"]

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import pickle
 from collections.abc import Callable
 
@@ -16,13 +17,14 @@ from qerror.formats import (
     Codebook,
     FixedPoint,
     FloatingPoint,
-    Format,
     Integer,
-    parse_format,
+    ScalarFormat,
+    as_scalar_format,
+    scalar_formats,
 )
 
-registered = pytest.mark.parametrize("member", FORMATS.values(), ids=list(FORMATS))
-COPIES: list[Callable[[Format], Format]] = [
+registered = pytest.mark.parametrize("member", scalar_formats().values(), ids=list(FORMATS))
+COPIES: list[Callable[[ScalarFormat], ScalarFormat]] = [
     copy.copy,
     copy.deepcopy,
     *(lambda f, p=p: pickle.loads(pickle.dumps(f, p)) for p in range(6)),
@@ -69,13 +71,15 @@ anything = integers() | fixed_points() | floats() | codebooks
 
 
 @given(anything)
-def test_names_read_back(member: Format) -> None:
-    assert parse_format(member.name) == member
-    assert parse_format(member.name.lower()) == member
+def test_names_read_back(member: ScalarFormat) -> None:
+    assert as_scalar_format(member.name) == member
+    assert as_scalar_format(member.name.lower()) == member
 
 
 @given(anything, st.sampled_from(COPIES))
-def test_copies_are_equal(member: Format, again: Callable[[Format], Format]) -> None:
+def test_copies_are_equal(
+    member: ScalarFormat, again: Callable[[ScalarFormat], ScalarFormat]
+) -> None:
     twin = again(member)
     assert twin == member
     assert hash(twin) == hash(member)
@@ -83,7 +87,7 @@ def test_copies_are_equal(member: Format, again: Callable[[Format], Format]) -> 
 
 
 @given(anything)
-def test_grids_are_grids(member: Format) -> None:
+def test_grids_are_grids(member: ScalarFormat) -> None:
     grid = member.grid()
     assert grid.size <= 2**member.bits
     assert np.isfinite([grid.min, grid.max]).all()
@@ -94,7 +98,7 @@ def test_grids_are_grids(member: Format) -> None:
 
 
 @given(anything, st.integers(-20, 20))
-def test_scaling_by_a_power_of_two_is_exact(member: Format, exponent: int) -> None:
+def test_scaling_by_a_power_of_two_is_exact(member: ScalarFormat, exponent: int) -> None:
     small = 2.0**exponent
     scaled, base = member.grid(small), member.grid()
     assert scaled.edges.tolist() == base.edges.tolist()
@@ -102,7 +106,7 @@ def test_scaling_by_a_power_of_two_is_exact(member: Format, exponent: int) -> No
 
 
 @given(anything)
-def test_cards_are_text(member: Format) -> None:
+def test_cards_are_text(member: ScalarFormat) -> None:
     card = member.conventions()
     assert list(card)[:5] == ["name", "bits", "levels", "min", "max"]
     assert {"special codes", "zero", "overflow", "ties"} <= set(card)
@@ -112,12 +116,12 @@ def test_cards_are_text(member: Format) -> None:
 
 
 @registered
-def test_scale_for_puts_the_largest_level_there(member: Format) -> None:
+def test_scale_for_puts_the_largest_level_there(member: ScalarFormat) -> None:
     assert member.grid(member.scale_for(3.7)).max == pytest.approx(3.7, rel=3e-16)
 
 
 @registered
-def test_every_level_is_its_own_nearest(member: Format) -> None:
+def test_every_level_is_its_own_nearest(member: ScalarFormat) -> None:
     if member.bits <= 16:
         levels = member.grid(0.3).points
     else:
@@ -127,7 +131,7 @@ def test_every_level_is_its_own_nearest(member: Format) -> None:
 
 @registered
 @pytest.mark.parametrize("scale", [0, -1.0, np.nan, np.inf])
-def test_refused_scales(member: Format, scale: float) -> None:
+def test_refused_scales(member: ScalarFormat, scale: float) -> None:
     with pytest.raises(InvalidValue, match="scale must be"):
         member.grid(scale)
     with pytest.raises(InvalidValue, match="max_value must be"):
@@ -135,13 +139,13 @@ def test_refused_scales(member: Format, scale: float) -> None:
 
 
 @registered
-def test_a_scale_is_a_number(member: Format) -> None:
+def test_a_scale_is_a_number(member: ScalarFormat) -> None:
     with pytest.raises(InvalidType, match="scale must be a real number"):
         member.grid("big")  # type: ignore[arg-type]
 
 
 @registered
-def test_frozen(member: Format) -> None:
+def test_frozen(member: ScalarFormat) -> None:
     for field in member.__match_args__:
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(member, field, 1)
@@ -150,7 +154,7 @@ def test_frozen(member: Format) -> None:
 
 
 def test_registered_formats_differ() -> None:
-    assert len(set(FORMATS.values())) == len(FORMATS)
+    assert len(set(scalar_formats().values())) == len(FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +166,35 @@ def test_registered_formats_differ() -> None:
         (Codebook([1, 2]), "values", ()),
     ],
 )
-def test_unpickling_checks_again(member: Format, field: str, value: object) -> None:
+def test_unpickling_checks_again(member: ScalarFormat, field: str, value: object) -> None:
     object.__setattr__(member, field, value)
     data = pickle.dumps(member)
     with pytest.raises(QErrorException):
         pickle.loads(data)
+
+
+@registered
+def test_bits_per_value_are_the_codes_width(member: ScalarFormat) -> None:
+    assert member.bits_per_value == member.bits
+    assert isinstance(member.bits_per_value, float)
+
+
+@given(anything, st.floats(2.0**-30, 2.0**30))
+def test_bias_at_a_scale_gives_that_grid(member: ScalarFormat, scale: float) -> None:
+    bias = member.bias_at(scale)
+    if not isinstance(member, FloatingPoint):
+        assert bias is None
+        return
+    assert bias == member.bias - math.log2(scale)
+    if abs(member.bias) < 900:
+        varied = member.with_bias(bias).max_value
+        assert varied == pytest.approx(member.grid(scale).max, rel=2e-13)  # eps times the bias
+
+
+def test_bias_at_refuses_what_is_no_scale() -> None:
+    member = FloatingPoint(3, 4)
+    assert math.isnan(member.bias_at(math.nan) or 0.0)
+    assert Integer(8).bias_at(math.nan) is None
+    for scale in (0.0, -1.0, math.inf):
+        with pytest.raises(InvalidValue, match="scale must be"):
+            member.bias_at(scale)

@@ -1,5 +1,7 @@
 """Every format has a name that reads back; every name in the documentation is read."""
 
+from dataclasses import dataclass
+
 import pytest
 
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
@@ -10,7 +12,12 @@ from qerror.formats import (
     FloatingPoint,
     Format,
     Integer,
+    ScalarFormat,
+    as_format,
+    as_grid,
+    as_scalar_format,
     parse_format,
+    scalar_formats,
 )
 from qerror.formats.names import examples, spelling
 
@@ -201,3 +208,37 @@ def test_a_pattern_is_given_once_and_matches_its_example() -> None:
         spelling(r"quire[0-9]+", "taken")
     with pytest.raises(InvalidValue, match="is taken already"):
         spelling(r"(?P<unsigned>u?)int(?P<bits>[0-9]{1,4})", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared(Format):
+    """A format without a grid of its own, as block formats are."""
+
+    @property
+    def name(self) -> str:
+        return "shared"
+
+    @property
+    def bits_per_value(self) -> float:
+        return 4.25
+
+    def _facts(self) -> dict[str, str]:
+        return {"bits per value": "4.25"}
+
+
+def test_a_grid_is_asked_of_scalar_formats_alone() -> None:
+    assert as_format(Shared()) == Shared()
+    assert as_scalar_format("int8") == as_scalar_format(Integer(8)) == Integer(8)
+    for needs_a_grid in (as_scalar_format, as_grid):
+        with pytest.raises(InvalidType, match="shared shares scales between values"):
+            needs_a_grid(Shared())
+    with pytest.raises(InvalidType, match="expected a number format or its name, got 8"):
+        as_scalar_format(8)  # type: ignore[arg-type]
+    assert Shared().conventions() == {"name": "shared", "bits per value": "4.25"}
+    assert str(Shared()) == "shared"
+
+
+def test_scalar_formats_are_those_with_a_grid() -> None:
+    assert set(scalar_formats()) <= set(FORMATS)
+    assert all(isinstance(form, ScalarFormat) for form in scalar_formats().values())
+    assert scalar_formats()["INT8"] == Integer(8)

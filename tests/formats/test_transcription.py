@@ -15,7 +15,7 @@ from gfloat.formats import (
 )
 from gfloat.types import Domain, FormatInfo, Signedness
 
-from qerror.formats import FloatingPoint, parse_format
+from qerror.formats import FloatingPoint, as_scalar_format
 
 ML_DTYPES: dict[str, type] = {
     "e4m3fn": ml_dtypes.float8_e4m3fn,
@@ -47,14 +47,14 @@ def decoded(kind: type, bits: int) -> npt.NDArray[np.float64]:
 
 @pytest.mark.parametrize("name", ML_DTYPES)
 def test_every_code_of_ml_dtypes(name: str) -> None:
-    member = parse_format(name)
+    member = as_scalar_format(name)
     levels = finite(decoded(ML_DTYPES[name], member.bits))
     assert member.grid().points.tolist() == levels.tolist()
 
 
 @pytest.mark.parametrize("name", ML_DTYPES)
 def test_limits_of_ml_dtypes(name: str) -> None:
-    member, info = parse_format(name), ml_dtypes.finfo(ML_DTYPES[name])  # type: ignore[no-untyped-call]
+    member, info = as_scalar_format(name), ml_dtypes.finfo(ML_DTYPES[name])  # type: ignore[no-untyped-call]
     assert isinstance(member, FloatingPoint)
     assert member.bits == info.bits
     assert member.max_value == info.max
@@ -65,12 +65,12 @@ def test_limits_of_ml_dtypes(name: str) -> None:
 @pytest.mark.parametrize("name", ["float8_" + n for n in ML_DTYPES if n.startswith(("e4", "e5"))])
 def test_names_of_ml_dtypes(name: str) -> None:
     dtype = np.dtype(getattr(ml_dtypes, name))
-    assert parse_format(dtype.name).max_value == ml_dtypes.finfo(dtype).max  # type: ignore[no-untyped-call]
+    assert as_scalar_format(dtype.name).max_value == ml_dtypes.finfo(dtype).max  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("fp32", np.float32), ("fp64", np.float64)])
 def test_limits_of_numpy(name: str, kind: type[np.floating]) -> None:
-    member, info = parse_format(name), np.finfo(kind)
+    member, info = as_scalar_format(name), np.finfo(kind)
     assert isinstance(member, FloatingPoint)
     assert member.bits == info.bits
     assert member.max_value == float(info.max)
@@ -88,13 +88,13 @@ def test_rounding_to_fp32_is_numpys() -> None:
     x = np.concatenate([spread, ties])
     with np.errstate(over="ignore"):
         expected = x.astype(np.float32).astype(np.float64)
-    assert parse_format("fp32").grid().round_half_even(x).tolist() == expected.tolist()
+    assert as_scalar_format("fp32").grid().round_half_even(x).tolist() == expected.tolist()
 
 
 def test_rounding_to_fp64_changes_nothing() -> None:
     rng = np.random.default_rng(2)
     x = np.append(rng.standard_normal(500) * 2.0 ** rng.integers(-1070, 1020, 500), 5e-324)
-    assert parse_format("fp64").grid().round_half_even(x).tolist() == x.tolist()
+    assert as_scalar_format("fp64").grid().round_half_even(x).tolist() == x.tolist()
 
 
 OCP: dict[str, FormatInfo] = {
@@ -113,7 +113,7 @@ def gfloat_levels(info: FormatInfo) -> list[float]:
 
 @pytest.mark.parametrize("name", OCP)
 def test_every_code_of_ocp(name: str) -> None:
-    assert parse_format(name).grid().points.tolist() == gfloat_levels(OCP[name])
+    assert as_scalar_format(name).grid().points.tolist() == gfloat_levels(OCP[name])
 
 
 P3109 = [
@@ -136,7 +136,7 @@ def p3109_info(name: str) -> FormatInfo:
 
 @pytest.mark.parametrize("name", P3109)
 def test_every_code_of_p3109(name: str) -> None:
-    info, member = p3109_info(name), parse_format(name)
+    info, member = p3109_info(name), as_scalar_format(name)
     assert isinstance(member, FloatingPoint)
     assert info.name == name
     assert member.grid().points.tolist() == gfloat_levels(info)
@@ -148,8 +148,8 @@ def test_every_code_of_p3109(name: str) -> None:
 )
 def test_grids_that_the_paper_shares(paper: str, other: str) -> None:
     """Kuzmin et al. 2022: with bias 2^(E-1) and no special code, these are others' grids."""
-    assert parse_format(paper).grid() == parse_format(other).grid()
-    assert parse_format(paper) != parse_format(other)
+    assert as_scalar_format(paper).grid() == as_scalar_format(other).grid()
+    assert as_scalar_format(paper) != as_scalar_format(other)
 
 
 # What the standards print: OCP OFP8 table 1 (E4M3, E5M2), OCP MX section 5.3, IEEE 754 table
@@ -173,7 +173,7 @@ PRINTED = {
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_limits_as_printed(name: str) -> None:
-    member = parse_format(name)
+    member = as_scalar_format(name)
     assert isinstance(member, FloatingPoint)
     limits = (member.max_value, member.smallest_normal, member.smallest_subnormal)
     assert limits == PRINTED[name]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats import Codebook, FixedPoint, Integer, parse_format
+from qerror.formats import Codebook, FixedPoint, Integer, as_scalar_format
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_nf4() -> None:
     positive = [quantile(p) for p in np.linspace(outermost, 0.5, 9)[:-1]]
     negative = [-quantile(p) for p in np.linspace(outermost, 0.5, 8)[:-1]]
     levels = np.sort([*negative, 0.0, *positive]) / quantile(outermost)
-    np.testing.assert_allclose(parse_format("nf4").grid().points, levels, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(as_scalar_format("nf4").grid().points, levels, rtol=0, atol=1e-6)
 
 
 REFUSED: list[tuple[Any, tuple[Any, ...], type[Exception], str]] = [

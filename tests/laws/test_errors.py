@@ -25,11 +25,11 @@ from qerror.densities import (
     Uniform,
 )
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats import FORMATS, Format, Integer, parse_format
+from qerror.formats import FORMATS, Integer, ScalarFormat, as_scalar_format, scalar_formats
 from qerror.grids import Grid
 
 INF = math.inf
-formats = pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
+formats = pytest.mark.parametrize("form", scalar_formats().values(), ids=list(FORMATS))
 EXAMPLES = {name: family.example for name, family in DENSITIES.items()}
 densities = pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 TERMS = ("rounding", "clipping_low", "clipping_high")
@@ -124,14 +124,14 @@ def stretched(density: Density, factor: float) -> Density:  # noqa: PLR0911, PLR
             raise AssertionError(density)
 
 
-def middling(form: Format) -> float:
+def middling(form: ScalarFormat) -> float:
     """Return a scale at which a format neither only clips nor never does; no ties at atoms."""
     return form.scale_for(3.3)
 
 
 @formats
 @densities
-def test_terms_are_not_negative(form: Format, density: Density) -> None:
+def test_terms_are_not_negative(form: ScalarFormat, density: Density) -> None:
     for top in (1e-3, 0.7, 3.3, 50.0, 1e5):
         report = quantization_error(form, density, form.scale_for(top))
         assert all(getattr(report, term) >= 0 for term in TERMS)
@@ -144,7 +144,7 @@ def test_terms_are_not_negative(form: Format, density: Density) -> None:
 
 @formats
 @densities
-def test_units_do_not_matter(form: Format, density: Density) -> None:
+def test_units_do_not_matter(form: ScalarFormat, density: Density) -> None:
     """error(s g, s X) == s^2 error(g, X): to the last bit for powers of two."""
     scale = middling(form)
     if scale < 1e-290:  # FP64: subnormal scales have few digits
@@ -166,7 +166,7 @@ def test_units_do_not_matter(form: Format, density: Density) -> None:
 
 @formats
 @densities
-def test_mirrored_densities(form: Format, density: Density) -> None:
+def test_mirrored_densities(form: ScalarFormat, density: Density) -> None:
     grid, scale = form.grid(), middling(form)
     if not grid.is_symmetric:
         grid = mirror_image(grid)
@@ -204,7 +204,7 @@ def mirror_image(grid: Grid) -> Grid:
     ],
     ids=repr,
 )
-def test_symmetry_leaves_no_bias(form: Format, density: Density) -> None:
+def test_symmetry_leaves_no_bias(form: ScalarFormat, density: Density) -> None:
     report = quantization_error(form, density, middling(form))
     if form.grid().is_symmetric:
         assert abs(report.mean_error) <= 1e-16 * math.sqrt(report.mse)
@@ -215,7 +215,7 @@ def test_symmetry_leaves_no_bias(form: Format, density: Density) -> None:
 
 @formats
 @densities
-def test_scales_together_as_alone(form: Format, density: Density) -> None:
+def test_scales_together_as_alone(form: ScalarFormat, density: Density) -> None:
     scales = [form.scale_for(top) for top in (0.01, 0.9, 3.3, 21.0, 1e4)]
     together = quantization_error(form, density, scales)
     for i, scale in enumerate(scales):
@@ -226,7 +226,7 @@ def test_scales_together_as_alone(form: Format, density: Density) -> None:
 
 
 @formats
-def test_mixtures_are_linear(form: Format) -> None:
+def test_mixtures_are_linear(form: ScalarFormat) -> None:
     scale = middling(form)
     parts = [d for d in EXAMPLES.values() if d.second_moment < INF]
     weights = np.arange(1.0, len(parts) + 1)
@@ -242,7 +242,7 @@ def test_mixtures_are_linear(form: Format) -> None:
 @pytest.mark.parametrize(
     "density", [Gaussian(0.2), Laplace(-0.1), Logistic(), StudentT(40.0), Uniform()], ids=repr
 )
-def test_distant_limits_change_nothing(form: Format, density: Density) -> None:
+def test_distant_limits_change_nothing(form: ScalarFormat, density: Density) -> None:
     base = quantization_error(form, density, middling(form))
     low, high = density.ppf([1e-300, 0.5])
     low = -abs(float(low)) if math.isfinite(low) else -1e3
@@ -252,7 +252,7 @@ def test_distant_limits_change_nothing(form: Format, density: Density) -> None:
 
 @formats
 @densities
-def test_cutting_in_two_loses_nothing(form: Format, density: Density) -> None:
+def test_cutting_in_two_loses_nothing(form: ScalarFormat, density: Density) -> None:
     """A density is the mixture of its parts on the two sides of any point without mass."""
     at = 0.3141
     below = float(density.cdf(at))
@@ -270,7 +270,7 @@ SMOOTH = [Gaussian(0.1), Laplace(0.2, 0.7), Logistic(), StudentT(3.0), Generaliz
 
 @formats
 @pytest.mark.parametrize("density", SMOOTH, ids=repr)
-def test_slope_of_the_mse(form: Format, density: Density) -> None:
+def test_slope_of_the_mse(form: ScalarFormat, density: Density) -> None:
     """dMSE/ds = 2 (C + MSE) / s: ties the cross moment to the MSE and to nothing else."""
     scale, step = middling(form), 0.01
     around = scale * np.exp(step * np.array([-3, -2, -1, 1, 2, 3]))
@@ -283,7 +283,7 @@ def test_slope_of_the_mse(form: Format, density: Density) -> None:
 
 
 @formats
-def test_fine_grids_approach_the_step_rule(form: Format) -> None:
+def test_fine_grids_approach_the_step_rule(form: ScalarFormat) -> None:
     """A density far narrower than a binade and far wider than a step sees D^2/12."""
     if form.max_value > 1e300:  # FP64's own steps: eps squared is below what is asked here
         return
@@ -383,7 +383,7 @@ CUT = [
     ("name", "digits"), [("INT4", 1e-12), ("E2M1", 1e-12), ("INT8", 1e-9), ("4M3E", 1e-9)]
 )
 def test_closed_forms_agree(name: str, digits: float, density: Density) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     ours = quantization_error(form, density, middling(form))
     theirs = quantization_error(form, density, middling(form), method="closed-form")
     for figure in ("rounding", "clipping", "mse", "cross_moment"):

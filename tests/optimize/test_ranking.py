@@ -14,7 +14,6 @@ from qerror import (
     Discrete,
     FixedPoint,
     FloatingPoint,
-    Format,
     Gaussian,
     GeneralizedGaussian,
     Integer,
@@ -27,12 +26,13 @@ from qerror import (
     quantization_error,
 )
 from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats import ScalarFormat
 from qerror.optimize import FormatSwitches, formats_of_width
 
 Number: TypeAlias = Any
 
 
-def names(formats: tuple[Format, ...]) -> list[str]:
+def names(formats: tuple[ScalarFormat, ...]) -> list[str]:
     return [form.name for form in formats]
 
 
@@ -159,7 +159,7 @@ def test_both_formats_are_equally_good_at_a_switch(along_nu: FormatSwitches) -> 
             assert least == better
 
 
-def _best(form: Format, density: Density) -> float:
+def _best(form: ScalarFormat, density: Density) -> float:
     return optimal_scale(form, density).report.mse
 
 
@@ -189,7 +189,7 @@ def test_a_range_given_to_all_formats() -> None:
         assert abs(switch.mse / _closed(Integer(8), exact) - 1) < 1e-11
 
 
-def _closed(form: Format, limit: Number) -> Number:
+def _closed(form: ScalarFormat, limit: Number) -> Number:
     """Return the MSE on the standard Gaussian by erfc (Kuzmin et al. 2022, appendix A.3)."""
     grid = form.grid()
     points = [mp.mpf(x) / mp.mpf(grid.max) * limit for x in grid.points if x >= 0]

@@ -23,23 +23,30 @@ from qerror.densities import (
     density_name,
 )
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats import FORMATS, Codebook, FixedPoint, FloatingPoint, Format, parse_format
+from qerror.formats import (
+    Codebook,
+    FixedPoint,
+    FloatingPoint,
+    ScalarFormat,
+    as_scalar_format,
+    scalar_formats,
+)
 from qerror.optimize import optimal_scale
 
 SCAN = 4000
 EIGHT = {
     name: form
-    for name, form in FORMATS.items()
+    for name, form in scalar_formats().items()
     if form.bits <= 8 and not isinstance(form, FixedPoint)
 }
 EXAMPLES = {name: family.example for name, family in DENSITIES.items()}
 
 
-def mse(form: Format, density: Density, ranges: FloatArray) -> FloatArray:
+def mse(form: ScalarFormat, density: Density, ranges: FloatArray) -> FloatArray:
     return quantization_error(form, density, ranges / form.max_value).mse
 
 
-def scanned(form: Format, density: Density, low: float, high: float) -> float:
+def scanned(form: ScalarFormat, density: Density, low: float, high: float) -> float:
     """Return the least MSE found by 4000 ranges and a golden-section polish of the best ten."""
     ranges = np.geomspace(low, high, SCAN)
     found = mse(form, density, ranges)
@@ -69,7 +76,7 @@ ATOMIC = {name: d for name, d in EXAMPLES.items() if name not in CONTINUOUS}
 @pytest.mark.slow
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", CONTINUOUS.values(), ids=list(CONTINUOUS))
-def test_no_scan_finds_better(form: Format, density: Density) -> None:
+def test_no_scan_finds_better(form: ScalarFormat, density: Density) -> None:
     best = optimal_scale(form, density)
     rival = scanned(form, density, *best.searched)
     assert best.report.mse <= rival * (1 + 1e-10)
@@ -78,7 +85,7 @@ def test_no_scan_finds_better(form: Format, density: Density) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", ATOMIC.values(), ids=list(ATOMIC))
-def test_no_scan_finds_better_where_masses_make_dips(form: Format, density: Density) -> None:
+def test_no_scan_finds_better_where_masses_make_dips(form: ScalarFormat, density: Density) -> None:
     best = optimal_scale(form, density)
     rival = scanned(form, density, *best.searched)
     # An exact hit of every mass costs nothing: what is left is the rounding of the search.
@@ -87,7 +94,7 @@ def test_no_scan_finds_better_where_masses_make_dips(form: Format, density: Dens
 
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
-def test_what_is_returned_is_consistent(form: Format, density: Density) -> None:
+def test_what_is_returned_is_consistent(form: ScalarFormat, density: Density) -> None:
     best = optimal_scale(form, density)
     low, high = best.searched
     assert low * (1 - 1e-12) <= best.max_value <= high * (1 + 1e-12)
@@ -109,7 +116,7 @@ def test_what_is_returned_is_consistent(form: Format, density: Density) -> None:
 
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", CONTINUOUS.values(), ids=list(CONTINUOUS))
-def test_the_slope_vanishes(form: Format, density: Density) -> None:
+def test_the_slope_vanishes(form: ScalarFormat, density: Density) -> None:
     """C = -MSE, that is E[Q e] = 0, at every interior minimum."""
     best = optimal_scale(form, density)
     for each in best.local_minima:
@@ -119,7 +126,7 @@ def test_the_slope_vanishes(form: Format, density: Density) -> None:
 
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", [Gaussian(), Laplace(), StudentT(3.0)], ids=repr)
-def test_minima_are_minima(form: Format, density: Density) -> None:
+def test_minima_are_minima(form: ScalarFormat, density: Density) -> None:
     for each in optimal_scale(form, density).local_minima:
         around = quantization_error(form, density, each.scale * np.array([0.999, 1.0, 1.001])).mse
         assert around[1] <= around[[0, 2]].min() * (1 + 1e-13)
@@ -135,7 +142,7 @@ def test_minima_are_minima(form: Format, density: Density) -> None:
     ],
 )
 def test_student_t_three(name: str, low: float, high: float) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     best = optimal_scale(form, StudentT(3.0))
     assert low < best.max_value < high
     assert not best.at_edge
@@ -205,7 +212,7 @@ def test_ties_go_to_the_smallest_range(name: str, density: Density) -> None:
 @pytest.mark.parametrize("density", [Gaussian(), Laplace(), StudentT(3.0)], ids=repr)
 def test_all_good_minima_are_listed(name: str, density: Density) -> None:
     """Every dip of a dense scan that comes within 3 dB of the least is a local minimum."""
-    form = parse_format(name)
+    form = as_scalar_format(name)
     best = optimal_scale(form, density)
     ranges = np.geomspace(*best.searched, 20_000)
     found = mse(form, density, ranges)
@@ -218,7 +225,7 @@ def test_all_good_minima_are_listed(name: str, density: Density) -> None:
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 @pytest.mark.parametrize("name", ["FIXED8.4", "UFIXED8.4", "fixed4.0", "fixed16.8"])
 def test_fixed_point_moves_by_powers_of_two(name: str, density: Density) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     best = optimal_scale(form, density)
     assert math.frexp(best.scale)[0] == 0.5
     low, high = best.searched
@@ -277,7 +284,7 @@ def test_refused_formats() -> None:
 )
 @pytest.mark.parametrize("name", ["INT4", "UINT4", "4M3E", "FIXED8.4"])
 def test_awkward_densities_have_an_answer(name: str, density: Density) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     best = optimal_scale(form, density)
     assert best.scale > 0
     assert math.isfinite(best.report.mse)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from qerror.analysis import ErrorReport, quantization_error
 from qerror.densities import Density
-from qerror.formats import Format
+from qerror.formats import ScalarFormat
 from qerror.grids import Grid
 from tests.oracles.exact import Exact, ball, exact_points, exact_report, off
 
@@ -45,7 +45,7 @@ def deviations(
     return found
 
 
-def worst(target: Format | Grid, density: Density, scale: float = 1.0) -> float:
+def worst(target: ScalarFormat | Grid, density: Density, scale: float = 1.0) -> float:
     """Return the largest deviation of `quantization_error` from the exact report."""
     grid = target if isinstance(target, Grid) else target.grid()
     exact = exact_report(grid, density, scale)

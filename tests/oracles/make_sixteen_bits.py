@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from qerror.densities import density_name, parse_density
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 from tests.oracles.exact import exact_report
 
 CASES = [
@@ -41,7 +41,7 @@ FIGURES = (
 def main() -> None:
     rows: list[dict[str, object]] = []
     for name, text, top in CASES:
-        form, density = parse_format(name), parse_density(text)
+        form, density = as_scalar_format(name), parse_density(text)
         scale = form.scale_for(top)
         exact = exact_report(form.grid(), density, scale)
         figures = {key: getattr(exact, key).mid().str(30, radius=False) for key in FIGURES}

@@ -9,7 +9,7 @@ import mpmath
 import pytest
 
 from qerror.densities import Clipped, Gaussian, Laplace, StudentT, Truncated
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 from tests.oracles.exact import INF, Shape, ball, cell, density_at, exact_report, off
 
 SHAPES = [
@@ -96,7 +96,7 @@ def from_mpmath(x: Any) -> Any:
 
 def test_a_grid_by_hand() -> None:
     # One bit: sign(X) on a Laplace density. E[(1 - |X|)^2] = 1 - 2 + 2.
-    exact = exact_report(parse_format("codebook:-1,1").grid(), Laplace())
+    exact = exact_report(as_scalar_format("codebook:-1,1").grid(), Laplace())
     assert off(1.0, exact.mse) < 1e-30
     assert off(2.0, exact.signal_power) < 1e-30
     # Clipping: int_1^inf (x - 1)^2 e^-x / 2 dx = e^-1.
@@ -106,7 +106,7 @@ def test_a_grid_by_hand() -> None:
 
 
 def test_wrappers_by_hand() -> None:
-    grid = parse_format("codebook:0").grid()
+    grid = as_scalar_format("codebook:0").grid()
     half = exact_report(grid, Truncated(Gaussian(), 0.0, INF))
     assert off(math.sqrt(2 / math.pi), half.signal_mean) < 1e-16
     assert off(1.0, half.mse) < 1e-30

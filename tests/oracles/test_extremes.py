@@ -20,7 +20,7 @@ from qerror.densities import (
     Truncated,
     Uniform,
 )
-from qerror.formats import Codebook, Format, parse_format
+from qerror.formats import Codebook, ScalarFormat, as_scalar_format
 from qerror.grids import Grid
 from tests.oracles.comparison import worst
 from tests.oracles.exact import INF, Shape, cell, off
@@ -59,7 +59,7 @@ NARROW: list[Density] = [
 @pytest.mark.parametrize("density", NARROW, ids=repr)
 @pytest.mark.parametrize(("name", "scale"), [("INT8", 1.0), ("INT8", 0.01), ("4M3E", 0.1)])
 def test_narrow_densities_far_from_zero(name: str, scale: float, density: Density) -> None:
-    assert worst(parse_format(name), density, scale) < TIGHT
+    assert worst(as_scalar_format(name), density, scale) < TIGHT
 
 
 @pytest.mark.parametrize("density", NARROW, ids=repr)
@@ -75,7 +75,7 @@ PEAKED = [0.05, 0.07, 0.1, 0.15, 0.2, 0.3]
 @pytest.mark.parametrize("beta", [*PEAKED, *FLAT_TOPPED])
 @pytest.mark.parametrize("name", ["INT4", "4M3E", "UINT4"])
 def test_every_generalized_gaussian(name: str, beta: float) -> None:
-    density, form = GeneralizedGaussian(beta), parse_format(name)
+    density, form = GeneralizedGaussian(beta), as_scalar_format(name)
     for top in (0.3, 0.97, 2.0, 6.0, 100.0, 1e5):
         assert worst(form, density, form.scale_for(top)) < TIGHT, top
 
@@ -96,7 +96,7 @@ def test_flat_topped_cells(beta: float) -> None:
 @pytest.mark.parametrize("nu", [1e-3, 0.01, 0.1, 0.9, 1.1, 1.999, 2.001, 7.9, 15.0, 1e3])
 @pytest.mark.parametrize("name", ["INT4", "4M3E", "UINT4"])
 def test_every_student_t(name: str, nu: float) -> None:
-    density, form = StudentT(nu), parse_format(name)
+    density, form = StudentT(nu), as_scalar_format(name)
     for top in (0.3, 2.0, 6.0, 100.0, 1e5):
         assert worst(form, density, form.scale_for(top)) < TIGHT, top
 
@@ -104,7 +104,7 @@ def test_every_student_t(name: str, nu: float) -> None:
 @pytest.mark.parametrize("nu", [1e8, 1e10, 1e13, 1e16, 1e20])
 def test_student_t_becomes_gaussian(nu: float) -> None:
     for name in ("INT4", "4M3E", "INT16"):
-        scale = parse_format(name).scale_for(4.0)
+        scale = as_scalar_format(name).scale_for(4.0)
         ours = quantization_error(name, StudentT(nu), scale)
         limit = quantization_error(name, Gaussian(), scale)
         assert ours.mse == pytest.approx(limit.mse, rel=max(200 / nu, 1e-13))
@@ -160,7 +160,7 @@ UNITS = [1e-300, 1e-150, 1e-30, 1e30, 1e140]
 @pytest.mark.parametrize("name", ["INT4", "E4M3", "INT16", "FP32"])
 def test_extreme_units(name: str, unit: float) -> None:
     """The same problem in units in which squares leave float64 loses only what underflows."""
-    scale = parse_format(name).scale_for(4.0)
+    scale = as_scalar_format(name).scale_for(4.0)
     for density, stretched in (
         (Gaussian(), Gaussian(0.0, unit)),
         (Gaussian(0.5), Gaussian(0.5 * unit, unit)),
@@ -185,10 +185,10 @@ def test_extreme_units(name: str, unit: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [parse_format("INT4"), parse_format("E4M3"), parse_format("FP64")], ids=str
+    "form", [as_scalar_format("INT4"), as_scalar_format("E4M3"), as_scalar_format("FP64")], ids=str
 )
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1e100, 1e140])
-def test_extreme_scales(form: Format, scale: float) -> None:
+def test_extreme_scales(form: ScalarFormat, scale: float) -> None:
     if form.max_value * scale > 1e300:
         return
     for density in (Gaussian(), StudentT(3.0), Laplace(1.0), Uniform(), Discrete((1.0,), (1.0,))):
@@ -204,11 +204,11 @@ def test_extreme_scales(form: Format, scale: float) -> None:
 def test_grids_far_wider_than_the_density(scale: float) -> None:
     """All of it rounds to 0, whichever way it is summed."""
     for name in ("INT4", "E4M3", "INT16", "FP16", "INT32"):
-        if parse_format(name).max_value * scale > 1e300 or (name == "FP16" and scale < 1e9):
+        if as_scalar_format(name).max_value * scale > 1e300 or (name == "FP16" and scale < 1e9):
             continue
         for density in (Gaussian(), Laplace(), Logistic(), GeneralizedGaussian(1.5), Uniform()):
             report = quantization_error(name, density, scale)
-            if scale * parse_format(name).grid().dead_zone > 800:
+            if scale * as_scalar_format(name).grid().dead_zone > 800:
                 assert report.mse == pytest.approx(density.second_moment, rel=1e-14)
 
 

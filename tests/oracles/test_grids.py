@@ -20,13 +20,13 @@ from qerror.densities import (
     Truncated,
     Uniform,
 )
-from qerror.formats import FORMATS, Codebook, Format, parse_format
+from qerror.formats import Codebook, ScalarFormat, as_scalar_format, scalar_formats
 from tests.oracles.comparison import worst
 from tests.oracles.exact import INF
 
 TIGHT = 4e-14
 
-SMALL = {name: form for name, form in FORMATS.items() if form.bits <= 8}
+SMALL = {name: form for name, form in scalar_formats().items() if form.bits <= 8}
 EXAMPLES = {name: family.example for name, family in DENSITIES.items()}
 
 AWKWARD: list[Density] = [
@@ -112,7 +112,7 @@ AWKWARD: list[Density] = [
 @pytest.mark.parametrize("form", SMALL.values(), ids=list(SMALL))
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 @pytest.mark.parametrize("top", [0.55, 3.3, 37.0])
-def test_every_format_on_every_density(form: Format, density: Density, top: float) -> None:
+def test_every_format_on_every_density(form: ScalarFormat, density: Density, top: float) -> None:
     assert worst(form, density, form.scale_for(top)) < TIGHT
 
 
@@ -121,7 +121,7 @@ def test_every_format_on_every_density(form: Format, density: Density, top: floa
     ("name", "scale"), [("E2M1", 1.0), ("INT4", 1.0), ("4M3E", 0.125), ("UINT4", 0.3)]
 )
 def test_awkward_densities(name: str, scale: float, density: Density) -> None:
-    assert worst(parse_format(name), density, scale) < TIGHT
+    assert worst(as_scalar_format(name), density, scale) < TIGHT
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -146,7 +146,7 @@ def test_one_level(level: float, density: Density) -> None:
 @pytest.mark.parametrize("name", ["4M3E:bias=3.9", "2M5E:bias=17.25", "E4M3:bias=0.5"])
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 def test_fractional_biases(name: str, density: Density) -> None:
-    assert worst(parse_format(name), density, 0.7) < TIGHT
+    assert worst(as_scalar_format(name), density, 0.7) < TIGHT
 
 
 @pytest.mark.parametrize(

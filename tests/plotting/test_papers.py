@@ -21,7 +21,7 @@ from mpmath import mp, mpf
 
 from qerror.densities import StudentT
 from qerror.exceptions import InvalidValue, UnknownName
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 from qerror.optimize import fractional_length_constant
 from qerror.plotting._files import render
 from qerror.plotting._style import drawing
@@ -333,7 +333,7 @@ def test_int8_fig3_costs_by_hand() -> None:
     assert [row["exponent_adder"] for row in rows] == [0, 7, 12, 17, 22]
     assert [row["read"] for row in rows] == [721, 874, 899, 1070, 1510]
     for exponent_bits, name in ((2, "5M2E"), (3, "4M3E"), (4, "3M4E"), (5, "2M5E")):
-        form = parse_format(name)
+        form = as_scalar_format(name)
         grid = form.grid()
         units = int(grid.max / min(segment.step for segment in grid.segments))
         # sign + the bits of the largest product + 12
@@ -491,6 +491,6 @@ def least(name: str, nu: float) -> float:
 
     from qerror.analysis import quantization_error
 
-    form = parse_format(name)
+    form = as_scalar_format(name)
     tops = np.exp2(np.arange(-2, 40, 1 / 24))
     return float(quantization_error(form, StudentT(nu), tops * form.scale_for(1.0)).mse.min())

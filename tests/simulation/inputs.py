@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qerror.formats import Format
+from qerror.formats import ScalarFormat
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +23,7 @@ def every_exponent(mantissas: int) -> npt.NDArray[np.float32]:
     return found
 
 
-def around_ties(form: Format, kind: type[np.floating[Any]], scale: float = 1.0) -> Array:
+def around_ties(form: ScalarFormat, kind: type[np.floating[Any]], scale: float = 1.0) -> Array:
     """Return every level and midpoint in the dtype, each with its two neighbours."""
     grid = form.grid(scale)
     with np.errstate(over="ignore"):

@@ -7,14 +7,21 @@ import numpy as np
 import pytest
 
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats import FORMATS, Codebook, FixedPoint, FloatingPoint, Integer, parse_format
+from qerror.formats import (
+    Codebook,
+    FixedPoint,
+    FloatingPoint,
+    Integer,
+    as_scalar_format,
+    scalar_formats,
+)
 from qerror.simulation import decode, encode, quantize
 from tests.simulation.inputs import around_ties, assert_same_bits, every_exponent, without_nan
 from tests.simulation.test_peers import INFOS, ML_DTYPES
 
 SMALL = [
-    *(form for form in FORMATS.values() if form.bits <= 16),
-    *map(parse_format, ["4M3E:bias=3.9", "u4m4e", "0m4e", "p3109_k8p1se", "p3109_k8p1uf"]),
+    *(form for form in scalar_formats().values() if form.bits <= 16),
+    *map(as_scalar_format, ["4M3E:bias=3.9", "u4m4e", "0m4e", "p3109_k8p1se", "p3109_k8p1uf"]),
     Integer(8, signed=False, zero_point=128),
     Integer(3, symmetric=False, zero_point=-3),
     FixedPoint(12, -3),
@@ -25,7 +32,7 @@ EVERY = without_nan(every_exponent(64))
 
 @pytest.mark.parametrize("name", [name for name in ML_DTYPES if "float16" not in name])
 def test_codes_are_those_of_ml_dtypes(name: str) -> None:
-    form, kind = parse_format(name), ML_DTYPES[name]
+    form, kind = as_scalar_format(name), ML_DTYPES[name]
     x = np.concatenate([EVERY, around_ties(form, np.float32)])
     x = x[~np.isnan(x)]
     with np.errstate(over="ignore"):
@@ -49,7 +56,7 @@ def test_codes_of_binary16_are_numpys() -> None:
 
 @pytest.mark.parametrize("name", [n for n in INFOS if INFOS[n].k <= 16])
 def test_every_code_decodes_as_gfloats(name: str) -> None:
-    info, form = INFOS[name], parse_format(name)
+    info, form = INFOS[name], as_scalar_format(name)
     codes = np.arange(1 << info.k)
     wanted = gfloat.decode_ndarray(info, codes)
     assert_same_bits(decode(codes, form, dtype=np.float64), wanted, codes)

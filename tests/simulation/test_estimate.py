@@ -8,7 +8,7 @@ import pytest
 
 from qerror.densities import FromScipy, Gaussian, Laplace, StudentT, Uniform, parse_density
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 from qerror.simulation import estimate_error, quantize
 from qerror.simulation._tails import tails_of
 from qerror.simulation.estimate import CHUNK, NAMES
@@ -193,4 +193,4 @@ def test_bad_input() -> None:
         estimate_error("int8", 3, size=10, rng=generator())  # type: ignore[arg-type]
     with pytest.raises(InvalidType, match="expected a number format"):
         estimate_error(3, Uniform(0, 1), size=10, rng=generator())  # type: ignore[arg-type]
-    assert parse_format("int8").bits == 8
+    assert as_scalar_format("int8").bits == 8

@@ -20,12 +20,12 @@ OTHERS = ["e4m3fnuz", "p3109_k8p1se", "0m4e", "int32"]
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("scale", [1.0, 0.125, 0.1])
 def test_same_bits(name: str, kind: Any, scale: float) -> None:
-    from qerror.formats import parse_format
+    from qerror.formats import as_scalar_format
 
     with np.errstate(all="ignore"):
         x = EVERY.astype(kind)
-        if parse_format(name).bits <= 8:
-            x = np.concatenate([x, around_ties(parse_format(name), kind, scale)])
+        if as_scalar_format(name).bits <= 8:
+            x = np.concatenate([x, around_ties(as_scalar_format(name), kind, scale)])
     got = quantize(x, name, scale, engine="numba", threads=2)
     assert_same_bits(got, quantize(x, name, scale), x)
 

@@ -11,7 +11,7 @@ import torch
 from gfloat import RoundMode, formats
 from gfloat.types import Domain, Signedness
 
-from qerror.formats import FixedPoint, FloatingPoint, Integer, parse_format
+from qerror.formats import FixedPoint, FloatingPoint, Integer, as_scalar_format
 from qerror.simulation import quantize
 from tests.simulation.inputs import Array, around_ties, assert_same_bits, every_exponent
 
@@ -41,7 +41,7 @@ def there_and_back(x: Array, kind: Any) -> Array:
 
 @pytest.mark.parametrize("name", ML_DTYPES)
 def test_ml_dtypes_at_every_exponent_and_tie(name: str) -> None:
-    form, kind = parse_format(name), ML_DTYPES[name]
+    form, kind = as_scalar_format(name), ML_DTYPES[name]
     x = np.concatenate([EVERY, around_ties(form, np.float32)])
     if form.bits < 8:
         x = x[~np.isnan(x)]  # no code of these is NaN; in our array it stays NaN
@@ -56,7 +56,7 @@ def test_ml_dtypes_at_every_exponent_and_tie(name: str) -> None:
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 @pytest.mark.parametrize("name", ML_DTYPES)
 def test_ml_dtypes_from_other_dtypes(name: str, kind: type[np.floating[Any]]) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     if kind is np.float16:
         x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
         x = x[~np.isnan(x)]
@@ -91,7 +91,7 @@ def floating(form: FloatingPoint) -> formats.FormatInfo:
 
 
 INFOS: dict[str, Any] = {
-    name: floating(parse_format(name))  # type: ignore[arg-type]
+    name: floating(as_scalar_format(name))  # type: ignore[arg-type]
     for name in [*ML_DTYPES, "5M2E", "4M3E", "3M4E", "2M5E", "tf32", "fp32", "5M2E:bias=-3"]
 } | {
     f"p3109_k{width}p{precision}{sign}{domain}": formats.format_info_p3109(
@@ -118,7 +118,7 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", INFOS)
 def test_gfloat_in_every_mode(name: str, mode: str) -> None:
-    form, info = parse_format(name), INFOS[name]
+    form, info = as_scalar_format(name), INFOS[name]
     kind = np.float64 if form.bits > 16 else np.float32
     x = np.concatenate([widened(FEWER, kind), around_small(form, kind)])
     if form.grid().min == 0:
@@ -210,7 +210,7 @@ CASTS: dict[str, Oracle] = {
 @pytest.mark.parametrize("name", ["fp16", "fp32"])
 def test_float64_rounds_once(name: str) -> None:
     """Values within 2^-40 of a tie: rounding to float32 first would move them onto it."""
-    form = parse_format(name)
+    form = as_scalar_format(name)
     assert isinstance(form, FloatingPoint)
     near = 1 + (np.arange(1, 1000) + 0.5) * 2.0**-form.mantissa_bits
     x = np.concatenate([near, near * (1 + 2.0**-40), near * (1 - 2.0**-40)])

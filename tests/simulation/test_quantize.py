@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
 from qerror.formats import (
-    FORMATS,
     Codebook,
     FixedPoint,
     FloatingPoint,
-    Format,
     Integer,
-    parse_format,
+    ScalarFormat,
+    as_scalar_format,
+    scalar_formats,
 )
 from qerror.rounding import ROUNDINGS
 from qerror.simulation import quantize
@@ -29,8 +29,8 @@ from tests.simulation.inputs import around_ties, assert_same_bits, every_exponen
 
 MODES = [mode for mode in ROUNDINGS if mode != "stochastic"]
 SMALL = [
-    *(form for form in FORMATS.values() if form.bits <= 8),
-    *map(parse_format, ["u4m4e", "1m5e:bias=-20", "0m4e", "p3109_k8p1uf"]),
+    *(form for form in scalar_formats().values() if form.bits <= 8),
+    *map(as_scalar_format, ["u4m4e", "1m5e:bias=-20", "0m4e", "p3109_k8p1uf"]),
     FloatingPoint(3, 1),
     FloatingPoint(0, 5, specials="fn"),
     FloatingPoint(0, 3, signed=False, bias=1),
@@ -46,7 +46,7 @@ SMALL = [
 ]
 
 
-def by_definition(x: Any, form: Format, mode: str, scale: Fraction = Fraction(1)) -> Any:
+def by_definition(x: Any, form: ScalarFormat, mode: str, scale: Fraction = Fraction(1)) -> Any:
     levels, codes = levels_and_codes(form)
     levels = [level * scale for level in levels]
     found = np.empty_like(x)
@@ -57,13 +57,13 @@ def by_definition(x: Any, form: Format, mode: str, scale: Fraction = Fraction(1)
     return found
 
 
-def has_two_zeros(form: Format) -> bool:
+def has_two_zeros(form: ScalarFormat) -> bool:
     if not isinstance(form, FloatingPoint):
         return False
     return form.signed and form.specials in {"none", "ieee", "fn"}
 
 
-def with_signs_of_zero(levels: Any, x: Any, form: Format) -> Any:
+def with_signs_of_zero(levels: Any, x: Any, form: ScalarFormat) -> Any:
     """Give zero the sign of x where the format has both zeros."""
     both = has_two_zeros(form)
     return np.where(levels == 0, np.copysign(0.0, x) if both else 0.0, levels).astype(x.dtype)
@@ -71,7 +71,7 @@ def with_signs_of_zero(levels: Any, x: Any, form: Format) -> Any:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("form", SMALL, ids=str)
-def test_every_tie_and_neighbour_in_every_mode(form: Format, mode: str) -> None:
+def test_every_tie_and_neighbour_in_every_mode(form: ScalarFormat, mode: str) -> None:
     for kind in (np.float32, np.float64):
         x = around_ties(form, kind)
         x = x[np.isfinite(x)]
@@ -84,7 +84,7 @@ def test_every_tie_and_neighbour_in_every_mode(form: Format, mode: str) -> None:
 @pytest.mark.parametrize("power", [-30, 7])
 @pytest.mark.parametrize("name", ["e4m3", "int8", "nf4", "4M3E", "p3109_k8p1se", "ufixed8.4"])
 def test_power_of_two_scales_are_exact(name: str, power: int, mode: str) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     for kind in (np.float32, np.float64):
         x = around_ties(form, kind, 2.0**power)
         x = x[np.isfinite(x)]
@@ -152,7 +152,7 @@ def test_real_biases(  # noqa: PLR0917
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_real_scales_decide_within_an_ulp_of_thresholds(name: str, scale: float, kind: Any) -> None:
     """A decision may differ only for values next to a threshold: the documented bound."""
-    form = parse_format(name)
+    form = as_scalar_format(name)
     scale = float(kind(scale))  # as the quantizer takes it
     factor = Fraction(scale * form.grid().factor)
     x = around_ties(form, kind, scale)
@@ -178,7 +178,7 @@ def test_real_scales_decide_within_an_ulp_of_thresholds(name: str, scale: float,
 
 
 def test_one_scale_with_a_codebook_is_exact() -> None:
-    form = parse_format("nf4")
+    form = as_scalar_format("nf4")
     levels, codes = levels_and_codes(form)
     scaled = [Fraction(float(level) * 0.1) for level in levels]
     x = np.random.default_rng(1).uniform(-0.1, 0.1, 3000)
@@ -213,13 +213,13 @@ def test_wide_formats() -> None:
 class TestSpecials:
     def test_nan_stays_nan_in_every_format_and_mode(self) -> None:
         x = np.array([np.nan, -np.nan], np.float32)
-        for form in [*FORMATS.values(), Codebook([1.0, 2.0])]:
+        for form in [*scalar_formats().values(), Codebook([1.0, 2.0])]:
             for mode in MODES:
                 assert np.isnan(quantize(x, form, 0.3, rounding=mode)).all()
 
     def test_infinities_saturate(self) -> None:
         x = np.array([np.inf, -np.inf])
-        for form in FORMATS.values():
+        for form in scalar_formats().values():
             grid = form.grid()
             assert quantize(x, form).tolist() == [grid.max, grid.min]
 
@@ -253,7 +253,7 @@ class TestSpecials:
     @pytest.mark.parametrize("mode", MODES)
     def test_zero_keeps_its_sign_where_there_are_two(self, mode: str) -> None:
         x = np.array([-0.0, 0.0], np.float32)
-        for form in FORMATS.values():
+        for form in scalar_formats().values():
             signs = np.signbit(quantize(x, form, rounding=mode))
             assert signs.tolist() == [has_two_zeros(form), False]
 
@@ -274,7 +274,7 @@ class TestStochastic:
     @pytest.mark.parametrize("name", ["e4m3", "int8", "nf4", "5M2E", "0m4e", "4M3E:bias=3.9"])
     @pytest.mark.parametrize("kind", [np.float32, np.float64])
     def test_unbiased_between_neighbours(self, name: str, kind: Any) -> None:
-        form = parse_format(name)
+        form = as_scalar_format(name)
         points = form.grid().points
         rng = np.random.default_rng(8)
         for v in np.quantile(points, [0.02, 0.3, 0.49, 0.7, 0.97]) * 1.0037:
@@ -288,7 +288,7 @@ class TestStochastic:
             assert abs((got > (low + high) / 2).mean() - share) < 5 * error + 1e-6
 
     def test_levels_stay(self) -> None:
-        points = parse_format("e4m3").grid().points
+        points = as_scalar_format("e4m3").grid().points
         got = quantize(points, "e4m3", rounding="SR", rng=np.random.default_rng(1))
         assert (got == points).all()
 
@@ -527,7 +527,7 @@ def test_aliases(alias: str) -> None:
 
 def test_quantizing_twice_changes_nothing() -> None:
     x = without_nan(every_exponent(64))
-    for form in FORMATS.values():
+    for form in scalar_formats().values():
         for scale in (1.0, 0.25):
             once = quantize(x, form, scale)
             kept = np.isfinite(once)
@@ -536,6 +536,6 @@ def test_quantizing_twice_changes_nothing() -> None:
 
 def test_order_is_kept() -> None:
     x = np.sort(without_nan(every_exponent(64)))
-    for form in FORMATS.values():
+    for form in scalar_formats().values():
         for mode in ROUNDINGS[:5]:
             assert (np.diff(quantize(x.astype(np.float64), form, 0.3, rounding=mode)) >= 0).all()

@@ -8,7 +8,7 @@ from qerror.analysis import quantization_error
 from qerror.analysis.report import FIELDS
 from qerror.densities import DENSITIES, Gaussian, StudentT, density_name
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
-from qerror.formats import FORMATS, FloatingPoint, parse_format
+from qerror.formats import FloatingPoint, as_scalar_format, scalar_formats
 from qerror.optimize import optimal_scale
 from qerror.sweep import Row, sweep
 
@@ -43,10 +43,10 @@ def test_best_ranges() -> None:
         assert row["bias"] == best.bias
         assert row["at_edge"] == best.at_edge
         assert agree(row, str(row["density"]), best.scale)
-    assert [row["format"] for row in result.rows[:7]] == [parse_format(f).name for f in SEVEN]
+    assert [row["format"] for row in result.rows[:7]] == [as_scalar_format(f).name for f in SEVEN]
     assert [row["density"] for row in result.rows[::7]] == ["gaussian", "student-t(nu=3)"]
     assert result.params == {
-        "formats": [parse_format(f).name for f in SEVEN],
+        "formats": [as_scalar_format(f).name for f in SEVEN],
         "densities": ["gaussian", "student-t(nu=3)"],
         "over": None,
     }
@@ -79,7 +79,7 @@ def test_over_the_largest_value(density: str) -> None:
     rows = sweep(["INT8", "4M3E", "FIXED8.4"], [density], ("max_value", [0.5, 3, 4.75])).rows
     assert [number(row, "max_value") for row in rows] == [0.5] * 3 + [3.0] * 3 + [4.75] * 3
     for row in rows:
-        form = parse_format(str(row["format"]))
+        form = as_scalar_format(str(row["format"]))
         assert number(row, "scale") == pytest.approx(
             form.scale_for(number(row, "max_value")), rel=1e-15
         )
@@ -91,7 +91,7 @@ def test_over_the_largest_value(density: str) -> None:
 def test_over_the_scale() -> None:
     rows = sweep(["INT8", "UINT8"], ["gaussian"], ("scale", [0.01, 0.1])).rows
     for row in rows:
-        form = parse_format(str(row["format"]))
+        form = as_scalar_format(str(row["format"]))
         assert number(row, "max_value") == number(row, "scale") * form.max_value
         assert row["bias"] is None
         assert agree(row, "gaussian", number(row, "scale"))
@@ -100,7 +100,7 @@ def test_over_the_scale() -> None:
 def test_over_the_bias() -> None:
     rows = sweep(["4M3E", "E4M3"], ["gaussian"], ("bias", [2.5, 5, 7])).rows
     for row in rows:
-        form = parse_format(str(row["format"]))
+        form = as_scalar_format(str(row["format"]))
         assert isinstance(form, FloatingPoint)
         rebased = quantization_error(form.with_bias(number(row, "bias")), "gaussian")
         assert number(row, "mse") == pytest.approx(rebased.mse, rel=1e-12)
@@ -137,7 +137,7 @@ def test_an_edge_is_said() -> None:
 
 @pytest.mark.slow
 def test_everything_at_once() -> None:
-    forms = [form for form in FORMATS.values() if form.bits <= 8][::3]
+    forms = [form for form in scalar_formats().values() if form.bits <= 8][::3]
     rows = sweep(forms, [f.example for f in DENSITIES.values()]).rows
     assert len(rows) == len(forms) * len(DENSITIES)
     assert all(number(row, "rounding") >= 0 for row in rows)

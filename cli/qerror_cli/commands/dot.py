@@ -14,7 +14,7 @@ from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
     from qerror.densities import Density
-    from qerror.formats import Format
+    from qerror.formats import ScalarFormat
     from qerror.reporting import Factor
 
 
@@ -27,7 +27,7 @@ class Range:
     max_value: float | None
     bias: float | None
 
-    def check(self, formats: "list[Format]") -> None:
+    def check(self, formats: "list[ScalarFormat]") -> None:
         """Refuse more than one option, and a bias for a format that has none."""
         from qerror.formats import FloatingPoint
 
@@ -42,7 +42,7 @@ class Range:
                     f"use --{self.side}-scale or --{self.side}-max-value"
                 )
 
-    def scale_of(self, form: "Format") -> float | None:
+    def scale_of(self, form: "ScalarFormat") -> float | None:
         """Return the scale that was asked for, or None for the best one."""
         from qerror.formats import FloatingPoint
 
@@ -95,12 +95,12 @@ def side_options(side: str, letter: str) -> Callable[[Callable[..., None]], Call
 )
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
-    weight_formats: "list[Format]",
+    weight_formats: "list[ScalarFormat]",
     weight_dist: str,
     weight_scale: float | None,
     weight_max_value: float | None,
     weight_bias: float | None,
-    activation_formats: "list[Format]",
+    activation_formats: "list[ScalarFormat]",
     activation_dist: str,
     activation_scale: float | None,
     activation_max_value: float | None,
@@ -154,7 +154,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     output.emit(document)
 
 
-def _factor(form: "Format", law: "Density", place: Range) -> "Factor":
+def _factor(form: "ScalarFormat", law: "Density", place: Range) -> "Factor":
     from qerror.analysis import quantization_error
     from qerror.optimize import optimal_scale
     from qerror.reporting import Factor

@@ -9,15 +9,15 @@ from qerror_cli.command import Command
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
-from qerror_cli.parameters import FormatType
+from qerror_cli.parameters import ScalarFormatType
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
-    from qerror.formats import Format
+    from qerror.formats import ScalarFormat
 
 
 @click.command("error", cls=Command)
-@click.argument("number_format", metavar="FORMAT", type=FormatType())
+@click.argument("number_format", metavar="FORMAT", type=ScalarFormatType())
 @density_options
 @range_options
 @click.option(
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
-    number_format: "Format",
+    number_format: "ScalarFormat",
     densities: Densities,
     scale: float | None,
     max_value: float | None,

@@ -8,16 +8,16 @@ import click
 from qerror_cli.command import Command
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.output import ON_STDOUT, Output, say
-from qerror_cli.parameters import FormatType
+from qerror_cli.parameters import ScalarFormatType
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
-    from qerror.formats import Format
+    from qerror.formats import ScalarFormat
     from qerror.reporting import Kind
 
 
 @click.command("quantize", cls=Command)
-@click.argument("number_format", metavar="FORMAT", type=FormatType())
+@click.argument("number_format", metavar="FORMAT", type=ScalarFormatType())
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     help="Styled tables; auto: on a terminal. NO_COLOR is honoured.",
 )
 def command(  # noqa: PLR0917 - click passes them by name
-    number_format: "Format",
+    number_format: "ScalarFormat",
     source: Path,
     output: Path,
     scale: float | None,

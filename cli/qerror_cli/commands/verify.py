@@ -14,7 +14,7 @@ from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
     from qerror.crosscheck import Pair
-    from qerror.formats import Format
+    from qerror.formats import ScalarFormat
     from qerror.reporting import Document, View
 
 DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
@@ -80,7 +80,7 @@ class Count(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[report
 def command(  # noqa: PLR0917 - click passes them by name
     ctx: click.Context,
     densities: Densities,
-    formats: "list[Format]",
+    formats: "list[ScalarFormat]",
     everything: bool,
     scale: float | None,
     max_value: float | None,
@@ -106,7 +106,7 @@ def command(  # noqa: PLR0917 - click passes them by name
 
     from qerror.crosscheck import verify
     from qerror.densities import DENSITIES
-    from qerror.formats import FORMATS
+    from qerror.formats import scalar_formats
 
     if scale is not None and max_value is not None:
         raise click.UsageError("--scale and --max-value each set the range; give one of them")
@@ -115,7 +115,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     if seed < 0:
         raise click.UsageError(f"--seed must not be negative, got {seed}")
     laws = [family.example for family in DENSITIES.values()] if everything else densities.parse()
-    chosen = list(FORMATS.values()) if everything else formats
+    chosen = list(scalar_formats().values()) if everything else formats
     samples = size or (SIZE_OF_ALL if everything else SIZE)
     with Bar("verify") as bar:
         pairs = verify(

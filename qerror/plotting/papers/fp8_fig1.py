@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 from qerror.plotting._style import COLORS, line_style
 from qerror.plotting.papers._figure import (
     EIGHT_BITS,
@@ -32,14 +32,14 @@ def data() -> Document:
 
 
 def _levels(name: str) -> Iterator[Row]:
-    grid = parse_format(name).grid()
+    grid = as_scalar_format(name).grid()
     for x in grid.points.tolist():
         if x >= 0:
             yield {"panel": "levels", "format": name, "level": x / grid.max}
 
 
 def _densities(name: str) -> Iterator[Row]:
-    grid = parse_format(name).grid()
+    grid = as_scalar_format(name).grid()
     levels = sum(x > 0 for x in grid.points.tolist())
     for segment in grid.segments:
         if segment.stop > 0:

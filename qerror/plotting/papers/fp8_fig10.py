@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from qerror.analysis import quantization_error
 from qerror.densities import Clipped, StudentT
-from qerror.formats import FloatingPoint, Format, parse_format
+from qerror.formats import FloatingPoint, ScalarFormat, as_scalar_format
 from qerror.optimize import format_switches
 from qerror.plotting._style import line_style
 from qerror.plotting.papers._figure import (
@@ -48,7 +48,7 @@ def _curves() -> Iterator[Row]:
     for r in (float(f"{r:.6g}") for r in np.geomspace(1, HIGH, 61)):
         density = Clipped(StudentT(SHOWN), -r, r)
         for name in FORMATS:
-            form = parse_format(name)
+            form = as_scalar_format(name)
             report = quantization_error(form, density, form.scale_for(r))
             yield {
                 "panel": "curves",
@@ -72,7 +72,7 @@ def _switches() -> Iterator[Row]:
             }
 
 
-def _exponent_bits(form: Format) -> int:
+def _exponent_bits(form: ScalarFormat) -> int:
     return form.exponent_bits if isinstance(form, FloatingPoint) else 0
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from qerror._arrays import FloatArray
 from qerror.analysis import quantization_error
 from qerror.densities import Gaussian
-from qerror.formats import parse_format
+from qerror.formats import as_scalar_format
 from qerror.optimize import optimal_scale
 from qerror.plotting._style import COLORS
 from qerror.plotting.papers._figure import (
@@ -55,7 +55,7 @@ def data() -> Document:
 
 def _errors(name: str) -> Iterator[Row]:
     best = optimal_scale(name, Gaussian())
-    levels = [x for x in parse_format(name).grid(best.scale).points.tolist() if x >= 0]
+    levels = [x for x in as_scalar_format(name).grid(best.scale).points.tolist() if x >= 0]
     yield _error(name, 0.0, 0.0, corner=True)
     for a, b in pairwise(levels):
         if a > LAST:

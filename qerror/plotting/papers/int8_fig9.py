@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 
 from qerror.densities import Gaussian
-from qerror.formats import Integer, parse_format
+from qerror.formats import Integer, as_scalar_format
 from qerror.grids import Grid
 from qerror.optimize import optimal_scale
 from qerror.plotting.papers._figure import (
@@ -42,7 +42,7 @@ def data() -> Document:
 
 
 def _grid(top: int) -> Grid:
-    form = parse_format(FLOATING)
+    form = as_scalar_format(FLOATING)
     return form.grid(form.scale_for(float(top)))
 
 
