@@ -1,8 +1,11 @@
-"""Small helpers on numbers and arrays that every floor may use."""
+"""Small helpers on numbers, arrays and values made of them that every floor may use."""
 
 import math
 import operator
-from typing import SupportsFloat, SupportsIndex, TypeAlias, cast
+from collections.abc import Hashable
+from dataclasses import fields, is_dataclass
+from functools import cached_property
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +15,8 @@ from qerror.exceptions import InvalidType, InvalidValue
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Array = TypeVar("Array", bound=npt.NDArray[Any])
+Itself = TypeVar("Itself")
 
 _SPLITTER = 134217729.0  # 2^27 + 1: Veltkamp's constant for 53-bit significands
 
@@ -67,11 +72,84 @@ def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
     return array
 
 
-def read_only(array: FloatArray) -> FloatArray:
+def frozen(array: Array) -> Array:
+    """Make a new array, which nobody else holds, read-only, and return it."""
+    array.setflags(write=False)
+    return array
+
+
+def read_only(array: Array) -> Array:
     """Return a copy of `array` that cannot be written to."""
-    copy = np.array(array, dtype=np.float64)
-    copy.setflags(write=False)
-    return copy
+    return frozen(cast("Array", np.array(array)))
+
+
+class Immutable:
+    """A base of frozen dataclasses: a copy is the value itself, unpickling makes it anew.
+
+    Unpickling calls the constructor with the fields, so that the checks are made again, arrays
+    are read-only again, and nothing that was only remembered travels along.
+    """
+
+    __slots__ = ()
+
+    def __copy__(self: Itself) -> Itself:
+        return self
+
+    def __deepcopy__(self: Itself, memo: dict[int, Any]) -> Itself:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        if not is_dataclass(self):
+            return super().__reduce_ex__(protocol)
+        return type(self), tuple(getattr(self, field.name) for field in fields(self) if field.init)
+
+
+class ArrayValue(Immutable):
+    """A base of frozen dataclasses, made with eq=False, some fields of which are arrays.
+
+    The arrays are copied and read-only. Values are equal where all their fields are, element by
+    element, nan being equal to nan; equal values have equal hashes.
+    """
+
+    def __post_init__(self) -> None:
+        for name in self._names():
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, read_only(cast("npt.NDArray[Any]", value)))
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_alike(getattr(self, name), getattr(other, name)) for name in self._names())
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(_content(getattr(self, name)) for name in self._names()))
+
+    def _names(self) -> list[str]:
+        return [field.name for field in fields(cast("Any", self)) if field.compare]
+
+
+def _alike(a: object, b: object) -> bool:
+    """Compare two fields; nan is equal to nan, and an array only to one of its shape."""
+    if isinstance(a, np.ndarray | float) and isinstance(b, np.ndarray | float):
+        return np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+    return a == b
+
+
+def _content(value: object) -> Hashable:
+    """Return what a field is hashed by: 0.0 and -0.0 are equal, and so is every nan."""
+    if not isinstance(value, np.ndarray | float):
+        return cast("Hashable", value)
+    array = np.asarray(value) + 0
+    if array.dtype.kind == "f":
+        array = np.where(np.isnan(array), np.nan, array)
+    return array.shape, array.tobytes()
 
 
 def _split(x: FloatArray) -> tuple[FloatArray, FloatArray]:

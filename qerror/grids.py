@@ -1,14 +1,21 @@
 """A grid: the finite set of reals that a number format can represent."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray, positive, read_only
+from qerror._arrays import (
+    ArrayValue,
+    FloatArray,
+    Immutable,
+    IntArray,
+    frozen,
+    positive,
+    read_only,
+)
 from qerror.exceptions import InvalidType, InvalidValue, TooLarge
 
 MOST_POINTS = 2**24  # 128 MiB as float64: beyond it a list of points serves nobody
@@ -23,8 +30,9 @@ class Segment(NamedTuple):
     count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class Cells:
+class Cells(ArrayValue):
     """The rounding cells of a grid's points, or of those >= 0 of a symmetric grid.
 
     All distances are before the grid's factor. The outermost cells end at their points: what
@@ -45,8 +53,9 @@ class Cells:
     """The cells with left != right, where something remains on one side."""
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class Grid:
+class Grid(Immutable):
     """A union of uniform segments times one positive factor.
 
     Segment i runs from ``edges[i]`` to ``edges[i + 1]`` in ``counts[i]`` steps of ``steps[i]``;
@@ -83,8 +92,7 @@ class Grid:
     def __post_init__(self) -> None:
         edges = read_only(np.atleast_1d(np.asarray(self.edges, dtype=np.float64)))
         steps = read_only(np.asarray(self.steps, dtype=np.float64).reshape(-1))
-        counts = np.array(self.counts, dtype=np.int64).reshape(-1)
-        counts.setflags(write=False)
+        counts = read_only(np.asarray(self.counts, dtype=np.int64).reshape(-1))
         if not (edges.ndim == 1 and edges.size == steps.size + 1 == counts.size + 1):
             raise InvalidValue(
                 "a grid of n segments needs n + 1 edges, n steps and n counts, "
@@ -147,25 +155,25 @@ class Grid:
         return float(self.edges[-1] * self.factor)
 
     @property
-    def segments(self) -> Sequence[Segment]:
+    def segments(self) -> tuple[Segment, ...]:
         """The uniform runs, from the lowest to the highest."""
         edges, steps = self.edges * self.factor, self.steps * self.factor
-        return [
+        return tuple(
             Segment(float(start), float(stop), float(step), int(count))
             for start, stop, step, count in zip(
                 edges[:-1], edges[1:], steps, self.counts, strict=True
             )
-        ]
+        )
 
     @property
     def points(self) -> FloatArray:
         """All points, shape (size,), strictly increasing; refuses more than 2^24 of them."""
-        return self.base_points * self.factor
+        return frozen(self.base_points * self.factor)
 
     @property
     def thresholds(self) -> FloatArray:
         """The midpoints between neighbours, shape (size - 1,): where rounding changes."""
-        return (self.base_points[:-1] + 0.5 * self.base_gaps) * self.factor
+        return frozen((self.base_points[:-1] + 0.5 * self.base_gaps) * self.factor)
 
     @cached_property
     def base_points(self) -> FloatArray:
@@ -176,12 +184,12 @@ class Grid:
                 "listed one by one; use .segments, .min, .max and .size"
             )
         first = np.repeat(self.edges[:-1], self.counts)
-        return read_only(np.append(first + self._rank() * self.base_gaps, self.edges[-1]))
+        return frozen(np.append(first + self._rank() * self.base_gaps, self.edges[-1]))
 
     @cached_property
     def base_gaps(self) -> FloatArray:
         """The distances between neighbours before the factor, shape (size - 1,)."""
-        return read_only(np.repeat(self.steps, self.counts))
+        return frozen(np.repeat(self.steps, self.counts))
 
     @cached_property
     def cells(self) -> Cells:
@@ -249,7 +257,7 @@ class Grid:
     def _parity(self) -> IntArray:
         """Whether the number of points below each segment's start is odd, as 0 or 1."""
         odd = self.counts % 2
-        return (np.cumsum(odd) - odd) % 2
+        return frozen((np.cumsum(odd) - odd) % 2)
 
     def _locate(self, x: FloatArray, factor: FloatArray) -> tuple[IntArray, IntArray]:
         """Return the segment, and the rank in it, of the gap between points that holds each x."""
@@ -272,19 +280,17 @@ class Grid:
         return np.where(rank <= left, below, above)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Grid) and self._key() == other._key()
+        return isinstance(other, Grid) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash(self._key)
 
+    @cached_property
     def _key(self) -> tuple[bytes, bytes, bytes, bool]:
         # Adding zero turns -0.0 into 0.0: equal points must have equal bytes.
         parts = (self.edges * self.factor + 0.0, self.steps * self.factor, self.counts)
         edges, steps, counts = (part.tobytes() for part in parts)
         return edges, steps, counts, self.even_first
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Grid, (self.edges, self.steps, self.counts, self.factor, self.even_first)
 
     def __repr__(self) -> str:
         parts = f"{self.size:,} points in {self.steps.size} segments"

@@ -15,7 +15,8 @@ from qerror.analysis._flat import add_flat, suits_flat
 from qerror.analysis._sums import Sums
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
-from qerror.densities.smooth_law import MomentRule, SmoothLaw, rule_for
+from qerror.densities.quadrature import MomentRule, rule_for
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells, Grid
 
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache

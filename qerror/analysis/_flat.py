@@ -14,7 +14,8 @@ import numpy as np
 from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.analysis._sums import Sums
 from qerror.densities.piece import Piece
-from qerror.densities.smooth_law import SmoothLaw, gauss_legendre
+from qerror.densities.quadrature import gauss_legendre
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
 
 _MOST_POINTS = 512

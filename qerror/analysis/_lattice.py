@@ -24,7 +24,8 @@ from qerror.analysis._cells import add_tails
 from qerror.analysis._sums import Sums
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
-from qerror.densities.smooth_law import SmoothLaw, gauss_legendre
+from qerror.densities.quadrature import gauss_legendre
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Grid
 
 # b_m = B_2m(1/2) / (2m)! = -(1 - 2^(1-2m)) B_2m / (2m)!

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar, cast
 
 import numpy as np
 
-from qerror._arrays import FloatArray
+from qerror._arrays import ArrayValue, FloatArray
 
 Value = TypeVar("Value", float, FloatArray)
 
@@ -20,8 +20,8 @@ def decibels(power: Value, mse: Value) -> Value:
     return cast("Value", db if db.ndim else float(db))
 
 
-@dataclass(frozen=True)
-class ErrorReport(Generic[Value]):
+@dataclass(frozen=True, eq=False)
+class ErrorReport(ArrayValue, Generic[Value]):
     """The expected errors of a quantizer Q on a density, e = Q(X) - X.
 
     Every field is a float, or an array of shape (k,) where k scales were asked for.
@@ -29,6 +29,9 @@ class ErrorReport(Generic[Value]):
     Where E[X^2] is infinite the clipping terms, `mse` and `signal_power` are inf,
     `cross_moment` is -inf and `sqnr_db` is nan (undefined), while `rounding` stays finite;
     `mean_error` is nan where E[X] does not exist.
+
+    Arrays are read-only. Two reports are equal where all their figures are, to the last bit and
+    in the same shape; a nan is equal to a nan, so that a report equals its copies.
     """
 
     rounding: Value
@@ -45,6 +48,10 @@ class ErrorReport(Generic[Value]):
     """E[X^2]."""
     signal_mean: Value
     """E[X]."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rounding, float):  # one scale has nothing to copy
+            super().__post_init__()
 
     @property
     def clipping(self) -> Value:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from qerror._arrays import FloatArray, integer
+from qerror._arrays import ArrayValue, FloatArray, integer
 from qerror.analysis.report import ErrorReport, decibels
 from qerror.exceptions import InvalidType, InvalidValue
 
@@ -15,8 +15,8 @@ Value = TypeVar("Value", float, FloatArray)
 _LONGEST = 2**53
 
 
-@dataclass(frozen=True)
-class ScalarProductReport(Generic[Value]):
+@dataclass(frozen=True, eq=False)
+class ScalarProductReport(ArrayValue, Generic[Value]):
     """The expected error of y = sum_i w_i x_i when both factors are quantized.
 
     The pairs (w_i, x_i) are independent and alike, and w is independent of x. The six terms add

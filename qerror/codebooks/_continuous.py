@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray
+from qerror._arrays import BoolArray, FloatArray, frozen
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
-from qerror.densities.smooth_law import gauss_legendre
-from qerror.densities.student_t import StandardStudentT
+from qerror.densities.quadrature import gauss_legendre
 
 _NODES = 16
 _TOLERANCE = 2e-15  # of a panel, or of the whole: half of it is the rounding of the sum
@@ -54,22 +53,21 @@ class Continuous:
         They hold every limit and kink, and double their distance from every piece's location.
         """
         found = [edge for piece in self.pieces for edge in _octaves(piece)]
-        return np.unique(np.array(found))
+        return frozen(np.unique(np.array(found)))
 
     @property
     def tails(self) -> Iterator[PowerTail]:
         """What lies beyond the edges: only power laws have something left there."""
         for sign, edge in ((-1.0, self.edges[0]), (1.0, self.edges[-1])):
-            heavy = [
-                (piece.law.nu, piece.location)
+            unbounded = (
+                (piece.law.tail_exponent(sign), piece.location)
                 for piece in self.pieces
-                if isinstance(piece.law, StandardStudentT)
-                and math.isinf(piece.high if sign > 0 else piece.low)
-            ]
-            if heavy:
-                nu, location = min(heavy)
+                if math.isinf(piece.high if sign > 0 else piece.low)
+            )
+            exponent, location = min(unbounded, default=(math.inf, 0.0))
+            if math.isfinite(exponent):
                 level = float(self.pdf(np.array([edge]))[0])
-                yield PowerTail(sign * (float(edge) - location), level, nu + 1)
+                yield PowerTail(sign * (float(edge) - location), level, exponent + 1)
 
     def integrate(self, function: Callable[[FloatArray], FloatArray]) -> float:
         """Integrate function(p) over the edges, by panels that are halved until they agree."""

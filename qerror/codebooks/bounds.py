@@ -8,20 +8,12 @@ from scipy import special
 from qerror._arrays import FloatArray, integer, real
 from qerror.codebooks._continuous import Continuous, continuous_part
 from qerror.densities.density import Density
-from qerror.densities.gaussian import StandardGaussian
-from qerror.densities.generalized_gaussian import StandardGeneralizedGaussian
-from qerror.densities.laplace import StandardLaplace
-from qerror.densities.law import Law
-from qerror.densities.logistic import StandardLogistic
 from qerror.densities.names import as_density
 from qerror.densities.piece import Piece
-from qerror.densities.student_t import StandardStudentT
 from qerror.exceptions import InvalidValue
 
 _MOST_LEVELS = 2**64
-_RECURSE_BELOW = 20.0  # the series of digamma(x + 1/2) - digamma(x) starts here
-# c_k (2k - 1) with ln Gamma(x + 1/2) - ln Gamma(x) - ln(x)/2 = -sum c_k x^(1-2k), DLMF 5.11.8.
-_DIGAMMA_SERIES = (1 / 8, -3 / 192, 5 / 640, -7 * 17 / 14336, 9 * 31 / 18432, -11 * 691 / 180224)
+_GAUSSIAN_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 
 
 def panter_dite(density: Density | str, levels: int) -> float:
@@ -101,12 +93,14 @@ def shannon_bound(density: Density | str, bits: float) -> float:
     if bits < 0:
         raise InvalidValue(f"bits must not be negative, got {bits:g}")
     single = _whole_piece(density)
-    if single and isinstance(single.law, StandardGaussian):
-        return single.spread**2 * 2 ** (-2 * bits)
+    known = single.law.differential_entropy if single else None
+    if single and known is not None:
+        # Relative to the Gaussian's, whose own bound then has no rounding.
+        return single.spread**2 * math.exp(2 * (known - _GAUSSIAN_ENTROPY)) * 2 ** (-2 * bits)
     mass = continuous_part(density).mass
     if mass <= 0:
         return 0.0
-    log_bound = 2 * differential_entropy(density) - math.log(2 * math.pi * math.e)
+    log_bound = 2 * (differential_entropy(density) - _GAUSSIAN_ENTROPY)
     return mass * math.exp(log_bound - 2 * bits / mass * math.log(2))
 
 
@@ -119,7 +113,7 @@ def differential_entropy(density: Density | str) -> float:
     """
     density = as_density(density)
     piece = _whole_piece(density)
-    known = _standard_entropy(piece.law) if piece else None
+    known = piece.law.differential_entropy if piece else None
     if piece and known is not None:
         return known + math.log(piece.spread)
     part = continuous_part(density)
@@ -137,7 +131,7 @@ def differential_entropy(density: Density | str) -> float:
 def cube_root_integral(density: Density) -> float:
     """Return int p^(1/3) over the continuous part; E[X^2] must be finite."""
     piece = _whole_piece(density)
-    known = _standard_cube_root(piece.law) if piece else None
+    known = piece.law.cube_root_integral if piece else None
     if piece and known is not None:
         return known * math.cbrt(piece.spread) ** 2
     part = continuous_part(density)
@@ -159,50 +153,3 @@ def _whole_piece(density: Density) -> Piece | None:
 
 def _minus_p_log_p(p: FloatArray) -> FloatArray:
     return special.entr(p)
-
-
-def _standard_entropy(law: Law) -> float | None:
-    """Return the entropy of a standard law in nats, where there is a closed form."""
-    match law:
-        case StandardGaussian():
-            return 0.5 * math.log(2 * math.pi * math.e)
-        case StandardLaplace():
-            return 1 + math.log(2)
-        case StandardLogistic():
-            return 2.0
-        case StandardGeneralizedGaussian():
-            return 1 / law.beta - math.log(law.peak)
-        case StandardStudentT():
-            # The mean of ln(1 + Z^2 / nu) is digamma((nu + 1) / 2) - digamma(nu / 2).
-            return law.power * digamma_half_difference(law.nu / 2) - math.log(law.peak)
-        case _:
-            return None
-
-
-def _standard_cube_root(law: Law) -> float | None:
-    """Return int p^(1/3) of a standard law, where there is a closed form."""
-    match law:
-        case StandardGaussian():
-            return math.sqrt(6 * math.pi) / math.pow(2 * math.pi, 1 / 6)
-        case StandardLaplace():
-            return 6 * math.cbrt(0.5)
-        case StandardLogistic():
-            return float(special.beta(1 / 3, 1 / 3))
-        case StandardGeneralizedGaussian():
-            # int exp(-z^beta / 3) = 3^(1 / beta) 2 Gamma(1 + 1 / beta) = 3^(1 / beta) / peak
-            return math.pow(3, 1 / law.beta) / math.cbrt(law.peak) ** 2
-        case StandardStudentT():
-            half = law.power / 3 - 0.5  # (nu - 2) / 6
-            return math.cbrt(law.peak) * law.root * float(special.beta(0.5, half))
-        case _:
-            return None
-
-
-def digamma_half_difference(x: float) -> float:
-    """Return digamma(x + 1/2) - digamma(x) for x > 0, to a few units of rounding."""
-    total = 0.0
-    while x < _RECURSE_BELOW:
-        total += 0.5 / (x * (x + 0.5))
-        x += 1.0
-    series = sum(c * x ** (-2 * k) for k, c in enumerate(_DIGAMMA_SERIES, start=1))
-    return total + 0.5 / x + series

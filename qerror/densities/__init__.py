@@ -2,6 +2,7 @@
 
 from qerror.densities.clipped import Clipped as Clipped
 from qerror.densities.density import DENSITIES as DENSITIES
+from qerror.densities.density import Affine as Affine
 from qerror.densities.density import Atoms as Atoms
 from qerror.densities.density import Density as Density
 from qerror.densities.discrete import Discrete as Discrete

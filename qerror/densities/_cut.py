@@ -4,22 +4,26 @@ import math
 
 from qerror._arrays import real
 from qerror.densities.density import Atoms, Density
+from qerror.densities.from_scipy import FromScipy, is_frozen_distribution
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
 
-def require_density(value: object, owner: object) -> None:
-    """Refuse anything but a density where one is expected."""
-    if not isinstance(value, Density):
-        raise InvalidType(
-            f"{type(owner).__name__} wraps a density, got {value!r}; "
-            "give one such as Gaussian(), or FromScipy(...) for a scipy.stats distribution"
-        )
+def inner_density(value: object, owner: object) -> Density:
+    """Return the density that a wrapper is given; refuse anything that is none."""
+    if isinstance(value, Density):
+        return value
+    if is_frozen_distribution(value):
+        return FromScipy(value)
+    raise InvalidType(
+        f"{type(owner).__name__} wraps a density, got {value!r}; "
+        "give one such as Gaussian(), or a frozen distribution of scipy.stats"
+    )
 
 
 def ordered_limits(owner: object, density: object, low: float, high: float) -> None:
     """Check a wrapper's parameters and store the limits as floats."""
-    require_density(density, owner)
+    object.__setattr__(owner, "density", inner_density(density, owner))
     for name, value in (("low", low), ("high", high)):
         infinite = value in {-math.inf, math.inf}
         object.__setattr__(owner, name, float(value) if infinite else real(name, value))
@@ -40,9 +44,7 @@ def atoms_within(density: Density, low: float, high: float) -> Atoms:
     return Atoms(x[inside], probability[inside])
 
 
-def mass_within(density: Density, low: float, high: float) -> float:
-    """Return P(low <= X <= high), accurate however far out the interval lies."""
-    continuous = sum(
-        piece.integrals_at(piece.centre)[0] for piece in pieces_within(density, low, high)
-    )
-    return continuous + float(atoms_within(density, low, high).probabilities.sum())
+def affine_limits(low: float, high: float, scale: float, shift: float) -> tuple[float, float]:
+    """Return where scale x + shift takes the limits, in their order."""
+    ends = sorted((scale * low + shift, scale * high + shift))
+    return ends[0], ends[1]

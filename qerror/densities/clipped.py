@@ -3,16 +3,18 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import final
 
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._cut import atoms_within, mass_within, ordered_limits, pieces_within
+from qerror.densities._cut import affine_limits, atoms_within, ordered_limits, pieces_within
 from qerror.densities.density import DENSITIES, Atoms, Density, Family
 from qerror.densities.gaussian import Gaussian
 from qerror.densities.piece import Piece
 
 
+@final
 @dataclass(frozen=True)
 class Clipped(Density):
     """The density of min(max(X, low), high): point masses at the limits.
@@ -44,13 +46,17 @@ class Clipped(Density):
 
     @cached_property
     def _atoms(self) -> Atoms:
-        below = mass_within(self.density, -math.inf, self.low) if self.low > -math.inf else 0.0
-        above = mass_within(self.density, self.high, math.inf) if self.high < math.inf else 0.0
+        below = float(self.density.mass(-math.inf, self.low)) if self.low > -math.inf else 0.0
+        above = float(self.density.mass(self.high, math.inf)) if self.high < math.inf else 0.0
         x, probability = atoms_within(self.density, self.low, self.high)
         strictly = (x > self.low) & (x < self.high)
         x = np.concatenate([[self.low], x[strictly], [self.high]])
         probability = np.concatenate([[below], probability[strictly], [above]])
         return Atoms(x[probability > 0], probability[probability > 0])
+
+    def _affine(self, scale: float, shift: float) -> Density:
+        limits = affine_limits(self.low, self.high, scale, shift)
+        return Clipped(self.density.affine(scale, shift), *limits)
 
     def _ppf(self, p: FloatArray) -> FloatArray:
         return np.clip(self.density.ppf(p), self.low, self.high)

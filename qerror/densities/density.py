@@ -2,35 +2,51 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray, integer
+from qerror._arrays import ArrayValue, FloatArray, Immutable, integer, real
+from qerror.densities._quantiles import bracketed
+from qerror.densities.law import MirroredLaw
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidValue
 from qerror.registry import Registry
 
 
-class Atoms(NamedTuple):
-    """Point masses: positions, strictly increasing, and their probabilities."""
+@final
+@dataclass(frozen=True, eq=False)
+class Atoms(ArrayValue):
+    """Point masses: ``x, probability = density.atoms()``."""
 
     positions: FloatArray
+    """Where they are, strictly increasing."""
     probabilities: FloatArray
 
+    def __iter__(self) -> Iterator[FloatArray]:
+        yield self.positions
+        yield self.probabilities
 
-_LARGEST = float(np.finfo(np.float64).max)
+
 NO_ATOMS = Atoms(np.empty(0), np.empty(0))
 
 
-class Density(ABC):
+class Density(Immutable, ABC):
     """A probability density, possibly with point masses: frozen, checked at construction.
 
-    A member says what it is made of, by `pieces` and `atoms`; everything else is derived here,
-    and overridden only where a closed form is at hand. To add a density in your own module,
-    subclass this and return pieces of existing laws, subclass `SmoothLaw` for a new shape, or
-    wrap a distribution of `scipy.stats` by `FromScipy`.
+    A member is a frozen dataclass. It says what it is made of, by `pieces` and `atoms`;
+    everything else is derived here. Where a member knows better, a closed form say, it fills one
+    of the hooks, which are named like the public methods with an underscore in front: `_pdf`,
+    `_cdf`, `_ppf`, `_sample`, `_variance`, `_second_moment`, `_support`, `_kinks`,
+    `_is_symmetric`, `_affine`; and the property `mean`, which may be a parameter.
+
+    To add a density in your own module, subclass this and return pieces of existing laws,
+    subclass `SmoothLaw` and `LocationScale` for a new shape, or wrap a distribution of
+    `scipy.stats` by `FromScipy`.
     """
 
     @abstractmethod
@@ -41,30 +57,23 @@ class Density(ABC):
         """Return the point masses."""
         return NO_ATOMS
 
+    @final
     @property
     def kinks(self) -> tuple[float, ...]:
         """Points where the continuous part is not smooth: cuts and the laws' own kinks."""
-        found = {edge for piece in self.pieces() for edge in (piece.low, piece.high)}
-        found |= {
-            piece.location
-            for piece in self.pieces()
-            if getattr(piece.law, "kink_at_zero", False) and piece.low < piece.location < piece.high
-        }
-        return tuple(sorted(x for x in found if math.isfinite(x)))
+        return self._kinks()
 
+    @final
     @property
     def support(self) -> tuple[float, float]:
         """The smallest interval that holds all probability."""
-        ends = [(piece.low, piece.high) for piece in self.pieces()]
-        ends += [(float(x), float(x)) for x in self.atoms().positions]
-        return min(low for low, _ in ends), max(high for _, high in ends)
+        return self._support()
 
+    @final
     @property
     def is_symmetric(self) -> bool:
         """Whether the density is seen to be its own mirror image in 0."""
-        x, probability = self.atoms()
-        mirrored = (x == -x[::-1]).all() and (probability == probability[::-1]).all()
-        return bool(mirrored) and all(piece.is_symmetric for piece in self.pieces())
+        return self._is_symmetric()
 
     @property
     def mean(self) -> float:
@@ -76,36 +85,32 @@ class Density(ABC):
             total += piece.centre * mass + first
         return total
 
+    @final
     @property
     def second_moment(self) -> float:
         """E[X^2], the signal's power; may be infinite."""
-        return self._moment_about(0.0)
+        return self._second_moment()
 
+    @final
     @property
     def variance(self) -> float:
         """E[(X - E[X])^2]; infinite or nan where the moments are."""
-        mean = self.mean
-        return self._moment_about(mean) if math.isfinite(mean) else math.nan
+        return self._variance()
 
+    @final
     def pdf(self, x: npt.ArrayLike) -> FloatArray:
         """Return the density of the continuous part at x, any shape."""
-        x = np.asarray(x, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
-            return sum((piece.pdf(x) for piece in self.pieces()), np.zeros(x.shape))
+            return self._pdf(np.asarray(x, dtype=np.float64))
 
+    @final
     def cdf(self, x: npt.ArrayLike) -> FloatArray:
         """Return P(X <= x), any shape."""
         x = np.asarray(x, dtype=np.float64)
-        flat = x.reshape(-1)
-        total = np.zeros(flat.size)
         with np.errstate(over="ignore", under="ignore"):
-            for piece in self.pieces():
-                total += _mass_below(piece, flat)
-        positions, probabilities = self.atoms()
-        total += (positions[None, :] <= flat[:, None]) @ probabilities
-        total = np.where(flat >= self.support[1], 1.0, np.clip(total, 0.0, 1.0))
-        return total.reshape(x.shape)
+            return self._cdf(x.reshape(-1)).reshape(x.shape)
 
+    @final
     def ppf(self, probability: npt.ArrayLike) -> FloatArray:
         """Return the smallest x with P(X <= x) >= probability, any shape.
 
@@ -119,46 +124,178 @@ class Density(ABC):
             raise InvalidValue(f"a probability must lie in [0, 1], got {probability!r}")
         return self._ppf(p.reshape(-1)).reshape(p.shape)
 
+    @final
+    def mass(self, low: npt.ArrayLike, high: npt.ArrayLike) -> FloatArray:
+        """Return P(low <= X <= high), to relative accuracy however far out the interval lies.
+
+        The two broadcast against each other; either may be infinite.
+
+        Raises
+        ------
+        InvalidValue
+            If a limit is nan or low is above high.
+        """
+        a, b = np.broadcast_arrays(
+            np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+        )
+        if not (a <= b).all():
+            raise InvalidValue(f"low must not be above high, got low={low!r}, high={high!r}")
+        shape, a, b = a.shape, a.reshape(-1), b.reshape(-1)
+        total = np.zeros(a.shape)
+        for piece in self.pieces():
+            total += _mass_between(piece, a, b)
+        x, probability = self.atoms()
+        if x.size:
+            total += ((x >= a[:, None]) & (x <= b[:, None])) @ probability
+        return total.reshape(shape)
+
+    @final
+    def affine(self, scale: float = 1.0, shift: float = 0.0) -> "Density":
+        """Return the density of scale X + shift: of the same family where it has a member.
+
+        Parameters
+        ----------
+        scale : float
+            Not 0; a negative one mirrors the density.
+        shift : float
+            Added afterwards.
+
+        Raises
+        ------
+        InvalidValue
+            If `scale` is 0, or one of the two is not finite.
+        """
+        scale, shift = real("scale", scale), real("shift", shift)
+        if scale == 0:
+            raise InvalidValue("scale must not be 0: all probability would be in one point")
+        return self._affine(scale, shift)
+
+    @final
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         """Draw `size` independent values with the generator `rng`, shape (size,)."""
         integer("size", size, 0, 2**62)
         return self._sample(size, rng)
 
-    def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
-        """Draw through the quantile function; members override it where they know better."""
-        return self._ppf(rng.uniform(size=size))
+    def _pdf(self, x: FloatArray) -> FloatArray:
+        return sum((piece.pdf(x) for piece in self.pieces()), np.zeros(x.shape))
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        """Return P(X <= x) at a vector of points."""
+        total = np.zeros(x.size)
+        for piece in self.pieces():
+            total += _mass_below(piece, x)
+        positions, probabilities = self.atoms()
+        total += (positions[None, :] <= x[:, None]) @ probabilities
+        return np.where(x >= self.support[1], 1.0, np.clip(total, 0.0, 1.0))
 
     def _ppf(self, p: FloatArray) -> FloatArray:
-        """Invert the distribution function by bracketing; members override it."""
-        low, high = self.support
-        lower = np.full(p.shape, max(low, -_LARGEST))
-        upper = np.full(p.shape, min(high, _LARGEST))
-        for _ in range(66):  # float64 has 2^64 values, and each step halves those left
-            middle = _between(lower, upper)
-            below = self.cdf(middle) < p
-            lower, upper = np.where(below, middle, lower), np.where(below, upper, middle)
-        found = np.where(self.cdf(lower) >= p, lower, upper)
-        return np.where(p <= 0, low, np.where(p >= 1, high, found))
+        """Invert the distribution function at a vector of probabilities."""
+        return bracketed(self.cdf, p, self.support)
+
+    def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        """Draw through the quantile function."""
+        return self._ppf(rng.uniform(size=size))
+
+    def _affine(self, scale: float, shift: float) -> "Density":
+        """Return the density of scale X + shift, scale != 0."""
+        return Affine(self, scale, shift)
+
+    def _second_moment(self) -> float:
+        return self._moment_about(0.0)
+
+    def _variance(self) -> float:
+        mean = self.mean
+        return self._moment_about(mean) if math.isfinite(mean) else math.nan
 
     def _moment_about(self, q: float) -> float:
         x, probability = self.atoms()
         total = float(probability @ (x - q) ** 2)
         return total + sum(piece.moment_about(q) for piece in self.pieces())
 
+    def _support(self) -> tuple[float, float]:
+        ends = [(piece.low, piece.high) for piece in self.pieces()]
+        ends += [(float(x), float(x)) for x in self.atoms().positions]
+        return min(low for low, _ in ends), max(high for _, high in ends)
 
-def _between(lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Halve intervals by counting the float64 values in them, so every magnitude is near."""
-    a, b = _ordinal(lower), _ordinal(upper)
-    middle = (a >> 1) + (b >> 1) + (a & b & 1)
-    size: FloatArray = np.abs(middle).view(np.float64)
-    signed: FloatArray = np.where(middle < 0, -size, size)
-    return signed
+    def _kinks(self) -> tuple[float, ...]:
+        found = {edge for piece in self.pieces() for edge in (piece.low, piece.high)}
+        found |= {
+            at
+            for piece in self.pieces()
+            for at in (piece.location + piece.spread * kink for kink in piece.law.kinks)
+            if piece.low < at < piece.high
+        }
+        return tuple(sorted(x for x in found if math.isfinite(x)))
+
+    def _is_symmetric(self) -> bool:
+        x, probability = self.atoms()
+        mirrored = (x == -x[::-1]).all() and (probability == probability[::-1]).all()
+        return bool(mirrored) and all(piece.is_symmetric for piece in self.pieces())
 
 
-def _ordinal(x: FloatArray) -> IntArray:
-    """Return the number of each float64 value in their order, 0.0 being 0."""
-    bits = np.abs(x).view(np.int64)
-    return np.where(x < 0, -bits, bits)
+@final
+@dataclass(frozen=True)
+class Affine(Density):
+    """The density of factor X + shift, for densities whose family has no such member.
+
+    It lies here, and not in a file of its own, because every density can become one.
+    """
+
+    density: Density
+    factor: float
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        factor, shift = real("factor", self.factor), real("shift", self.shift)
+        if factor == 0:
+            raise InvalidValue("factor must not be 0: all probability would be in one point")
+        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "shift", shift)
+
+    def pieces(self) -> tuple[Piece, ...]:
+        return self._pieces
+
+    @cached_property
+    def _pieces(self) -> tuple[Piece, ...]:
+        return tuple(self._image(piece) for piece in self.density.pieces())
+
+    def _image(self, piece: Piece) -> Piece:
+        law = piece.law
+        if self.factor < 0 and not law.symmetric:
+            law = law.law if isinstance(law, MirroredLaw) else MirroredLaw(law)
+        low, high = self._interval(piece.low, piece.high)
+        location = self.factor * piece.location + self.shift
+        return Piece(law, piece.weight, location, abs(self.factor) * piece.spread, low, high)
+
+    def _interval(self, low: float, high: float) -> tuple[float, float]:
+        ends = sorted((self.factor * low + self.shift, self.factor * high + self.shift))
+        return ends[0], ends[1]
+
+    def atoms(self) -> Atoms:
+        x, probability = self.density.atoms()
+        turn = slice(None, None, 1 if self.factor > 0 else -1)
+        return Atoms(self.factor * x[turn] + self.shift, probability[turn])
+
+    @property
+    def mean(self) -> float:
+        return self.factor * self.density.mean + self.shift
+
+    def _variance(self) -> float:
+        return self.factor**2 * self.density.variance
+
+    def _ppf(self, p: FloatArray) -> FloatArray:
+        if self.factor < 0:  # 1 - p would lose the digits of a small p
+            return super()._ppf(p)
+        return self.factor * self.density.ppf(p) + self.shift
+
+    def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
+        return self.factor * self.density.sample(size, rng) + self.shift
+
+    def _support(self) -> tuple[float, float]:
+        return self._interval(*self.density.support)
+
+    def _affine(self, scale: float, shift: float) -> Density:
+        return self.density.affine(scale * self.factor, scale * self.shift + shift)
 
 
 def _mass_below(piece: Piece, x: FloatArray) -> FloatArray:
@@ -169,6 +306,19 @@ def _mass_below(piece: Piece, x: FloatArray) -> FloatArray:
         return piece.weight * piece.law.cdf(piece.standard(top))
     start = np.full(x.size, piece.low)
     return piece.integrals(start, np.zeros(x.size), top - piece.low).mass
+
+
+def _mass_between(piece: Piece, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Integrate a piece from its point nearest to its location, where rounding costs least."""
+    low, high = np.clip(low, piece.low, piece.high), np.clip(high, piece.low, piece.high)
+    at = np.flatnonzero(low < high)
+    found = np.zeros(low.size)
+    if at.size:
+        a, b = low[at], high[at]
+        q = np.clip(piece.location, a, b)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            found[at] = piece.integrals(q, a - q, b - q).mass
+    return found
 
 
 class Family(NamedTuple):

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import final
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
 
+@final
 @dataclass(frozen=True)
 class Discrete(Density):
     """P(X = values[i]) = probabilities[i].
@@ -43,14 +46,25 @@ class Discrete(Density):
         return ()
 
     def atoms(self) -> Atoms:
+        return self._atoms
+
+    @cached_property
+    def _atoms(self) -> Atoms:
         return Atoms(np.array(self.values), np.array(self.probabilities))
 
     @property
     def mean(self) -> float:
         return math.fsum(x * p for x, p in zip(self.values, self.probabilities, strict=True))
 
+    def _affine(self, scale: float, shift: float) -> Density:
+        found: dict[float, float] = {}
+        for x, probability in zip(self.values, self.probabilities, strict=True):
+            moved = scale * x + shift
+            found[moved] = found.get(moved, 0.0) + probability  # rounding may unite two
+        return Discrete(tuple(found), tuple(found.values()))
+
     def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
-        return rng.choice(np.array(self.values), size, p=np.array(self.probabilities))
+        return rng.choice(self._atoms.positions, size, p=self._atoms.probabilities)
 
 
 DENSITIES.register(

@@ -1,21 +1,25 @@
 """Any continuous distribution of scipy.stats, by adaptive quadrature."""
 
 import math
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeGuard, final
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, frozen
+from qerror.densities._panels import width_of
 from qerror.densities.density import Density
 from qerror.densities.law import Law, LocalIntegrals
 from qerror.densities.piece import Piece
-from qerror.densities.smooth_law import gauss_legendre, width_of
+from qerror.densities.quadrature import gauss_legendre
 from qerror.exceptions import InvalidType
 
 _TOLERANCE = 2e-14
 _DEEPEST = 48  # halvings of a panel: a kink or a cusp is closed in to 1e-14 of its width
 _DOUBLINGS = 340  # 100 decimal orders beyond the quantiles
+_WANTED = ("pdf", "cdf", "ppf", "isf", "support", "var", "mean")
 _QUANTILES = (1e-14, 1e-10, 1e-6, 1e-3, 0.02, 0.1, 0.25, 0.5)
 
 
@@ -31,29 +35,62 @@ class Frozen(Protocol):
     def mean(self) -> float: ...
 
 
+@final
+@dataclass(frozen=True, eq=False)
 class AdaptiveLaw(Law):
-    """A density known by its values alone: 16-node panels, halved until they agree."""
+    """A density known by its values alone: 16-node panels, halved until they agree.
+
+    Two are equal where their distributions have the same class, name, arguments and quantiles.
+    """
+
+    source: Frozen
 
     symmetric = False
 
-    def __init__(self, source: Frozen) -> None:
-        self._source = source
-        self.low, self.high = (float(end) for end in source.support())
-        self._mean_exists = math.isfinite(float(source.mean()))
-        self._variance_exists = math.isfinite(float(source.var()))
-        self._breaks = self._panel_edges()
+    @cached_property
+    def low(self) -> float:
+        """Where the support begins."""
+        return float(self.source.support()[0])
+
+    @cached_property
+    def high(self) -> float:
+        """Where the support ends."""
+        return float(self.source.support()[1])
+
+    @cached_property
+    def _mean_exists(self) -> bool:
+        return math.isfinite(float(self.source.mean()))
+
+    @cached_property
+    def _variance_exists(self) -> bool:
+        return math.isfinite(float(self.source.var()))
+
+    @cached_property
+    def _key(self) -> tuple[object, ...]:
+        """What identifies it; the edges tell apart distributions with data of their own."""
+        dist = getattr(self.source, "dist", None)
+        given: dict[str, object] = getattr(self.source, "kwds", {})
+        pairs = [*enumerate(getattr(self.source, "args", ())), *sorted(given.items())]
+        arguments = tuple((key, repr(value)) for key, value in pairs)
+        return type(dist), getattr(dist, "name", None), arguments, self._breaks.tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AdaptiveLaw) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     def pdf(self, z: FloatArray) -> FloatArray:
         inside = np.clip(z, self.low, self.high)
         with np.errstate(all="ignore"):  # what scipy.stats computes far out is its own affair
-            value = np.asarray(self._source.pdf(inside), dtype=np.float64)
+            value = np.asarray(self.source.pdf(inside), dtype=np.float64)
         return np.where((z >= self.low) & (z <= self.high), value, 0.0)
 
     def cdf(self, z: FloatArray) -> FloatArray:
-        return np.asarray(self._source.cdf(z), dtype=np.float64)
+        return np.asarray(self.source.cdf(z), dtype=np.float64)
 
     def ppf(self, probability: FloatArray) -> FloatArray:
-        return np.asarray(self._source.ppf(probability), dtype=np.float64)
+        return np.asarray(self.source.ppf(probability), dtype=np.float64)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         return self.ppf(rng.uniform(size=size))
@@ -76,10 +113,11 @@ class AdaptiveLaw(Law):
             moments[2] = np.where(unbounded, np.inf, moments[2])
         return LocalIntegrals(*moments)
 
-    def _panel_edges(self) -> FloatArray:
+    @cached_property
+    def _breaks(self) -> FloatArray:
         """Return quantiles, then steps that double until the density ends."""
         p = np.array(_QUANTILES)
-        inner = np.concatenate([self.ppf(p), np.asarray(self._source.isf(p), dtype=np.float64)])
+        inner = np.concatenate([self.ppf(p), np.asarray(self.source.isf(p), dtype=np.float64)])
         inner = np.unique(inner[np.isfinite(inner)])
         width = max(float(inner[-1] - inner[0]), 1e-300) / 16
         with np.errstate(over="ignore"):
@@ -87,7 +125,7 @@ class AdaptiveLaw(Law):
         steps = steps[np.isfinite(steps)]
         below = self._alive(inner[0] - steps) if self.low == -np.inf else [self.low]
         above = self._alive(inner[-1] + steps) if self.high == np.inf else [self.high]
-        return np.unique(np.concatenate([below, inner, above]))
+        return frozen(np.unique(np.concatenate([below, inner, above])))
 
     def _alive(self, x: FloatArray) -> FloatArray:
         """Return the points up to the first one where nothing is left."""
@@ -160,12 +198,20 @@ class AdaptiveLaw(Law):
         return np.array([width * p.sum(1), width * (p * t).sum(1), width * (p * t * t).sum(1)])
 
 
+def is_frozen_distribution(value: object) -> TypeGuard[Frozen]:
+    """Tell whether something looks like a frozen continuous distribution of `scipy.stats`."""
+    return hasattr(value, "dist") and all(hasattr(value, name) for name in _WANTED)
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
 class FromScipy(Density):
     """A frozen continuous distribution: ``FromScipy(scipy.stats.skewnorm(4))``.
 
     Slower than the built-in densities (adaptive quadrature of `pdf`, about a hundred times)
     and as accurate as the distribution's own `pdf`: near 1e-13 relative for smooth ones,
-    1e-10 where the density has a jump or a cusp inside its support.
+    1e-10 where the density has a jump or a cusp inside its support. Two are equal where the
+    distributions have the same class, name, arguments and quantiles.
 
     Parameters
     ----------
@@ -178,30 +224,41 @@ class FromScipy(Density):
         If the object is not a frozen continuous distribution.
     """
 
-    def __init__(self, distribution: Frozen) -> None:
-        wanted = ("pdf", "cdf", "ppf", "isf", "support", "var", "mean")
-        missing = [name for name in wanted if not hasattr(distribution, name)]
-        if missing or not hasattr(distribution, "dist"):
+    distribution: Frozen
+
+    def __post_init__(self) -> None:
+        if not is_frozen_distribution(self.distribution):
             raise InvalidType(
                 f"FromScipy wraps a frozen continuous distribution such as scipy.stats.norm(0, 2), "
-                f"got {distribution!r}"
+                f"got {self.distribution!r}"
             )
-        self.distribution = distribution
-        self._law = AdaptiveLaw(distribution)
+
+    @cached_property
+    def _law(self) -> AdaptiveLaw:
+        return AdaptiveLaw(self.distribution)
 
     def pieces(self) -> tuple[Piece, ...]:
+        return self._pieces
+
+    @cached_property
+    def _pieces(self) -> tuple[Piece, ...]:
         return (Piece(self._law, low=self._law.low, high=self._law.high),)
 
     @property
     def mean(self) -> float:
         return float(self.distribution.mean())
 
-    @property
-    def variance(self) -> float:
+    def _variance(self) -> float:
         return float(self.distribution.var())
 
     def _ppf(self, p: FloatArray) -> FloatArray:
         return self._law.ppf(p)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FromScipy) and self._law == other._law
+
+    def __hash__(self) -> int:
+        return hash(self._law)
 
     def __repr__(self) -> str:
         dist = getattr(self.distribution, "dist", None)

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from scipy import special
 
 from qerror._arrays import FloatArray, positive, real, two_square
-from qerror.densities.density import DENSITIES, Family
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.law import LocalIntegrals, PartialMoments
 from qerror.densities.location_scale import LocationScale
 from qerror.densities.smooth_law import SmoothLaw, one_panel_outer
@@ -17,12 +18,26 @@ _NEAR = 6.0
 _PEAK = 1 / math.sqrt(2 * math.pi)
 
 
+@final
+@dataclass(frozen=True)
 class StandardGaussian(SmoothLaw):
     """exp(-z^2 / 2) / sqrt(2 pi)."""
 
     horizon = 38.6
     spent = 11.0
     panels_shrink = True
+
+    @property
+    def differential_entropy(self) -> float:
+        return 0.5 * math.log(2 * math.pi * math.e)
+
+    @property
+    def cube_root_integral(self) -> float:
+        return math.sqrt(6 * math.pi) / math.pow(2 * math.pi, 1 / 6)
+
+    def tail_exponent(self, side: float) -> float:
+        del side
+        return math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         if z.size and max(z.max(), -z.min()) < _NEAR:
@@ -84,6 +99,7 @@ class StandardGaussian(SmoothLaw):
 _LAW = StandardGaussian()
 
 
+@final
 @dataclass(frozen=True)
 class Gaussian(LocationScale):
     """The normal density with this mean and standard deviation.
@@ -116,6 +132,9 @@ class Gaussian(LocationScale):
     @property
     def standard_variance(self) -> float:
         return 1.0
+
+    def _affine(self, scale: float, shift: float) -> Density:
+        return Gaussian(scale * self.mean + shift, abs(scale) * self.std)
 
 
 DENSITIES.register(

@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, lru_cache
+from typing import final
 
 import numpy as np
 from scipy import special
@@ -19,20 +20,47 @@ _BRANCH_SHARE = 0.08  # steps of this share of x: the 14th Euler-Maclaurin term 
 _TERMS = 22  # of the series in |x|^beta <= 1/2: the first one left out is below 1e-27
 
 
+@final
+@dataclass(frozen=True)
 class StandardGeneralizedGaussian(SmoothLaw):
     """beta exp(-|z|^beta) / (2 Gamma(1 / beta))."""
+
+    beta: float
 
     kink_at_zero = True
     branch_at_zero = True
 
-    def __init__(self, beta: float) -> None:
-        self.beta = beta
-        # Gamma(1 + 1/beta) is never near a pole, so no digits go in the product.
-        self.peak = 0.5 / float(special.gamma(1 + 1 / beta))
-        # e-folds to where x^2 p is spent: x^2 dx is y^(3/beta - 1) dy in y = x^beta
-        self.folds = max(60.0, float(special.gammainccinv(3 / beta, 1e-20)))
-        self.horizon = float(745.2 ** (1 / beta))
-        self.inner = float(0.5 ** (1 / beta))
+    @cached_property
+    def peak(self) -> float:
+        """The density at 0: Gamma(1 + 1/beta) is never near a pole, so no digits go."""
+        return 0.5 / float(special.gamma(1 + 1 / self.beta))
+
+    @cached_property
+    def folds(self) -> float:
+        """E-folds to where x^2 p is spent: x^2 dx is y^(3/beta - 1) dy in y = x^beta."""
+        return max(60.0, float(special.gammainccinv(3 / self.beta, 1e-20)))
+
+    @cached_property
+    def horizon(self) -> float:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - frozen: read-only too
+        return float(745.2 ** (1 / self.beta))
+
+    @cached_property
+    def inner(self) -> float:
+        """Where |z|^beta is 1/2: up to there the series serves."""
+        return float(0.5 ** (1 / self.beta))
+
+    @property
+    def differential_entropy(self) -> float:
+        return 1 / self.beta - math.log(self.peak)
+
+    @property
+    def cube_root_integral(self) -> float:
+        # int exp(-z^beta / 3) = 3^(1 / beta) 2 Gamma(1 + 1 / beta) = 3^(1 / beta) / peak
+        return math.pow(3, 1 / self.beta) / math.cbrt(self.peak) ** 2
+
+    def tail_exponent(self, side: float) -> float:
+        del side
+        return math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
@@ -137,9 +165,10 @@ def _binomials(beta: float, order: int) -> list[float]:
     return found
 
 
-_law = cache(StandardGeneralizedGaussian)
+_law = lru_cache(maxsize=128)(StandardGeneralizedGaussian)
 
 
+@final
 @dataclass(frozen=True)
 class GeneralizedGaussian(LocScale):
     """exp(-(|x - loc| / scale)^beta), with variance scale^2 Gamma(3/beta) / Gamma(1/beta).

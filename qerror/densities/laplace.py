@@ -1,6 +1,8 @@
 """The double-exponential density."""
 
+import math
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from qerror.densities.location_scale import LocScale
 from qerror.densities.smooth_law import SmoothLaw
 
 
+@final
+@dataclass(frozen=True)
 class StandardLaplace(SmoothLaw):
     """exp(-|z|) / 2."""
 
@@ -18,6 +22,18 @@ class StandardLaplace(SmoothLaw):
     horizon = 745.2
     spent = 64.0
     panels_shrink = True
+
+    @property
+    def differential_entropy(self) -> float:
+        return 1 + math.log(2)
+
+    @property
+    def cube_root_integral(self) -> float:
+        return 6 * math.cbrt(0.5)
+
+    def tail_exponent(self, side: float) -> float:
+        del side
+        return math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         return 0.5 * np.exp(-np.abs(z))
@@ -59,6 +75,7 @@ class StandardLaplace(SmoothLaw):
 _LAW = StandardLaplace()
 
 
+@final
 @dataclass(frozen=True)
 class Laplace(LocScale):
     """exp(-|x - loc| / scale) / (2 scale), with variance 2 scale^2.

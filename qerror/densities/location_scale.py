@@ -2,7 +2,9 @@
 
 import math
 from abc import abstractmethod
+from dataclasses import replace
 from functools import cached_property
+from typing import Any, cast, final
 
 import numpy as np
 
@@ -35,6 +37,7 @@ class LocationScale(Density):
     def standard_variance(self) -> float:
         """The law's variance at spread 1: infinite or nan where it does not exist."""
 
+    @final
     def pieces(self) -> tuple[Piece, ...]:
         return self._whole
 
@@ -42,20 +45,17 @@ class LocationScale(Density):
     def _whole(self) -> tuple[Piece]:
         return (Piece(self.law, 1.0, self.location, self.spread),)
 
-    @property
-    def is_symmetric(self) -> bool:
+    def _is_symmetric(self) -> bool:
         return self.law.symmetric and self.location == 0
 
     @property
     def mean(self) -> float:
         return math.nan if math.isnan(self.standard_variance) else self.location
 
-    @property
-    def variance(self) -> float:
+    def _variance(self) -> float:
         return self.spread**2 * self.standard_variance
 
-    @property
-    def second_moment(self) -> float:
+    def _second_moment(self) -> float:
         if not self.standard_variance < math.inf:
             return math.inf
         return self.location**2 + self.variance
@@ -84,3 +84,9 @@ class LocScale(LocationScale):
     @property
     def spread(self) -> float:
         return self.scale
+
+    def _affine(self, scale: float, shift: float) -> Density:
+        if scale < 0 and not self.law.symmetric:
+            return super()._affine(scale, shift)
+        moved = {"loc": scale * self.loc + shift, "scale": abs(scale) * self.scale}
+        return cast("Density", replace(cast("Any", self), **moved))

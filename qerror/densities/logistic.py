@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
+from typing import final
 
 import numpy as np
 from scipy import special
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, frozen
 from qerror.densities.density import DENSITIES, Family
 from qerror.densities.law import LocalIntegrals
 from qerror.densities.location_scale import LocScale
@@ -16,12 +17,26 @@ from qerror.densities.smooth_law import SmoothLaw, one_panel_outer
 _OUTER_NODES = 56  # the poles at +-i pi limit how fast one panel converges
 
 
+@final
+@dataclass(frozen=True)
 class StandardLogistic(SmoothLaw):
     """e^-z / (1 + e^-z)^2."""
 
     horizon = 745.2
     spent = 64.0
     panels_shrink = True
+
+    @property
+    def differential_entropy(self) -> float:
+        return 2.0
+
+    @property
+    def cube_root_integral(self) -> float:
+        return float(special.beta(1 / 3, 1 / 3))
+
+    def tail_exponent(self, side: float) -> float:
+        del side
+        return math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         e: FloatArray = np.exp(-np.abs(z))
@@ -60,19 +75,22 @@ class StandardLogistic(SmoothLaw):
         return [p * step**k * factor(t) for k, factor in enumerate(factors)]
 
 
-@cache
-def _derivative_factors(order: int) -> list[np.polynomial.Polynomial]:
+@lru_cache(maxsize=32)
+def _derivative_factors(order: int) -> tuple[np.polynomial.Polynomial, ...]:
     """Return the polynomials R_k with p^(k) = p R_k(t): R_k+1 = R_k' (1 - t^2)/2 - t R_k."""
     t = np.polynomial.Polynomial([0.0, 1.0])
     found = [np.polynomial.Polynomial([1.0])]
     for _ in range(order):
         found.append(found[-1].deriv() * (1 - t * t) * 0.5 - t * found[-1])
-    return found
+    for factor in found:
+        frozen(factor.coef)
+    return tuple(found)
 
 
 _LAW = StandardLogistic()
 
 
+@final
 @dataclass(frozen=True)
 class Logistic(LocScale):
     """The logistic density, with variance (pi scale)^2 / 3.

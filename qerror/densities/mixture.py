@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import final
 
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._cut import require_density
+from qerror.densities._cut import inner_density
 from qerror.densities._weights import normalised
 from qerror.densities.density import DENSITIES, NO_ATOMS, Atoms, Density, Family
 from qerror.densities.gaussian import Gaussian
@@ -15,6 +16,7 @@ from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
 
+@final
 @dataclass(frozen=True)
 class Mixture(Density):
     """X is drawn from components[i] with probability weights[i]; mixtures nest.
@@ -36,8 +38,7 @@ class Mixture(Density):
             weights = normalised("weights", self.weights, len(components))
         except TypeError as error:
             raise InvalidType(f"mixture needs sequences: {error}") from None
-        for component in components:
-            require_density(component, self)
+        components = tuple(inner_density(component, self) for component in components)
         object.__setattr__(self, "components", components)
         object.__setattr__(self, "weights", weights)
 
@@ -74,8 +75,10 @@ class Mixture(Density):
         pairs = zip(self.weights, self.components, strict=True)
         return sum(w * component.mean for w, component in pairs if w > 0)
 
-    @property
-    def second_moment(self) -> float:
+    def _affine(self, scale: float, shift: float) -> Density:
+        return Mixture([part.affine(scale, shift) for part in self.components], self.weights)
+
+    def _second_moment(self) -> float:
         pairs = zip(self.weights, self.components, strict=True)
         return sum(w * component.second_moment for w, component in pairs if w > 0)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from qerror.densities.density import DENSITIES, Density, Family
+from qerror.densities.from_scipy import FromScipy, Frozen, is_frozen_distribution
 from qerror.densities.mixture import Mixture
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.registry import nearest
@@ -205,10 +206,15 @@ def _listing(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def as_density(value: Density | str) -> Density:
-    """Return a density, given as such or as text."""
+def as_density(value: Density | Frozen | str) -> Density:
+    """Return a density, given as such, as text or as a frozen distribution of `scipy.stats`."""
     if isinstance(value, str):
         return parse_density(value)
-    if not isinstance(value, Density):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidType(f"expected a density such as Gaussian(std=2) or its name, got {value!r}")
-    return value
+    if isinstance(value, Density):
+        return value
+    if is_frozen_distribution(value):
+        return FromScipy(value)
+    raise InvalidType(
+        f"expected a density such as Gaussian(std=2), its name or a frozen distribution of "
+        f"scipy.stats, got {value!r}"
+    )

@@ -3,17 +3,19 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import final
 
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._cut import require_density
+from qerror.densities._cut import inner_density
 from qerror.densities.clipped import Clipped
 from qerror.densities.density import DENSITIES, Atoms, Density, Family
 from qerror.densities.gaussian import Gaussian
 from qerror.densities.piece import Piece
 
 
+@final
 @dataclass(frozen=True)
 class Rectified(Density):
     """The density of max(X, 0): a point mass at 0 and the positive half of `density`."""
@@ -21,7 +23,7 @@ class Rectified(Density):
     density: Density
 
     def __post_init__(self) -> None:
-        require_density(self.density, self)
+        object.__setattr__(self, "density", inner_density(self.density, self))
 
     @cached_property
     def _clipped(self) -> Clipped:
@@ -32,6 +34,12 @@ class Rectified(Density):
 
     def atoms(self) -> Atoms:
         return self._clipped.atoms()
+
+    def _affine(self, scale: float, shift: float) -> Density:
+        inner = self.density.affine(scale, shift)
+        if shift == 0 and scale > 0:
+            return Rectified(inner)
+        return Clipped(inner, low=shift) if scale > 0 else Clipped(inner, high=shift)
 
     def _ppf(self, p: FloatArray) -> FloatArray:
         return self._clipped.ppf(p)

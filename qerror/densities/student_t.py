@@ -2,20 +2,24 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
+from typing import final
 
 import numpy as np
 from scipy import special
 
-from qerror._arrays import FloatArray, positive
+from qerror._arrays import FloatArray, frozen, positive
 from qerror.densities.density import DENSITIES, Family
 from qerror.densities.law import LocalIntegrals, PartialMoments
 from qerror.densities.location_scale import LocScale
-from qerror.densities.smooth_law import SmoothLaw, gauss_legendre
+from qerror.densities.quadrature import gauss_legendre
+from qerror.densities.smooth_law import SmoothLaw
 
 # ln Gamma(x + 1/2) - ln Gamma(x) - ln(x)/2 = -sum c_k x^(1-2k), from DLMF 5.11.8:
 # c_k = (1 - 4^-k) B_2k / (k (2k - 1)).
 _RATIO_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224)
+# c_k (2k - 1): the same series, differentiated
+_DIGAMMA_SERIES = (1 / 8, -3 / 192, 5 / 640, -7 * 17 / 14336, 9 * 31 / 18432, -11 * 691 / 180224)
 _SERIES_FROM = 20.0
 _LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
 _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
@@ -35,14 +39,53 @@ def gamma_half_ratio(x: float) -> float:
     return shift * math.exp(-series) * math.sqrt(x / start)
 
 
+def digamma_half_difference(x: float) -> float:
+    """Return digamma(x + 1/2) - digamma(x) for x > 0, to a few units of rounding."""
+    total = 0.0
+    while x < _SERIES_FROM:
+        total += 0.5 / (x * (x + 0.5))
+        x += 1.0
+    series = sum(c * x ** (-2 * k) for k, c in enumerate(_DIGAMMA_SERIES, start=1))
+    return total + 0.5 / x + series
+
+
+@final
+@dataclass(frozen=True)
 class StandardStudentT(SmoothLaw):
     """c (1 + z^2 / nu)^(-(nu + 1) / 2)."""
 
-    def __init__(self, nu: float) -> None:
-        self.nu = nu
-        self.power = 0.5 * (nu + 1)
-        self.root = math.sqrt(nu)
-        self.peak = gamma_half_ratio(nu / 2) / math.sqrt(2 * math.pi)
+    nu: float
+
+    @cached_property
+    def power(self) -> float:
+        """The exponent, (nu + 1) / 2."""
+        return 0.5 * (self.nu + 1)
+
+    @cached_property
+    def root(self) -> float:
+        """The root of nu: how far the poles lie from 0."""
+        return math.sqrt(self.nu)
+
+    @cached_property
+    def peak(self) -> float:
+        """The density at 0."""
+        return gamma_half_ratio(self.nu / 2) / math.sqrt(2 * math.pi)
+
+    @property
+    def differential_entropy(self) -> float:
+        # The mean of ln(1 + Z^2 / nu) is digamma((nu + 1) / 2) - digamma(nu / 2).
+        return self.power * digamma_half_difference(self.nu / 2) - math.log(self.peak)
+
+    @property
+    def cube_root_integral(self) -> float | None:
+        half = (self.nu - 2) / 6
+        if half <= 0:
+            return None
+        return math.cbrt(self.peak) * self.root * float(special.beta(0.5, half))
+
+    def tail_exponent(self, side: float) -> float:
+        del side
+        return self.nu
 
     def pdf(self, z: FloatArray) -> FloatArray:
         if z.size and max(z.max(), -z.min()) < 1e150:
@@ -129,7 +172,8 @@ class StandardStudentT(SmoothLaw):
         width = np.diff(edges)[:, None]
         growth = np.expm1((edges[:-1, None] + width * nodes).ravel())
         measure = (width * weights).ravel() * (growth + 1)
-        return growth, np.stack([measure, measure * growth, measure * growth * growth], axis=-1)
+        moments = np.stack([measure, measure * growth, measure * growth * growth], axis=-1)
+        return frozen(growth), frozen(moments)
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         span = np.hypot(self.root, x)
@@ -204,9 +248,10 @@ class StandardStudentT(SmoothLaw):
         )
 
 
-_law = cache(StandardStudentT)
+_law = lru_cache(maxsize=128)(StandardStudentT)
 
 
+@final
 @dataclass(frozen=True)
 class StudentT(LocScale):
     """Student's t with `nu` > 0 degrees of freedom, any real number.

@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import final
 
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.densities._cut import atoms_within, mass_within, ordered_limits, pieces_within
+from qerror.densities._cut import affine_limits, atoms_within, ordered_limits, pieces_within
 from qerror.densities.density import DENSITIES, Atoms, Density, Family
 from qerror.densities.piece import Piece
 from qerror.densities.student_t import StudentT
@@ -16,6 +17,7 @@ from qerror.exceptions import InvalidValue
 _REJECTION_FROM = 0.05  # below this share of accepted draws the quantile function is faster
 
 
+@final
 @dataclass(frozen=True)
 class Truncated(Density):
     """`density` given that X lies in [low, high]: renormalised, no point masses added.
@@ -41,7 +43,7 @@ class Truncated(Density):
     @cached_property
     def kept(self) -> float:
         """The probability that the untruncated density has in the interval."""
-        return mass_within(self.density, self.low, self.high)
+        return float(self.density.mass(self.low, self.high))
 
     def pieces(self) -> tuple[Piece, ...]:
         return self._pieces
@@ -52,8 +54,16 @@ class Truncated(Density):
         return tuple(piece.weighted(1 / self.kept) for piece in inside)
 
     def atoms(self) -> Atoms:
+        return self._atoms
+
+    @cached_property
+    def _atoms(self) -> Atoms:
         x, probability = atoms_within(self.density, self.low, self.high)
         return Atoms(x, probability / self.kept)
+
+    def _affine(self, scale: float, shift: float) -> Density:
+        limits = affine_limits(self.low, self.high, scale, shift)
+        return Truncated(self.density.affine(scale, shift), *limits)
 
     def _sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         if self.kept < _REJECTION_FROM:

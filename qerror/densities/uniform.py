@@ -2,19 +2,28 @@
 
 import math
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
 from qerror._arrays import FloatArray, real
+from qerror.densities._cut import affine_limits
+from qerror.densities._panels import width_of
 from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.law import LocalIntegrals, PartialMoments
 from qerror.densities.piece import Piece
-from qerror.densities.smooth_law import SmoothLaw, width_of
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import InvalidValue
 
 
+@final
+@dataclass(frozen=True)
 class Flat(SmoothLaw):
     """The constant 1. A piece of it, cut to [low, high], is a uniform density."""
+
+    def tail_exponent(self, side: float) -> float:
+        del side
+        return math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         return np.ones(z.shape)
@@ -75,6 +84,7 @@ class Flat(SmoothLaw):
 _LAW = Flat()
 
 
+@final
 @dataclass(frozen=True)
 class Uniform(Density):
     """Constant on [low, high].
@@ -104,13 +114,14 @@ class Uniform(Density):
     def mean(self) -> float:
         return 0.5 * self.low + 0.5 * self.high
 
-    @property
-    def variance(self) -> float:
+    def _variance(self) -> float:
         return (self.high - self.low) ** 2 / 12
 
-    @property
-    def second_moment(self) -> float:
+    def _second_moment(self) -> float:
         return self.mean**2 + self.variance
+
+    def _affine(self, scale: float, shift: float) -> Density:
+        return Uniform(*affine_limits(self.low, self.high, scale, shift))
 
     def _ppf(self, p: FloatArray) -> FloatArray:
         return self.low + p * (self.high - self.low)

@@ -28,8 +28,8 @@ from qerror import (
     shannon_bound,
 )
 from qerror.codebooks import differential_entropy
-from qerror.codebooks.bounds import digamma_half_difference
 from qerror.densities import DENSITIES
+from qerror.densities.student_t import digamma_half_difference
 from qerror.exceptions import InvalidType, InvalidValue
 
 Number: TypeAlias = Any
