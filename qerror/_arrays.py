@@ -99,9 +99,11 @@ class Immutable:
         return self
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        if not is_dataclass(self):
+        value: Any = self
+        if not is_dataclass(value):
             return super().__reduce_ex__(protocol)
-        return type(self), tuple(getattr(self, field.name) for field in fields(self) if field.init)
+        given = (getattr(value, field.name) for field in fields(value) if field.init)
+        return type(self), tuple(given)
 
 
 class ArrayValue(Immutable):
@@ -142,10 +144,10 @@ def _alike(a: object, b: object) -> bool:
     return a == b
 
 
-def _content(value: object) -> Hashable:
+def _content(value: Any) -> Hashable:
     """Return what a field is hashed by: 0.0 and -0.0 are equal, and so is every nan."""
     if not isinstance(value, np.ndarray | float):
-        return cast("Hashable", value)
+        return value  # type: ignore[no-any-return]
     array = np.asarray(value) + 0
     if array.dtype.kind == "f":
         array = np.where(np.isnan(array), np.nan, array)

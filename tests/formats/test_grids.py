@@ -22,7 +22,7 @@ def test_points_of_two_runs() -> None:
     assert grid.points.tolist() == [-2, -1, 0, 0.5, 1, 1.5]
     assert grid.thresholds.tolist() == [-1.5, -0.5, 0.25, 0.75, 1.25]
     assert (grid.size, grid.min, grid.max) == (6, -2, 1.5)
-    assert grid.segments == [Segment(-2, 0, 1, 2), Segment(0, 1.5, 0.5, 3)]
+    assert grid.segments == (Segment(-2, 0, 1, 2), Segment(0, 1.5, 0.5, 3))
     assert not grid.is_symmetric
 
 
@@ -40,7 +40,7 @@ def test_from_points_sorts() -> None:
 
 def test_a_single_point() -> None:
     grid = Grid.from_points([3])
-    assert (grid.size, grid.min, grid.max, grid.segments) == (1, 3, 3, [])
+    assert (grid.size, grid.min, grid.max, grid.segments) == (1, 3, 3, ())
     assert grid.thresholds.size == 0
     assert grid.round_half_even([-1, 3, 9], 2).tolist() == [6, 6, 6]
 
