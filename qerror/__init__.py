@@ -35,8 +35,10 @@ from qerror.formats import FixedPoint as FixedPoint
 from qerror.formats import FloatingPoint as FloatingPoint
 from qerror.formats import Format as Format
 from qerror.formats import Integer as Integer
+from qerror.formats import PowerOfTwo as PowerOfTwo
 from qerror.formats import ScalarFormat as ScalarFormat
 from qerror.formats import parse_format as parse_format
+from qerror.formats import parse_formats as parse_formats
 from qerror.grids import Grid as Grid
 from qerror.optimize import OptimalScale as OptimalScale
 from qerror.optimize import RangeChoice as RangeChoice

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -52,7 +51,7 @@ class ScalarFormatType(FormatType):
 
 
 class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
-    """Number formats, separated by commas; those within a codebook stay with it."""
+    """Number formats, separated by commas, or as a range: int4..int16."""
 
     name = "name,name,..."
 
@@ -60,25 +59,15 @@ class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[r
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "list[Format]":
         """Parse the names; one that is repeated counts once."""
-        names = list(split_names(value))
-        if not names:
-            self.fail("no format given; write names such as int8,4M3E,e4m3", param, ctx)
-        one = FormatType()
-        return list(dict.fromkeys(one.convert(name, param, ctx) for name in names))
+        from qerror.exceptions import QErrorException, UnknownName
+        from qerror.formats import parse_formats
 
-
-def split_names(text: str) -> Iterator[str]:
-    """Split at commas; a number continues the codebook before it: "int8,codebook:0,1,4M3E"."""
-    name = ""
-    for part in (part.strip() for part in text.split(",")):
-        if name and _is_number(part) and name.lower().startswith("codebook"):
-            name += f",{part}"
-            continue
-        if name:
-            yield name
-        name = part
-    if name:
-        yield name
+        try:
+            return list(parse_formats(value))
+        except UnknownName as error:
+            self.fail(str(error), param, ctx)
+        except QErrorException as error:
+            self.fail(f"{error}. See: qerror formats", param, ctx)
 
 
 class Over(NamedTuple):

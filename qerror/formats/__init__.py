@@ -9,7 +9,10 @@ from qerror.formats.format import Format as Format
 from qerror.formats.format import ScalarFormat as ScalarFormat
 from qerror.formats.format import scalar_formats as scalar_formats
 from qerror.formats.integer import Integer as Integer
+from qerror.formats.lists import as_formats as as_formats
+from qerror.formats.lists import parse_formats as parse_formats
 from qerror.formats.names import as_format as as_format
 from qerror.formats.names import as_grid as as_grid
 from qerror.formats.names import as_scalar_format as as_scalar_format
 from qerror.formats.names import parse_format as parse_format
+from qerror.formats.power import PowerOfTwo as PowerOfTwo

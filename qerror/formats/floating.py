@@ -5,17 +5,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, TypeAlias, cast, final, get_args
+from typing import Any, ClassVar, TypeAlias, final, get_args
 
 import numpy as np
 
 from qerror._arrays import integer, real
 from qerror.exceptions import InvalidValue
-from qerror.formats.format import FORMATS, Format, ScalarFormat, flag, shortest
+from qerror.formats.convention import CONVENTIONS, Convention, Reserved, Specials
+from qerror.formats.format import FORMATS, Format, Resolved, ScalarFormat, flag, shortest
 from qerror.formats.names import number, spelling
 from qerror.grids import Grid
-
-Specials: TypeAlias = Literal["none", "ieee", "fn", "fnuz", "p3109"]
 
 _LEAST_EXPONENT, _MOST_EXPONENT = -1074, 1023  # float64: 2^-1074 .. 2^1023 (2 - 2^-52)
 
@@ -71,7 +70,7 @@ class FloatingPoint(ScalarFormat):
 
     mantissa_bits: int
     exponent_bits: int
-    bias: float = cast("float", None)  # None becomes the convention's own below
+    bias: Resolved[float] = Resolved()  # noqa: RUF009 - it is immutable
     signed: bool = True
     specials: Specials = "none"
     infinities: bool = False
@@ -91,30 +90,33 @@ class FloatingPoint(ScalarFormat):
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         self._check_specials()
-        given = cast("float | None", self.bias)
-        bias = self._own_bias if given is None else real("bias", given) + 0.0
-        object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "bias", self._bias_or_own(self.bias))
         self._check_range()
+
+    def _bias_or_own(self, given: float | None) -> float:
+        """Return the bias as a number; None is the convention's own."""
+        # Adding zero turns -0.0, which would be written with its sign, into 0.0.
+        return self._own_bias if given is None else real("bias", given) + 0.0
 
     def _check_specials(self) -> None:
         if self.specials not in get_args(Specials):
             allowed = ", ".join(get_args(Specials))
             raise InvalidValue(f"specials must be one of {allowed}, got {self.specials!r}")
-        if self.infinities and self.specials != "p3109":
+        if self.infinities and self.convention.infinity != "by choice":
             raise InvalidValue("infinities is a choice of specials='p3109' alone")
-        if self.specials == "fnuz" and not self.signed:
+        if not (self.signed or self.convention.unsigned):
             raise InvalidValue(
-                "specials='fnuz' puts NaN at the code of -0, which an unsigned format does not "
-                "have; use 'fn' or 'p3109'"
+                f"specials={self.specials!r} puts NaN at the code of -0, which an unsigned "
+                "format does not have; use 'fn' or 'p3109'"
             )
-        if self._top < 1 << self.mantissa_bits:
+        if self.reserved.largest < 1 << self.mantissa_bits:
             raise InvalidValue(
                 f"specials={self.specials!r} leaves no normal number with {self.exponent_bits} "
                 f"exponent and {self.mantissa_bits} mantissa bits; give it more bits"
             )
 
     def _check_range(self) -> None:
-        exponent = self._top >> self.mantissa_bits
+        exponent = self.reserved.largest >> self.mantissa_bits
         # At least 2: a uniform grid's width, twice its largest value, must be finite too.
         low = max(exponent, 2) - _MOST_EXPONENT
         high = exponent - self.mantissa_bits - _LEAST_EXPONENT
@@ -125,22 +127,19 @@ class FloatingPoint(ScalarFormat):
             )
 
     @property
-    def _own_bias(self) -> float:
-        """The bias that goes with the convention."""
-        return 2.0 ** (self.exponent_bits - 1) - (self.specials in {"ieee", "fn"})
+    def convention(self) -> Convention:
+        """What `specials` names."""
+        return CONVENTIONS[self.specials]
 
     @property
-    def _top(self) -> int:
-        """The largest finite magnitude as a code: exponent and mantissa fields in one."""
-        mantissas = 1 << self.mantissa_bits
-        reserved = {
-            "none": 0,
-            "ieee": mantissas,
-            "fn": 1,
-            "fnuz": 0,
-            "p3109": (not self.signed) + self.infinities,
-        }
-        return (mantissas << self.exponent_bits) - 1 - reserved[self.specials]
+    def reserved(self) -> Reserved:
+        """The codes that are no finite numbers."""
+        shape = (self.exponent_bits, self.mantissa_bits, self.signed)
+        return self.convention.reserved(*shape, self.infinities)
+
+    @property
+    def _own_bias(self) -> float:
+        return self.convention.own_bias(self.exponent_bits)
 
     @property
     def _shape(self) -> str:
@@ -187,7 +186,7 @@ class FloatingPoint(ScalarFormat):
         return self.bias
 
     def _base_grid(self) -> Grid:
-        return _grid(self.mantissa_bits, self._top, self.bias, self.signed)
+        return _grid(self.mantissa_bits, self.reserved.largest, self.bias, self.signed)
 
     def _vary(self, options: Mapping[str, str]) -> Format:
         changes: dict[str, Any] = {}
@@ -206,27 +205,10 @@ class FloatingPoint(ScalarFormat):
             "bias": f"{shortest(self.bias)}{own}",
             "smallest normal": shortest(self.smallest_normal),
             "smallest subnormal": subnormal,
-            "special codes": self._special_codes(),
-            "zero": "+0 and -0" if self._has_negative_zero else "one, without a sign",
+            "special codes": self.convention.words(self.signed, self.infinities),
+            "zero": "+0 and -0" if self.reserved.negative_zero else "one, without a sign",
             "source": self._source(),
         }
-
-    @property
-    def _has_negative_zero(self) -> bool:
-        return self.signed and self.specials in {"none", "ieee", "fn"}
-
-    def _special_codes(self) -> str:
-        each = " of each sign" if self.signed else ""
-        if self.specials == "p3109":
-            nan = "NaN at the code of -0" if self.signed else "NaN at the top code"
-            place = "the top code" if self.signed else "the code below it"
-            return f"{nan}; " + (f"infinity at {place}{each}" if self.infinities else "no infinity")
-        return {
-            "none": "none: every code is a finite number",
-            "ieee": f"the top exponent{each} holds infinity and NaN",
-            "fn": f"NaN at the top code{each}; no infinity",
-            "fnuz": "NaN at the code of -0; no infinity",
-        }[self.specials]
 
     def _source(self) -> str:
         """Say whose format this is, and which namesakes it must not be taken for."""

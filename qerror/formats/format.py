@@ -4,14 +4,35 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import ClassVar, cast, final
+from typing import ClassVar, Generic, TypeVar, cast, final, overload
 
 import numpy as np
 
 from qerror._arrays import positive
 from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.convention import Reserved
 from qerror.grids import Grid
 from qerror.registry import Registry
+
+T = TypeVar("T")
+
+
+class Resolved(Generic[T]):
+    """The type of a field that may be given as None and is always read as a T.
+
+    For type checkers: in the finished class the field's slot takes its place, and
+    `__post_init__` puts what None stands for there.
+    """
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> None: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> T | None:
+        return None  # the field's default
+
+    def __set__(self, instance: object, value: T | None) -> None:
+        raise AttributeError(value)
 
 
 class Format(ABC):
@@ -98,6 +119,11 @@ class ScalarFormat(Format):
     @abstractmethod
     def _card(self) -> dict[str, str]:
         """Return the family's part of the convention card."""
+
+    @property
+    def reserved(self) -> Reserved | None:
+        """The codes that are no finite numbers; None in families that have no such codes."""
+        return None
 
     def _exponent_bias(self) -> float | None:
         """Return the exponent bias of the grid at scale 1, if the family has one."""

@@ -76,7 +76,7 @@ class Integer(ScalarFormat):
 
     @property
     def name(self) -> str:
-        full = ":full" if self.signed and not self.symmetric else ""
+        full = full_option(self.signed, self.symmetric)
         zero_point = f":zp={self.zero_point}" if self.zero_point else ""
         return f"{'' if self.signed else 'U'}INT{self.bits}{full}{zero_point}"
 
@@ -85,12 +85,7 @@ class Integer(ScalarFormat):
         return Grid.uniform(low - self.zero_point, 1.0, high - low, even_first=low % 2 == 0)
 
     def _vary(self, options: Mapping[str, str]) -> Format:
-        if options.get("full"):
-            raise InvalidValue(f"full takes no value, got {options['full']!r}")
-        if "full" in options and not self.signed:
-            raise InvalidValue(
-                f"full is for signed integers; {self.name} has all its codes already"
-            )
+        check_full(self.name, self.signed, options)
         return replace(
             self,
             symmetric=self.symmetric and "full" not in options,
@@ -107,6 +102,19 @@ class Integer(ScalarFormat):
         }
 
 
+def full_option(signed: bool, symmetric: bool) -> str:
+    """Return what follows the name of signed codes that start at the most negative one."""
+    return ":full" if signed and not symmetric else ""
+
+
+def check_full(name: str, signed: bool, options: Mapping[str, str]) -> None:
+    """Refuse the option "full" with a value, and where no code is left out."""
+    if options.get("full"):
+        raise InvalidValue(f"full takes no value, got {options['full']!r}")
+    if "full" in options and not signed:
+        raise InvalidValue(f"full is for signed codes; {name} has all its codes already")
+
+
 @spelling(r"(?P<unsigned>u?)int(?P<bits>[0-9]{1,4})", "int8")
 def _integer(found: re.Match[str]) -> Format:
     return Integer(int(found["bits"]), signed=not found["unsigned"])
@@ -114,6 +122,7 @@ def _integer(found: re.Match[str]) -> Format:
 
 for _bits in (4, 8, 16, 32):
     FORMATS.register(f"INT{_bits}", Integer(_bits))
-FORMATS.register("INT8:full", Integer(8, symmetric=False))
-for _bits in (4, 8):
-    FORMATS.register(f"UINT{_bits}", Integer(_bits, signed=False))
+# A dtype has all its codes.
+FORMATS.register("INT8:full", Integer(8, symmetric=False), "torch.int8", "torch.qint8")
+FORMATS.register("UINT4", Integer(4, signed=False))
+FORMATS.register("UINT8", Integer(8, signed=False), "torch.uint8", "torch.quint8")

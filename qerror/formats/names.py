@@ -5,12 +5,12 @@ or follows a pattern that a family has brought with `spelling`. This module know
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from qerror._arrays import real
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
-from qerror.formats.format import FORMATS, Format, ScalarFormat
+from qerror.formats.format import FORMATS, Format, ScalarFormat, shortest
 from qerror.grids import Grid
 from qerror.registry import fold, nearest
 
@@ -57,6 +57,14 @@ def spelling(pattern: str, example: str) -> Callable[[Maker], Maker]:
     return register
 
 
+_AMBIGUOUS: dict[str, Sequence[str]] = {}
+
+
+def ambiguous(candidates: Sequence[str], *names: str) -> None:
+    """Let `parse_format` answer these names with the registered formats that they may mean."""
+    _AMBIGUOUS.update((fold(name), tuple(candidates)) for name in names)
+
+
 def examples() -> list[str]:
     """Return one example of each pattern of names, in the order of registration."""
     return [known.example for known in _SPELLINGS.values()]
@@ -72,17 +80,21 @@ def parse_format(text: str) -> Format:
         ``4M3E:bias=3.9``. Case, '-' and '_' do not matter in a name.
 
         - ``int8`` (symmetric), ``int8:full``, ``uint8``, ``uint8:zp=128``
+        - ``e4m3``, ``fp8_e4m3``, ``F8_E4M3``, ``torch.float8_e4m3fn`` and the like: OCP's,
+          safetensors' and PyTorch's names of one format
         - ``4M3E`` (mantissa and exponent bits), unsigned ``U4M4E``; options ``bias=<real>``
           and ``specials=none|ieee|fn|fnuz|p3109``
         - ``p3109_k8p4se``
-        - ``fixed8.4``, ``ufixed8.4`` (word length and fractional length), ``q:ti3.4``,
-          ``q:arm4.4``
+        - ``fixed8.4``, ``ufixed8.4`` (word length and fractional length), ``fixed8.4:full``
+          (two's complement), ``q:ti3.4``, ``q:arm4.4``
+        - ``ue8m0`` (powers of two, without zero and sign), ``ue5m3``
         - ``codebook:-1,0,0.5,1``
 
     Raises
     ------
     UnknownName
-        If nothing goes by that name; the message suggests the nearest ones.
+        If nothing goes by that name, or several formats do (``fp8``); the message suggests
+        the nearest ones.
     InvalidValue
         If a parameter or an option is not one that the format takes.
 
@@ -129,6 +141,8 @@ def _named(text: str) -> tuple[Format, str]:
         if found:
             return known.make(found), clean[found.end() :]
     head, colon, rest = clean.partition(":")
+    if head in _AMBIGUOUS:
+        raise UnknownName(_choice(text, _AMBIGUOUS[head]))
     if head not in FORMATS:
         raise UnknownName(_complaint(text, head))
     return FORMATS[head], colon + rest
@@ -139,10 +153,24 @@ def _options(text: str, rest: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for part in rest.split(":")[1:]:
         key, _, value = (piece.strip() for piece in part.partition("="))
+        if "," in value:
+            raise InvalidValue(
+                f"{text!r}: options are parted by colons, not commas; write "
+                f"{text.strip().replace(',', ':')}"
+            )
         if key in options:
             raise InvalidValue(f"{text!r} gives the option {key!r} twice")
         options[key] = value
     return options
+
+
+def _choice(text: str, candidates: Sequence[str]) -> str:
+    members = {name: FORMATS[name] for name in candidates}
+    listed = ", ".join(
+        f"{name} (max {shortest(member.max_value)})" if isinstance(member, ScalarFormat) else name
+        for name, member in members.items()
+    )
+    return f"{text!r} may be any of {listed}; name one. See: qerror formats"
 
 
 def _complaint(text: str, head: str) -> str:

@@ -79,38 +79,33 @@ def levels_of(form: ScalarFormat) -> Levels:
             return Levels(float(low), float(high), odd=form.zero_point % 2 == 1)
         case FixedPoint():
             step = math.ldexp(1.0, -form.fractional_length)
-            top = form.max_code * step
-            return Levels(-top if form.signed else 0.0, top, step)
+            return Levels(form.min_code * step, form.max_code * step, step)
         case FloatingPoint() if form.mantissa_bits:
-            return _floating(form)
-        case FloatingPoint():
-            beyond, negative_zero = _conventions(form)
-            return replace(_listed(form), beyond=beyond, negative_zero=negative_zero)
+            return _with_conventions(_floating(form), form)
         case _:
-            return _listed(form)
+            return _with_conventions(_listed(form), form)
 
 
 def _floating(form: FloatingPoint) -> Levels:
     grid = form.grid()
     high = float(grid.edges[-1])  # exact: the factor, which need not be, stands apart
-    beyond, negative_zero = _conventions(form)
     return Levels(
         -high if form.signed else 0.0,
         high,
         float(grid.steps.min()),
         form.mantissa_bits,
         factor=grid.factor,
-        negative_zero=negative_zero,
-        beyond=beyond,
     )
 
 
-def _conventions(form: FloatingPoint) -> tuple[float | None, bool]:
-    """Return what lies beyond the range, and whether there is a negative zero."""
-    negative_zero = form.signed and form.specials in {"none", "ieee", "fn"}
-    if form.specials == "ieee" or form.infinities:
-        return math.inf, negative_zero
-    return (None if form.specials == "none" else math.nan), negative_zero
+def _with_conventions(levels: Levels, form: ScalarFormat) -> Levels:
+    """Add what lies beyond the range, and whether there is a negative zero."""
+    codes = form.reserved
+    if codes is None:
+        return levels
+    nan = None if codes.nan is None else math.nan
+    beyond = nan if codes.infinity is None else math.inf
+    return replace(levels, beyond=beyond, negative_zero=codes.negative_zero)
 
 
 def _listed(form: ScalarFormat) -> Levels:

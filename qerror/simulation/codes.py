@@ -161,7 +161,8 @@ class _Coder:
                 f"{form.name} has {form.bits} bits; codes are for formats of at most {MOST_BITS}"
             )
         self.first = 0
-        self.nan: int | None = None
+        reserved = form.reserved
+        self.nan = reserved.nan if reserved else None
         self._levels = levels_of(form)
         self._form = form
         match form:
@@ -170,11 +171,9 @@ class _Coder:
             case Integer():
                 self._uniform(form.min_code, form.max_code, form.zero_point, form.signed)
             case FixedPoint():
-                low = -form.max_code if form.signed else 0
-                self._uniform(low, form.max_code, 0, form.signed)
+                self._uniform(form.min_code, form.max_code, 0, form.signed)
             case _:
-                self.values = form.grid().base_points
-                self.dtype = _unsigned(form.bits)
+                self._listed(form)
         last = self.first + self.values.size - 1
         self.listing = f"{self.first}..{last}"
 
@@ -192,27 +191,15 @@ class _Coder:
 
     def _floating(self, form: FloatingPoint) -> None:
         self.dtype = _unsigned(form.bits)
-        top = (1 << (form.exponent_bits + form.mantissa_bits)) - 1
         self._sign = form.bits - 1
-        mantissas = 1 << form.mantissa_bits
-        infinity: int | None = None
-        finite = top + 1
-        match form.specials:
-            case "ieee":
-                finite = infinity = top - mantissas + 1
-                self.nan = infinity + (mantissas >> 1) if form.mantissa_bits else None
-            case "fn":
-                finite = self.nan = top
-            case "fnuz":
-                self.nan = 1 << self._sign
-            case "p3109":
-                self.nan = 1 << self._sign if form.signed else top
-                infinity = top - (not form.signed) if form.infinities else None
-                finite -= form.infinities + (not form.signed)
-            case "none":
-                pass
-        self._infinity = infinity
-        self.values = _values(form, self._levels, finite, infinity)
+        self._infinity = form.reserved.infinity
+        self.values = _values(form)
+
+    def _listed(self, form: ScalarFormat) -> None:
+        self.dtype = _unsigned(form.bits)
+        self._points = form.grid().base_points + 0.0  # no -0.0: equal codebooks, equal values
+        nan = [] if self.nan is None else [np.nan] * (self.nan + 1 - self._points.size)
+        self.values = np.append(self._points, nan)
 
     def codes(self, levels: AnyReal, unit: Levels, scale: float) -> IntArray:
         """Return the codes of levels in the units of a kernel."""
@@ -222,8 +209,11 @@ class _Coder:
             case Integer() | FixedPoint():
                 return (levels.astype(np.float64) / unit.step).astype(np.int64) + self._zero
             case _:
-                points = (self.values * scale).astype(levels.dtype)
-                return np.searchsorted(points, levels)
+                points = (self._points * scale).astype(levels.dtype)
+                codes = np.searchsorted(points, levels)
+                if self.nan is not None:
+                    codes[np.isnan(levels)] = self.nan
+                return codes
 
     def _floating_codes(self, levels: AnyReal, unit: Levels) -> IntArray:
         size = np.abs(levels.astype(np.float64))
@@ -251,20 +241,21 @@ def _magnitudes(size: FloatArray, unit: Levels, dtype: np.dtype[Any]) -> IntArra
     return bits >> (52 - digits)
 
 
-def _values(form: FloatingPoint, levels: Levels, finite: int, infinity: int | None) -> FloatArray:
-    """Return the value of every code before the format's factor; `finite` codes are numbers."""
+def _values(form: FloatingPoint) -> FloatArray:
+    """Return the value of every code before the format's factor."""
+    reserved = form.reserved
     positive = form.grid().base_points
     positive = positive[positive >= 0]
-    if positive.size != finite:
+    if positive.size != reserved.largest + 1:
         raise InvalidValue(f"some codes of {form.name} lie below the smallest number of float64")
     values = np.full(1 << (form.bits - form.signed), np.nan)
     values[: positive.size] = positive
-    if infinity is not None:
-        values[infinity] = np.inf
+    if reserved.infinity is not None:
+        values[reserved.infinity] = np.inf
     if not form.signed:
         return values
     negative = -values
-    if not levels.negative_zero:
+    if not reserved.negative_zero:
         negative[0] = np.nan
     return np.concatenate([values, negative])
 

@@ -12,10 +12,10 @@ import pytest
 from qerror import FloatingPoint, Gaussian, StudentT, parse_density
 from qerror.analysis import quantization_error
 from qerror.densities import DENSITIES
-from qerror.formats import FORMATS, as_scalar_format
+from qerror.formats import FORMATS, as_scalar_format, parse_formats
 from qerror.sweep import sweep
 from qerror_cli.commands.sweep import DEFAULT_FORMATS
-from qerror_cli.parameters import OverType, split_names
+from qerror_cli.parameters import OverType
 from tests.cli.conftest import Run
 
 T3 = ["--dist", "student-t", "--nu", "3"]
@@ -54,7 +54,7 @@ def test_sweep_prints_the_default_formats_in_80_columns(run: Run) -> None:
 
 
 def test_the_default_formats_are_those_that_the_table_shows() -> None:
-    names = [as_scalar_format(name).name for name in split_names(DEFAULT_FORMATS)]
+    names = [form.name for form in parse_formats(DEFAULT_FORMATS)]
     assert names == ["INT8", "5M2E", "4M3E", "3M4E", "2M5E", "E4M3FN", "E5M2"]
 
 
@@ -198,7 +198,7 @@ def test_parquet_reads_back_to_the_same_numbers(run: Run, tmp_path: Path) -> Non
 
     assert run("sweep", "--dist", "student-t", "--nu", "2", "-o", "x.parquet").exit_code == 0
     table: Any = parquet.read_table(tmp_path / "x.parquet")
-    expected = sweep(list(split_names(DEFAULT_FORMATS)), [StudentT(2)])
+    expected = sweep(parse_formats(DEFAULT_FORMATS), [StudentT(2)])
     assert [str(row) for row in table.to_pylist()] == [str(row) for row in expected.rows]
     assert table.schema.metadata[b"qerror.schema"] == b"qerror.sweep/1"
 
@@ -364,19 +364,6 @@ def test_an_interrupt_exits_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 
 # ---- values of parameters
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("int8", ["int8"]),
-        ("int8, 4M3E,,e4m3", ["int8", "4M3E", "e4m3"]),
-        ("int8,codebook:-1,0,0.5,1e3,4M3E", ["int8", "codebook:-1,0,0.5,1e3", "4M3E"]),
-        ("4M3E:bias=3.9,fixed8.-4", ["4M3E:bias=3.9", "fixed8.-4"]),
-    ],
-)
-def test_format_lists_split_at_commas_outside_codebooks(text: str, names: list[str]) -> None:
-    assert list(split_names(text)) == names
 
 
 @pytest.mark.parametrize(

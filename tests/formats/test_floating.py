@@ -1,7 +1,9 @@
 """Floating point with any split and any bias, against the formula in exact arithmetic."""
 
+import dataclasses
 from fractions import Fraction
 from time import perf_counter
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -62,7 +64,7 @@ def members(draw: st.DrawFn) -> FloatingPoint:
     return FloatingPoint(
         draw(st.integers(1 if specials == "ieee" else 0, 4)),
         exponent_bits,
-        draw(st.none() | st.integers(-300, 300)),  # type: ignore[arg-type]
+        draw(st.none() | st.integers(-300, 300)),
         signed,
         specials,  # type: ignore[arg-type]
         specials == "p3109" and draw(st.booleans()),
@@ -272,3 +274,40 @@ def test_cards_say_where_nan_is() -> None:
     assert as_scalar_format("e4m3fnuz").conventions()["zero"] == "one, without a sign"
     assert as_scalar_format("4M3E:bias=2.5").conventions()["bias"] == "2.5"
     assert "no standard" in as_scalar_format("4M3E:bias=2.5").conventions()["source"]
+
+
+def test_a_bias_left_out_or_none_is_the_conventions() -> None:
+    assert FloatingPoint(3, 4) == FloatingPoint(3, 4, None) == FloatingPoint(3, 4, bias=8)
+    varied = dataclasses.replace(FloatingPoint(3, 4, 3.5), bias=None)
+    assert varied == FloatingPoint(3, 4)
+    assert varied.bias == 8.0
+
+
+# Of every convention, 3 exponent and 2 mantissa bits: the codes as the standards lay them out.
+# largest finite magnitude, infinity, NaN, -0.
+RESERVED: dict[tuple[str, bool, bool], tuple[int, int | None, int | None, bool]] = {
+    ("none", True, False): (0b11111, None, None, True),
+    ("none", False, False): (0b11111, None, None, False),
+    ("ieee", True, False): (0b11011, 0b11100, 0b11110, True),
+    ("ieee", False, False): (0b11011, 0b11100, 0b11110, False),
+    ("fn", True, False): (0b11110, None, 0b11111, True),
+    ("fn", False, False): (0b11110, None, 0b11111, False),
+    ("fnuz", True, False): (0b11111, None, 0b100000, False),
+    ("p3109", True, False): (0b11111, None, 0b100000, False),
+    ("p3109", True, True): (0b11110, 0b11111, 0b100000, False),
+    ("p3109", False, False): (0b11110, None, 0b11111, False),
+    ("p3109", False, True): (0b11101, 0b11110, 0b11111, False),
+}
+
+
+@pytest.mark.parametrize(("specials", "signed", "infinities"), RESERVED)
+def test_reserved_codes(specials: Any, signed: bool, infinities: bool) -> None:
+    member = FloatingPoint(2, 3, signed=signed, specials=specials, infinities=infinities)
+    codes = member.reserved
+    found = codes.largest, codes.infinity, codes.nan, codes.negative_zero
+    assert found == RESERVED[specials, signed, infinities]
+
+
+def test_ieee_without_mantissa_bits_has_no_nan() -> None:
+    codes = FloatingPoint(0, 3, specials="ieee").reserved
+    assert (codes.largest, codes.infinity, codes.nan) == (6, 7, None)

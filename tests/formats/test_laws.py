@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.formats import (
-    FORMATS,
     Codebook,
     FixedPoint,
     FloatingPoint,
@@ -23,7 +22,7 @@ from qerror.formats import (
     scalar_formats,
 )
 
-registered = pytest.mark.parametrize("member", scalar_formats().values(), ids=list(FORMATS))
+registered = pytest.mark.parametrize("member", scalar_formats().values(), ids=str)
 COPIES: list[Callable[[ScalarFormat], ScalarFormat]] = [
     copy.copy,
     copy.deepcopy,
@@ -43,7 +42,8 @@ def integers(draw: st.DrawFn) -> Integer:
 def fixed_points(draw: st.DrawFn) -> FixedPoint:
     signed = draw(st.booleans())
     word_length = draw(st.integers(2 if signed else 1, 53))
-    return FixedPoint(word_length, draw(st.integers(word_length - 1024, 1074)), signed)
+    fractional_length = draw(st.integers(word_length - 1024, 1074))
+    return FixedPoint(word_length, fractional_length, signed, draw(st.booleans()))
 
 
 @st.composite
@@ -154,7 +154,7 @@ def test_frozen(member: ScalarFormat) -> None:
 
 
 def test_registered_formats_differ() -> None:
-    assert len(set(scalar_formats().values())) == len(FORMATS)
+    assert len(set(scalar_formats().values())) == len(scalar_formats())
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,12 @@ def test_bias_at_a_scale_gives_that_grid(member: ScalarFormat, scale: float) -> 
         assert bias is None
         return
     assert bias == member.bias - math.log2(scale)
-    if abs(member.bias) < 900:
+    try:
         varied = member.with_bias(bias).max_value
-        assert varied == pytest.approx(member.grid(scale).max, rel=2e-13)  # eps times the bias
+    except InvalidValue:
+        return  # float64 does not hold its largest binade
+    # The bias is rounded: a relative error of its last bit in the levels.
+    assert varied == pytest.approx(member.grid(scale).max, rel=3e-13)
 
 
 def test_bias_at_refuses_what_is_no_scale() -> None:

@@ -12,6 +12,7 @@ from qerror.formats import (
     FloatingPoint,
     Format,
     Integer,
+    PowerOfTwo,
     ScalarFormat,
     as_format,
     as_grid,
@@ -80,13 +81,38 @@ NAMED: dict[str, Format] = {
     "fixed8.-2": FixedPoint(8, -2),
     "fixed8.-4": FixedPoint(8, -4),
     "ufixed8.4": FixedPoint(8, 4, signed=False),
+    "fixed8.4:full": FixedPoint(8, 4, symmetric=False),
     "q:ti3.4": FixedPoint(8, 4),
+    "q:arm4.4:full": FixedPoint(8, 4, symmetric=False),
     "Q:ARM4.4": FixedPoint(8, 4),
     "q:ti-2.10": FixedPoint(9, 10),
     "q:arm10.-2": FixedPoint(8, -2),
     "codebook:-1,0,0.5,1": Codebook([-1, 0, 0.5, 1]),
     "Codebook: 1e-3, -2": Codebook([-2, 1e-3]),
     "nf4": FORMATS["NF4"],
+    "F8_E4M3": E4M3,
+    "F8_E5M2": FloatingPoint(2, 5, specials="ieee"),
+    "torch.float8_e4m3fn": E4M3,
+    "torch.float8_e5m2": FloatingPoint(2, 5, specials="ieee"),
+    "torch.float8_e4m3fnuz": FloatingPoint(3, 4, specials="fnuz"),
+    "torch.float8_e5m2fnuz": FloatingPoint(2, 5, specials="fnuz"),
+    "torch.float8_e8m0fnu": PowerOfTwo(8),
+    "torch.float4_e2m1fn_x2": FloatingPoint(1, 2, 1),
+    "torch.bfloat16": FloatingPoint(7, 8, specials="ieee"),
+    "torch.int8": Integer(8, symmetric=False),
+    "torch.uint8": Integer(8, signed=False),
+    "F16": FloatingPoint(10, 5, specials="ieee"),
+    "BF16": FloatingPoint(7, 8, specials="ieee"),
+    "fp8e4nv": E4M3,
+    "ue8m0": PowerOfTwo(8),
+    "E8M0": PowerOfTwo(8),
+    "e8m0fnu": PowerOfTwo(8),
+    "float8_e8m0fnu": PowerOfTwo(8),
+    "F8_E8M0": PowerOfTwo(8),
+    "ue5m0": PowerOfTwo(5),
+    "e8m0:bias=100": PowerOfTwo(8, 100),
+    "ue5m3": FloatingPoint(3, 5, 15, signed=False, specials="fn"),
+    "ue4m3": FloatingPoint(3, 4, 7, signed=False, specials="fn"),
 }
 
 
@@ -121,8 +147,14 @@ SHOWN = {
     "p3109k8p4uf:bias=3": "P3109_K8P4UF:bias=3",
     "q:arm4.4": "FIXED8.4",
     "ufixed8.-4": "UFIXED8.-4",
+    "fixed8.-4:FULL": "FIXED8.-4:full",
     "codebook:1,-1": "codebook:-1,1",
     "nf4": "NF4",
+    "ue8m0": "E8M0",
+    "ue6m0": "E6M0",
+    "ue8m0:bias=120": "E8M0:bias=120",
+    "ue5m3": "UE5M3",
+    "U3M5E:specials=fn": "UE5M3",
 }
 
 
@@ -148,11 +180,23 @@ def test_examples_parse() -> None:
 
 
 REFUSED: list[tuple[str, type[Exception], str]] = [
-    ("e4m9", UnknownName, r"unknown format 'e4m9'; did you mean E4M3FN\? See: qerror formats"),
+    (
+        "e4m9",
+        UnknownName,
+        r"unknown format 'e4m9'; did you mean E4M3FN or UE4M3\? See: qerror formats",
+    ),
     ("bfloat-61", UnknownName, "'bfloat-61'; did you mean .*BF16.*See: qerror formats"),
     ("flaot16", UnknownName, "did you mean .*FP16"),
     ("fixed8", UnknownName, "did you mean fixed8.4"),
-    ("e8m0fnu", UnknownName, "unknown format 'e8m0fnu'"),
+    ("e8m1fnu", UnknownName, "unknown format 'e8m1fnu'"),
+    ("ue1m0", InvalidValue, r"exponent_bits must lie in 2\.\.11, got 1"),
+    ("ue8m0:bias=1.5", InvalidValue, "bias must be an integer, got '1.5'"),
+    ("torch.float8", UnknownName, "unknown format 'torch.float8'; did you mean"),
+    (
+        "U3M5E:bias=15,specials=fn",
+        InvalidValue,
+        "parted by colons, not commas; write U3M5E:bias=15:specials=fn",
+    ),
     ("", UnknownName, "names look like 4M3E, .*See: qerror formats"),
     ("?", UnknownName, "names look like"),
     ("int", UnknownName, "did you mean int8"),
@@ -173,14 +217,16 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
     ("4M0E", InvalidValue, r"exponent_bits must lie in 1\.\.11, got 0"),
     ("int8:bias=3", InvalidValue, "INT8 has no option 'bias'; it takes full, zp=<integer>"),
     ("int8:full=yes", InvalidValue, "full takes no value, got 'yes'"),
-    ("uint8:full", InvalidValue, "full is for signed integers; UINT8"),
+    ("uint8:full", InvalidValue, "full is for signed codes; UINT8"),
     ("int8:zp=x", InvalidValue, "zp must be an integer, got 'x'"),
     ("int8:zp=1.5", InvalidValue, "zp must be an integer, got '1.5'"),
     ("int8:zp=-128", InvalidValue, r"zero_point must lie in -127\.\.127, got -128"),
     ("int0", InvalidValue, r"bits must lie in 2\.\.53, got 0"),
     ("int99", InvalidValue, r"bits must lie in 2\.\.53, got 99"),
     ("fixed99.4", InvalidValue, r"word_length must lie in 2\.\.53, got 99"),
-    ("fixed8.4:zp=1", InvalidValue, "FIXED8.4 has no option 'zp'; it takes none"),
+    ("fixed8.4:zp=1", InvalidValue, "FIXED8.4 has no option 'zp'; it takes full"),
+    ("fixed8.4:full=1", InvalidValue, "full takes no value, got '1'"),
+    ("ufixed8.4:full", InvalidValue, "full is for signed codes; UFIXED8.4 has all its codes"),
     ("q:ti0.0", InvalidValue, r"word_length must lie in 2\.\.53, got 1"),
     ("p3109_k8p8se", InvalidValue, r"P must lie in 1\.\.7 for K = 8, got 8"),
     ("p3109_k8p0ue", InvalidValue, r"P must lie in 1\.\.8 for K = 8, got 0"),
@@ -242,3 +288,17 @@ def test_scalar_formats_are_those_with_a_grid() -> None:
     assert set(scalar_formats()) <= set(FORMATS)
     assert all(isinstance(form, ScalarFormat) for form in scalar_formats().values())
     assert scalar_formats()["INT8"] == Integer(8)
+
+
+def test_bare_names_of_a_width_list_the_candidates() -> None:
+    for name in ("fp8", "FP-8", "float8", "f8"):
+        with pytest.raises(UnknownName) as raised:
+            parse_format(name)
+        message = str(raised.value)
+        assert message.startswith(f"{name!r} may be any of 5M2E (max 3.9375), ")
+        for candidate in ("E4M3FN (max 448)", "E5M2 (max 57344)", "FLOAT8_E4M3 (max 240)"):
+            assert candidate in message
+        assert "UE5M3" not in message
+        assert message.endswith("; name one. See: qerror formats")
+    with pytest.raises(UnknownName, match=r"E3M2 \(max 28\), E2M3 \(max 7.5\); name one"):
+        parse_format("fp6")

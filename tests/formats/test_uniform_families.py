@@ -48,6 +48,10 @@ def test_symmetric_means_nothing_without_sign() -> None:
     assert Integer(8, signed=False) == Integer(8, signed=False, symmetric=False)
     assert Integer(8, False, True).symmetric is False
     assert Integer(8) != Integer(8, symmetric=False)
+    assert FixedPoint(8, 4, signed=False) == FixedPoint(8, 4, signed=False, symmetric=False)
+    assert FixedPoint(8, 4, False, True).symmetric is False
+    assert FixedPoint(8, 4) != FixedPoint(8, 4, symmetric=False)
+    assert FixedPoint(8, 4, False).grid() != FixedPoint(8, 4).grid()
 
 
 @pytest.mark.parametrize("member", [Integer(53, False), Integer(53), Integer(53, symmetric=False)])
@@ -88,6 +92,19 @@ def test_levels_of_fixed_point(bits: int, fraction: int, signed: bool) -> None:
     assert grid.round_half_even(ties).tolist() == expected
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("fraction", [-3, 0, 4, 11])
+def test_levels_of_twos_complement(bits: int, fraction: int) -> None:
+    codes = range(-(2 ** (bits - 1)), 2 ** (bits - 1))
+    member = FixedPoint(bits, fraction, symmetric=False)
+    grid = member.grid()
+    assert (member.min_code, member.max_code) == (codes[0], codes[-1])
+    assert grid.points.tolist() == [code / 2**fraction for code in codes]
+    expected = [(code + code % 2) / 2**fraction for code in codes][:-1]
+    assert grid.round_half_even(grid.thresholds).tolist() == expected
+    assert grid == Integer(bits, symmetric=False).grid(2.0**-fraction)
+
+
 def test_fractional_length_is_scale() -> None:
     member = FixedPoint(8, 4)
     assert member.with_fractional_length(6) == FixedPoint(8, 6)
@@ -96,7 +113,14 @@ def test_fractional_length_is_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    "member", [FixedPoint(8, 1074), FixedPoint(8, -1016), FixedPoint(53, -971)]
+    "member",
+    [
+        FixedPoint(8, 1074),
+        FixedPoint(8, -1016),
+        FixedPoint(53, -971),
+        FixedPoint(8, -1016, symmetric=False),
+        FixedPoint(53, -971, symmetric=False),
+    ],
 )
 def test_the_limits_of_fractional_length(member: FixedPoint) -> None:
     grid = member.grid()
@@ -112,6 +136,8 @@ def test_fixed_point_card() -> None:
     assert card["special codes"] == "none; the code -128 is not used"
     assert FixedPoint(8, -2).conventions()["step"] == "4 = 2^2"
     assert FixedPoint(8, 4, False).conventions()["codes"] == "0..255"
+    full = FixedPoint(8, 4, symmetric=False).conventions()
+    assert (full["codes"], full["special codes"], full["min"]) == ("-128..127", "none", "-8")
 
 
 def test_codebook_sorts() -> None:
@@ -175,6 +201,7 @@ REFUSED: list[tuple[Any, tuple[Any, ...], type[Exception], str]] = [
     (FixedPoint, (8, 1075), InvalidValue, r"fractional_length must lie in -1016\.\.1074"),
     (FixedPoint, (8, -1017), InvalidValue, r"fractional_length must lie in -1016\.\.1074"),
     (FixedPoint, (8, 4.5), InvalidType, "fractional_length must be an integer, got 4.5"),
+    (FixedPoint, (8, 4, True, 0), InvalidType, "symmetric must be True or False, got 0"),
     (FixedPoint, (8, 4, "yes"), InvalidType, "signed must be True or False, got 'yes'"),
     (Codebook, ([],), InvalidValue, "at least one point"),
     (Codebook, ([1, 1],), InvalidValue, "must differ, got 1 twice"),

@@ -15,7 +15,8 @@ def levels_and_codes(form: Format) -> tuple[list[Fraction], list[int]]:
             codes = range(form.min_code, form.max_code + 1)
             return [Fraction(code - form.zero_point) for code in codes], list(codes)
         case FixedPoint():
-            codes = range(-form.max_code if form.signed else 0, form.max_code + 1)
+            lowest = 2 ** (form.word_length - 1) - form.symmetric if form.signed else 0
+            codes = range(-lowest, 2 ** (form.word_length - form.signed))
             step = Fraction(2) ** -form.fractional_length
             return [code * step for code in codes], list(codes)
         case FloatingPoint():

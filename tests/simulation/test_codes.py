@@ -25,6 +25,8 @@ SMALL = [
     Integer(8, signed=False, zero_point=128),
     Integer(3, symmetric=False, zero_point=-3),
     FixedPoint(12, -3),
+    FixedPoint(12, -3, symmetric=False),
+    FixedPoint(8, 1, symmetric=False),
     Codebook([-3.0, -0.1, 0.25, 7.0, 7.5]),
 ]
 EVERY = without_nan(every_exponent(64))
@@ -79,8 +81,7 @@ def test_decode_of_encode_is_quantize(form: Any, scale: float, kind: Any) -> Non
 def test_every_code_comes_back(form: Any) -> None:
     codes = np.arange(1 << form.bits)
     if isinstance(form, Integer | FixedPoint):
-        low = getattr(form, "min_code", -form.max_code * form.signed)
-        codes = np.arange(low, form.max_code + 1)
+        codes = np.arange(form.min_code, form.max_code + 1)
     codes = codes[codes < len(form.values)] if isinstance(form, Codebook) else codes
     values = decode(codes, form, dtype=np.float64)
     kept = ~np.isnan(values)

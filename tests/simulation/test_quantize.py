@@ -39,6 +39,7 @@ SMALL = [
     Integer(5, zero_point=7),
     FixedPoint(8, 12),
     FixedPoint(6, -3, signed=False),
+    FixedPoint(5, 2, symmetric=False),
     Codebook([-3.0, -0.1, 0.25, 7.0, 7.5]),
     Codebook([-2.0, -1.0, 1.0, 2.0]),
     Codebook([0.7]),
