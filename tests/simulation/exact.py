@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from qerror.formats import Codebook, FixedPoint, FloatingPoint, Format, Integer
+from qerror.formats import Codebook, FixedPoint, FloatingPoint, Format, Integer, PowerOfTwo
 
 
 def levels_and_codes(form: Format) -> tuple[list[Fraction], list[int]]:
@@ -23,6 +23,9 @@ def levels_and_codes(form: Format) -> tuple[list[Fraction], list[int]]:
             return _floating(form)
         case Codebook():
             return [Fraction(value) for value in form.values], list(range(len(form.values)))
+        case PowerOfTwo():
+            codes = range(2**form.exponent_bits - 1)
+            return [Fraction(2) ** (code - form.bias) for code in codes], list(codes)
         case _:
             raise NotImplementedError(form)
 
