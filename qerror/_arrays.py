@@ -55,16 +55,31 @@ def integer(name: str, value: object, low: int, high: int) -> int:
     return number
 
 
+def real_array(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Return `value` as a float64 array, any shape, of finite numbers."""
+    try:
+        array = np.asarray(value)
+        real_numbers = array.dtype.kind in "fiu" or (array.dtype.kind == "O" and array.size > 0)
+        array = array.astype(np.float64, copy=False) if real_numbers or not array.size else None
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    if array is None:
+        raise InvalidType(f"{name} must be a number or an array of numbers, got {value!r}")
+    if not np.isfinite(array).all():
+        raise InvalidValue(f"{name} must be finite, got {array[~np.isfinite(array)].flat[0]:g}")
+    return array
+
+
 def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
-    """Return `value` as a float64 scalar or vector of finite positive numbers."""
+    """Return `value` as a float64 array, any shape, of finite positive numbers."""
+    if type(value) is float and 0 < value < math.inf:
+        return np.array(value)
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise InvalidType(
-            f"{name} must be a number or a vector of numbers, got {value!r}"
+            f"{name} must be a number or an array of numbers, got {value!r}"
         ) from None
-    if array.ndim > 1:
-        raise InvalidValue(f"{name} must be a number or a vector, got shape {array.shape}")
     # min and max carry nan along, and no comparison with it holds
     if array.size and not (array.min() > 0 and array.max() < math.inf):
         bad = ~(np.isfinite(array) & (array > 0))

@@ -15,6 +15,7 @@ from qerror._arrays import (
     frozen,
     positive,
     read_only,
+    two_product,
 )
 from qerror.exceptions import InvalidType, InvalidValue, TooLarge
 
@@ -237,16 +238,34 @@ class Grid(Immutable):
         Meant for a handful of values (point masses): the decision is exact for points and
         values that are exact; arrays of data belong to the simulator.
         """
+        level, factor = self._nearest(x, scale)
+        return level * factor
+
+    def error_half_even(self, x: npt.ArrayLike, scale: npt.ArrayLike = 1.0) -> FloatArray:
+        """Return the error ``round_half_even(x, scale) - x``, rounded once.
+
+        The product of level, factor and scale keeps its low half, so that errors far below the
+        last place of x, as wide formats have them, are right.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        level, factor = self._nearest(x, scale)
+        value, rest = two_product(level, factor)
+        _, lost = two_product(np.asarray(self.factor), np.asarray(scale, dtype=np.float64))
+        error: FloatArray = (value - x) + (rest + level * lost)
+        return error
+
+    def _nearest(self, x: npt.ArrayLike, scale: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Return the base points that values are rounded to, and what multiplies them."""
         factor = self.factor * np.asarray(scale, dtype=np.float64)
         x, factor = np.broadcast_arrays(np.asarray(x, dtype=np.float64), factor)
         if not self.steps.size:
-            return np.asarray(self.edges[0] * factor)
+            return np.full(x.shape, self.edges[0]), factor
         segment, rank = self._locate(x, factor)
         low, high = self._level(segment, rank), self._level(segment, rank + 1)
         below, above = x - low * factor, high * factor - x
         even_low = ((self._parity[segment] + rank) % 2 == 0) == self.even_first
         up = (above < below) | ((above == below) & ~even_low)
-        return np.where(up, high, low) * factor
+        return np.where(up, high, low), factor
 
     def _rank(self) -> FloatArray:
         """Return each point's number within its segment: 0, 1, ..., count - 1, 0, 1, ..."""

@@ -1,139 +1,85 @@
 """Cell by cell: one exact local integral per point of the grid.
 
 Scales are rows and points are columns. Columns whose cells are narrow against the law, which is
-nearly all of them, are integrated together without a branch; the few others, and cells that a
-limit of the density cuts, go through the general integrals one by one.
+nearly all of them, are integrated together without a branch; the few others, and the cells that
+a limit cuts, go through the general integrals one by one.
 """
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
-from qerror.analysis._flat import add_flat, suits_flat
-from qerror.analysis._sums import Sums
-from qerror.densities.density import Density
-from qerror.densities.piece import Piece
+from qerror.analysis._batch import Batch, Limits, Sums
 from qerror.densities.quadrature import MomentRule, rule_for
 from qerror.densities.smooth_law import SmoothLaw
-from qerror.grids import Cells, Grid
+from qerror.grids import Cells
 
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache
 _LARGEST = 1e300  # levels beyond it, in units of the law, are as good as infinite
-_TAIL_ROWS = 2**8  # tails handled together, each of some hundred nodes
 _SINGLE = 2**11  # below this many cells one rule for all is faster than grouping them
+_ULPS = 2.0**-50
 
 
-def add_cells(sums: Sums, grid: Grid, density: Density, scales: FloatArray) -> None:
-    """Add the continuous part of the density, for every scale."""
-    mirrored = grid.is_symmetric and density.is_symmetric
-    cells = grid.upper_cells if mirrored else grid.cells
-    factors = grid.factor * scales
-    for piece in density.pieces():
-        flat = mirrored and suits_flat(cells, piece)
-        wide = add_flat(sums, cells, piece, factors) if flat else np.ones(scales.size, dtype=bool)
-        if wide.any():
-            for chunk in _chunks(np.flatnonzero(wide), cells.points.size):
-                _add_inner(sums, chunk, cells, mirrored, piece, factors[chunk, None])
-        for start in range(0, scales.size, _TAIL_ROWS):
-            rows = slice(start, start + _TAIL_ROWS)
-            add_tails(sums, rows, cells.points, mirrored, piece, factors[rows, None])
+def cell_sums(batch: Batch, cells: Cells) -> Sums:
+    """Integrate over the cells within the grid's range."""
+    size = batch.factors.size
+    rows = max(1, _CHUNK // cells.points.size)
+    chunks = [slice(start, start + rows) for start in range(0, size, rows)]
+    return Sums.joined(size, [(at, _chunk_sums(batch.rows(at), cells)) for at in chunks])
 
 
-def _chunks(rows: IntArray, width: int) -> Iterator[IntArray]:
-    size = max(1, _CHUNK // width)
-    for start in range(0, rows.size, size):
-        yield rows[start : start + size]
+class _Moments(NamedTuple):
+    """int (x - q) p and int (x - q)^2 p of each cell at each scale, shape (rows, cells)."""
+
+    first: FloatArray
+    second: FloatArray
 
 
-def add_tails(  # noqa: PLR0917 - one chunk's description
-    sums: Sums,
-    chunk: slice | IntArray,
-    points: FloatArray,
-    mirrored: bool,
-    piece: Piece,
-    factor: FloatArray,
-) -> None:
-    """Integrate what lies beyond the first and the last of the points, `factor` a column."""
-    q, high_first, high = _tail(piece, factor, points[-1:], 1.0)
-    sums.high[chunk] += high
-    if math.isinf(high_first[0]) and mirrored:
-        sums.low[chunk] += high
-        sums.mean_error[chunk] = math.nan
-        return
-    if mirrored:
-        sums.low[chunk] += high
-        sums.cross[chunk] -= 2 * (q * high_first + high)
-        return
-    q_low, low_first, low = _tail(piece, factor, points[:1], -1.0)
-    sums.low[chunk] += low
-    with np.errstate(invalid="ignore"):  # inf - inf: moments that do not exist
-        sums.mean_error[chunk] -= high_first + low_first
-        sums.cross[chunk] -= q * high_first + q_low * low_first + high + low
-
-
-def _tail(
-    piece: Piece, factor: FloatArray, point: FloatArray, side: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the end of the grid and the first and second moments about it beyond it."""
-    q, rest = centres(piece, factor, point)
-    q = q[:, 0]
-    z = side * (q - piece.location) / piece.spread
-    if isinstance(piece.law, SmoothLaw) and piece.is_whole and rest is None and z.min() >= 0:
-        outer = piece.law.outer(np.abs(z)).scaled(piece.weight, piece.spread)
-        return q, side * outer.first, outer.second
-    nothing, infinite = np.zeros(q.size), np.full(q.size, side * math.inf)
-    left, right = (nothing, infinite) if side > 0 else (infinite, nothing)
-    local = piece.integrals(q, left, right, 0.0 if rest is None else rest[:, 0])
-    return q, local.first, local.second
-
-
-def centres(
-    piece: Piece, factor: FloatArray, points: FloatArray
-) -> tuple[FloatArray, FloatArray | None]:
-    """Return factor times points as a sum of two floats; None where the second cannot matter."""
-    if piece.location == 0 and piece.is_whole:
-        return factor * points, None
-    return two_product(factor, points)
-
-
-def _add_inner(  # noqa: PLR0917 - one chunk's description
-    sums: Sums,
-    chunk: slice | IntArray,
-    cells: Cells,
-    mirrored: bool,
-    piece: Piece,
-    factor: FloatArray,
-) -> None:
+def _chunk_sums(batch: Batch, cells: Cells) -> Sums:
     """Integrate one piece over all cells of each scaled grid."""
-    q, rest = centres(piece, factor, cells.points)
-    first, second = np.empty(q.shape), np.empty(q.shape)
-    general = _plain_columns(cells, mirrored, piece, factor, q, rest, first, second)
-    if general.size:
-        _general(cells, piece, factor, q, rest, general, first, second)
-    weight = cells.weight
-    square = second @ weight
-    sums.rounding[chunk] += square
-    sums.cross[chunk] -= (q * first) @ weight + square
-    if not mirrored:
-        sums.mean_error[chunk] -= first.sum(axis=1)
+    factor, law = batch.factors[:, None], batch.piece.law
+    q, rest = _centres(batch, factor, cells)
+    if isinstance(law, SmoothLaw):
+        moments, general = _plain(batch, law, cells, factor, q, rest)
+    else:
+        moments, general = _Moments(*np.zeros((2, *q.shape))), np.ones(q.shape, dtype=bool)
+    if batch.limits is not None:
+        outside, cut = _beyond(batch.limits, cells, factor, q)
+        moments.first[outside], moments.second[outside] = 0.0, 0.0
+        general = (general | cut) & ~outside
+    if general.any():
+        row, column = np.nonzero(general)
+        _fill(moments, batch, cells, q, rest, (row, column))
+    first, second = moments
+    square = second @ cells.weight
+    mean = 0.0 if batch.mirrored else -first.sum(axis=1)
+    cross = -((q * first) @ cells.weight + square)
+    return Sums(square, mean_error=mean, cross=cross)
 
 
-def _plain_columns(  # noqa: PLR0917 - one chunk's description
+def _centres(
+    batch: Batch, factor: FloatArray, cells: Cells
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return the levels as a sum of two floats; None where the second cannot matter."""
+    if batch.piece.location == 0 and batch.limits is None:
+        return factor * cells.points, None
+    return two_product(factor, cells.points)
+
+
+def _plain(  # noqa: PLR0917 - a chunk's levels
+    batch: Batch,
+    law: SmoothLaw,
     cells: Cells,
-    mirrored: bool,
-    piece: Piece,
     factor: FloatArray,
     q: FloatArray,
     rest: FloatArray | None,
-    first: FloatArray,
-    second: FloatArray,
-) -> IntArray:
-    """Fill in the moments of all columns that are narrow at every scale; returns the others."""
-    law = piece.law
-    if not isinstance(law, SmoothLaw):
-        return np.arange(cells.points.size)
+) -> tuple[_Moments, BoolArray]:
+    """Return the moments of the columns that are narrow at every scale, and which are not."""
+    piece, mirrored = batch.piece, batch.mirrored
+    first, second = np.empty(q.shape), np.empty(q.shape)
     unit = factor if piece.spread == 1 else np.minimum(factor / piece.spread, _LARGEST)
     left, right = unit * cells.left, unit * cells.right
     longer = np.maximum(left, right)
@@ -148,8 +94,6 @@ def _plain_columns(  # noqa: PLR0917 - one chunk's description
         z = np.abs(z)
     width = law.panel_width(z)
     fits = law.fits_one_panel(z, left, right, width)
-    if not piece.is_whole:
-        fits &= _inside(cells, piece, factor, q)
     plain: BoolArray = np.logical_and.reduce(fits, axis=0)
     everywhere = bool(plain.all())
     width[:, ~plain] = 1.0
@@ -180,15 +124,18 @@ def _plain_columns(  # noqa: PLR0917 - one chunk's description
         first *= sign
     if piece.spread != 1:
         second *= piece.spread
-    return np.flatnonzero(~plain)
+    return _Moments(first, second), np.broadcast_to(~plain, q.shape)
 
 
-def _inside(cells: Cells, piece: Piece, factor: FloatArray, q: FloatArray) -> BoolArray:
-    """Tell which columns lie inside the piece's limits at every scale, with room to spare."""
-    gap = factor * np.maximum(cells.left, cells.right) * (1 + 1e-9)
-    inside = (q - gap > piece.low) & (q + gap < piece.high)
-    everywhere: BoolArray = np.logical_and.reduce(inside, axis=0)
-    return everywhere
+def _beyond(
+    limits: Limits, cells: Cells, factor: FloatArray, q: FloatArray
+) -> tuple[BoolArray, BoolArray]:
+    """Tell which cells lie outside the limits, and which are not surely inside."""
+    slack = _ULPS * np.abs(q)
+    lower, upper = q - factor * cells.left, q + factor * cells.right
+    low, high = limits.low[:, None], limits.high[:, None]
+    outside = (upper + slack < low) | (lower - slack > high) | (low >= high)
+    return outside, (lower - slack < low) | (upper + slack > high)
 
 
 def _groups(
@@ -215,20 +162,19 @@ def _as_slice(at: IntArray) -> slice | IntArray:
     return slice(int(at[0]), int(at[-1]) + 1) if run else at
 
 
-def _general(  # noqa: PLR0917 - one chunk's description
+def _fill(  # noqa: PLR0917 - a chunk's levels
+    moments: _Moments,
+    batch: Batch,
     cells: Cells,
-    piece: Piece,
-    factor: FloatArray,
     q: FloatArray,
     rest: FloatArray | None,
-    at: IntArray,
-    first: FloatArray,
-    second: FloatArray,
+    at: tuple[IntArray, IntArray],
 ) -> None:
-    """Fill in the moments of the other columns, cell by cell."""
-    centre = q[:, at]
-    left, right = -(factor * cells.left[at]), factor * cells.right[at]
-    low = 0.0 if rest is None else rest[:, at].ravel()
-    local = piece.integrals(centre.ravel(), left.ravel(), right.ravel(), low)
-    first[:, at] = local.first.reshape(centre.shape)
-    second[:, at] = local.second.reshape(centre.shape)
+    """Fill in the moments of the other cells of the chunk."""
+    row, column = at
+    factor = batch.factors[row]
+    left, right = -(factor * cells.left[column]), factor * cells.right[column]
+    limits = batch.limits and (batch.limits.low[row], batch.limits.high[row])
+    low = 0.0 if rest is None else rest[at]
+    local = batch.piece.integrals(q[at], left, right, low, limits)
+    moments.first[at], moments.second[at] = local.first, local.second

@@ -1,126 +1,346 @@
-"""Small symmetric grids on symmetric laws: one fixed set of nodes, one product of matrices.
+"""Small grids on smooth laws: one fixed set of nodes, one product of matrices.
 
 With few points the nodes of all half cells are listed once per grid, the density is evaluated at
-all of them for many scales together, and both sums are one product with their weights. Nodes are
-absolute here; what that costs is eps q/m on the cross moment (q a level, m half a step), so that
-levels are limited to a few hundred steps.
+all of them for many scales together, and the sums are one product with their weights. A half
+cell that a limit or a kink of the density cuts is left out there and integrated by itself.
+Nodes are absolute here; what that costs is eps q/m on the cross moment (q a level, m half a
+step), so that levels are limited to a few hundred steps.
 """
 
 import math
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray, IntArray
-from qerror.analysis._sums import Sums
-from qerror.densities.piece import Piece
+from qerror._arrays import FloatArray, IntArray, frozen, two_product
+from qerror.analysis._batch import Batch, Sums
+from qerror.analysis._window import Ends, window_moments
 from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
 
 _MOST_POINTS = 512
 _MOST_LEVERAGE = 600.0  # levels in units of their narrowest half cell
+_MOST_SHIFT = 8.0  # spreads from 0 to the law's centre: the offsets from it lose these bits
+_LEAST = 1e-300
 _LARGEST = 1e150  # a level beyond it, in units of the law, is as good as infinite
 _CHUNK = 2**15  # nodes times scales handled together: 256 KiB an array
-_PER_WIDTH = 6  # cells of one width that are looked at: panel widths vary slowly
+_PER_WIDTH = 6  # half cells of one width that are looked at: panel widths vary slowly
+_OUTSIDE = 3.5  # windows that begin beyond this part of a light law have few digits in p
+_PER_OCTAVE = 4  # scales for which the nodes are looked up together
 # Shares of a panel width that half a cell takes up, and the nodes that it needs.
 _SHARES = np.array([0.005, 0.06, 0.2, 1.0, 2.0])
 _COUNTS = (4, 6, 8, 12, 20)
+_ONE = np.ones(1)
 
 
-def suits_flat(cells: Cells, piece: Piece) -> bool:
-    """Tell whether a piece of a symmetric density can be summed over upper cells this way."""
-    law = piece.law
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """The non-empty half cells of a grid in ascending order, before the grid's factor."""
+
+    level: FloatArray
+    """The grid point that values in it are rounded to, at one of its ends; shape (m,)."""
+    side: FloatArray
+    """1 above the level, -1 below."""
+    width: FloatArray
+    weight: FloatArray
+    edges: FloatArray
+    """Their ends, shape (m + 1,)."""
+
+    @cached_property
+    def ladder(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Both ends and the width of some half cells of each width, the outermost included."""
+        differ = (np.diff(self.width) != 0) | (np.diff(np.sign(self.level)) != 0)
+        change = np.flatnonzero(differ)
+        first, last = np.append(0, change + 1), np.append(change, self.width.size - 1)
+        steps = np.linspace(0.0, 1.0, _PER_WIDTH)
+        at = np.unique((first[:, None] + (last - first)[:, None] * steps).astype(np.int64))
+        return frozen(self.edges[at]), frozen(self.edges[at + 1]), frozen(self.width[at])
+
+    @cached_property
+    def widest(self) -> float:
+        """The largest width of all."""
+        return float(self.width.max())
+
+
+class Rule(NamedTuple):
+    """Nodes x (n,) and weights (n, 3) of int (x-q)^2 p, int q (q-x) p and int (q-x) p."""
+
+    nodes: FloatArray
+    weights: FloatArray
+    begins: IntArray
+    """The first node of each half cell, and the number of all; shape (m + 1,)."""
+
+
+def suits_flat(batch: Batch, cells: Cells, law: SmoothLaw) -> bool:
+    """Tell whether a piece can be summed over these cells this way."""
     return (
-        isinstance(law, SmoothLaw)
+        cells.points.size <= _MOST_POINTS
         and not law.branch_at_zero
-        and piece.is_whole
-        and cells.points.size <= _MOST_POINTS
+        and abs(batch.piece.location) <= _MOST_SHIFT * batch.piece.spread
         and _leverage(cells) <= _MOST_LEVERAGE
     )
 
 
-def add_flat(sums: Sums, cells: Cells, piece: Piece, factors: FloatArray) -> BoolArray:
-    """Add the cells within the grid's range; returns the scales that need another path.
+def flat_shares(batch: Batch, cells: Cells, law: SmoothLaw) -> FloatArray:
+    """Return per row what part of a panel its widest half cell takes up, rounded up to a rule.
 
-    Parameters
-    ----------
-    cells : Cells
-        Those of the points >= 0.
-    factors : ndarray, shape (k,)
-        Scales of the base grid; `sums` has the same length.
-
-    Returns
-    -------
-    ndarray of bool, shape (k,)
-        True where a cell is too wide for a single panel: nothing was added there.
+    0 where a half cell is too wide for a single panel: these rows need another path.
     """
-    law = piece.law
-    assert isinstance(law, SmoothLaw)
-    unit = np.minimum(factors / piece.spread, _LARGEST)
-    widest, steepest = _shares(cells, law, unit)
-    too_wide: BoolArray = widest > _SHARES[-1]
+    halves = halves_of(cells)
+    unit = np.minimum(batch.factors / batch.piece.spread, _LARGEST)
+    if batch.mirrored and unit.size == 1:
+        step = math.ceil(_PER_OCTAVE * math.log2(max(unit[0], _LEAST)))
+        share = _share_near(cells, law, step)
+        if share > 0:
+            return np.array([share])
+    return _shares(halves, law, unit, batch.shift, _beginning(halves, unit, batch))
+
+
+def flat_sums(batch: Batch, cells: Cells, law: SmoothLaw, shares: FloatArray) -> Sums:
+    """Integrate over the cells within the grid's range; `shares` are those of `flat_shares`."""
+    halves, shift = halves_of(cells), batch.shift
+    windows = tuple(_windows(batch, law, halves))
+    unit = np.minimum(batch.factors / batch.piece.spread, _LARGEST)
+    columns = 2 if batch.mirrored else 3  # the mean is zero by symmetry
+    moments = np.empty((unit.size, columns))
+    for at, rule in _grouped(cells, law, shares):
+        if windows:
+            p, weights = _between(law, unit[at], shift, rule, [w.rows(at) for w in windows])
+        else:
+            p, weights = _density(law, unit[at], shift, rule.nodes), rule.weights
+        moments[at] = p @ weights[:, :columns]
+    whole = _sums(batch, unit, moments)
+    return sum((_odd(batch, halves, window) for window in windows), whole)
+
+
+def _grouped(
+    cells: Cells, law: SmoothLaw, shares: FloatArray
+) -> Iterator[tuple[slice | IntArray, Rule]]:
+    """Yield sets of rows that share their rule, few enough for the arrays to stay in the cache."""
+    if shares.size == 1:
+        yield slice(None), _rule(cells, float(shares[0]), law.panels_shrink)
+        return
+    for share in np.unique(shares):
+        rule = _rule(cells, float(share), law.panels_shrink)
+        rows = max(1, _CHUNK // max(1, rule.nodes.size))
+        at = np.flatnonzero(shares == share)
+        yield from ((at[start : start + rows], rule) for start in range(0, at.size, rows))
+
+
+def _density(law: SmoothLaw, unit: FloatArray, shift: float, nodes: FloatArray) -> FloatArray:
+    if shift == 0:
+        return law.pdf_outer(unit, nodes)
+    z = np.multiply.outer(unit, nodes)
+    z -= shift
+    return law.pdf_outer(_ONE, z.ravel()).reshape(z.shape)
+
+
+def _sums(batch: Batch, unit: FloatArray, moments: FloatArray) -> Sums:
+    """Give sums over nodes, in base units, the units of x."""
+    weight, spread = batch.piece.weight, batch.piece.spread
+    if unit.size == 1:  # numbers, which cost less than arrays of one
+        one = float(unit[0])
+        square = weight * spread * one * one
+        level, (found, lever, *mean) = square * spread * one, moments[0].tolist()
+        return Sums(level * found, 0.0, 0.0, square * sum(mean), level * (lever - found))
+    squares = (weight * spread) * unit * unit
+    levels = (squares * spread) * unit
+    rounding, cross = levels * moments[:, 0], levels * (moments[:, 1] - moments[:, 0])
+    return Sums(rounding, 0.0, 0.0, 0.0 if batch.mirrored else squares * moments[:, 2], cross)
+
+
+class _Window(NamedTuple):
+    """An interval low < x < high a row, its half cells, and those wholly inside it."""
+
+    low: FloatArray
+    high: FloatArray
+    from_half: IntArray
+    """The half cell that holds `low`: -1 below the grid, the number of all above it."""
+    to_half: IntArray
+
+    def rows(self, at: slice | IntArray) -> "_Window":
+        """Return some of the rows."""
+        return _Window(self.low[at], self.high[at], self.from_half[at], self.to_half[at])
+
+
+def _windows(batch: Batch, law: SmoothLaw, halves: Halves) -> Iterator[_Window]:
+    """Yield the intervals of a row between its limits and the law's kink; none for whole rows."""
+    piece = batch.piece
+    edges, factors = halves.edges, batch.factors
+    kinked = law.kink_at_zero and not (batch.mirrored or _on_edge(piece.location, edges))
+    if batch.limits is None:
+        if not kinked:
+            return
+        low, high = np.full((2, factors.size), [[-math.inf], [math.inf]])
+    else:
+        low, high = batch.limits
+    kink = np.clip(piece.location, low, high) if kinked else high
+    pairs = ((low, kink), (kink, high)) if kinked else ((low, high),)
+    for start, stop in pairs:
+        first = edges.searchsorted(start / factors, "right") - 1
+        last = edges.searchsorted(stop / factors, "left") - 1
+        yield _Window(start, stop, first, last)
+
+
+def _on_edge(location: float, edges: FloatArray) -> bool:
+    """Tell whether 0 is where the law's kink is and no half cell has it inside."""
+    return location == 0 and bool((edges == 0).any() or edges[0] > 0 or edges[-1] < 0)
+
+
+def _between(
+    law: SmoothLaw, unit: FloatArray, shift: float, rule: Rule, windows: Sequence[_Window]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the density at the nodes that some window holds, 0 outside a row's, and weights."""
+    size = rule.begins.size - 1
+    starts = [rule.begins[np.clip(w.from_half + 1, 0, size)] for w in windows]
+    stops = [rule.begins[np.clip(w.to_half, 0, size)] for w in windows]
+    first, last = min(int(x.min()) for x in starts), max(int(x.max()) for x in stops)
+    last = max(first, last)
+    p = _density(law, unit, shift, rule.nodes[first:last])
+    gaps = [
+        np.full(unit.size, first),
+        *(x for pair in zip(starts, stops, strict=True) for x in pair),
+    ]
+    gaps.append(np.full(unit.size, last))
+    # Between the windows: from the end of one to the start of the next.
+    for before, after in zip(gaps[::2], gaps[1::2], strict=True):
+        ends = zip((before - first).tolist(), (after - first).tolist(), strict=True)
+        for i, (begin, end) in enumerate(ends):
+            p[i, max(begin, 0) : max(end, 0)] = 0.0
+    return p, rule.weights[first:last]
+
+
+def _odd(batch: Batch, halves: Halves, window: _Window) -> Sums:
+    """Integrate the half cells that the ends of a window cut."""
+    size = halves.level.size
+    low, high, first, last = window
+    real = low < high
+    alone = real & (first >= last)
+    at_low = real & (first >= 0) & (first < size)
+    at_high = real & (last >= 0) & (last < size) & ~alone
+    rows = np.concatenate([np.flatnonzero(at_low), np.flatnonzero(at_high)])
+    if not rows.size:
+        return Sums()
+    lower = np.arange(rows.size) < np.count_nonzero(at_low)
+    half = np.where(lower, first[rows], last[rows])
+    # The level, and the end of the half cell that is inside the window.
+    base = np.stack([halves.level[half], halves.edges[np.where(lower, half + 1, half)]])
+    product, rest = two_product(batch.factors[rows], base)
+    level, edge = Ends(product[0], rest[0]), Ends(product[1], rest[1])
+    low, high, nothing = low[rows], high[rows], np.zeros(rows.size)
+    both = alone[rows]
+    start = Ends(np.where(lower, low, edge.value), np.where(lower, nothing, edge.rest))
+    stop_at_limit = both | ~lower
+    stop = Ends(
+        np.where(stop_at_limit, high, edge.value), np.where(stop_at_limit, nothing, edge.rest)
+    )
+    first_moment, square = window_moments(batch.piece, level, start, stop)
+    weight = halves.weight[half]
+    parts = (square, -first_moment, -level.value * first_moment - square)
+    rounding, mean, cross = (_added(rows, weight * part, real.size) for part in parts)
+    return Sums(rounding, 0.0, 0.0, 0.0 if batch.mirrored else mean, cross)
+
+
+def _added(rows: IntArray, values: FloatArray, size: int) -> FloatArray:
+    return np.bincount(rows, values, size).astype(np.float64, copy=False)
+
+
+def _shares(
+    halves: Halves, law: SmoothLaw, unit: FloatArray, shift: float, start: FloatArray
+) -> FloatArray:
+    """Return what `flat_shares` does; windows begin `start` away from the law's centre."""
+    widest, steepest = _widest(halves, law, unit, shift, start)
     if law.panels_shrink:
         # Octaves of what the widest cell of all takes up, so that few rules serve all scales.
-        bound = np.ldexp(1.0, np.frexp(unit * _width(cells) * steepest)[1])
+        bound = np.ldexp(1.0, np.frexp(unit * halves.widest * steepest)[1])
     else:
         bound = _SHARES[np.minimum(np.searchsorted(_SHARES, widest), _SHARES.size - 1)]
-    bound = np.where(too_wide, 0.0, bound)
-    if bound.size == 1:
-        if not too_wide[0]:
-            rule = _rule(cells, float(bound[0]), law.panels_shrink)
-            _add_rows(sums, rule, piece, unit, slice(None))
-        return too_wide
-    for share in np.unique(bound):
-        if share == 0:
-            continue
-        at = np.flatnonzero(bound == share)
-        rule = _rule(cells, float(share), law.panels_shrink)
-        rows = max(1, _CHUNK // rule[0].size)
-        for start in range(0, at.size, rows):
-            _add_rows(sums, rule, piece, unit, at[start : start + rows])
-    return too_wide
+    return np.where((widest > _SHARES[-1]) | (start > law.spent / _OUTSIDE), 0.0, bound)
 
 
-def _add_rows(
-    sums: Sums,
-    rule: tuple[FloatArray, FloatArray],
-    piece: Piece,
-    unit: FloatArray,
-    at: slice | IntArray,
-) -> None:
-    assert isinstance(piece.law, SmoothLaw)
-    nodes, weights = rule
-    scale = unit[at]
-    square, lever = (piece.law.pdf_outer(scale, nodes) @ weights).T
-    level = (piece.weight * piece.spread * piece.spread) * scale * scale * scale
-    sums.rounding[at] += level * square
-    sums.cross[at] += level * (lever - square)
+@lru_cache(maxsize=2048)
+def _share_near(cells: Cells, law: SmoothLaw, step: int) -> float:
+    """Return a share that serves every scale of one step of the ladder of scales, or 0."""
+    unit = np.exp2(np.array([step - 1, step]) / _PER_OCTAVE)
+    found = _shares(halves_of(cells), law, np.minimum(unit, _LARGEST), 0.0, np.zeros(2))
+    return float(found.max()) if found.min() > 0 else 0.0
+
+
+def _beginning(halves: Halves, unit: FloatArray, batch: Batch) -> FloatArray:
+    """Return how far from the law's centre the grid within the limits begins, in its units."""
+    low, high = unit * halves.edges[0] - batch.shift, unit * halves.edges[-1] - batch.shift
+    if batch.limits is not None and not batch.mirrored:
+        ends = [(end - batch.piece.location) / batch.piece.spread for end in batch.limits]
+        low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
+    return np.maximum(np.maximum(low, -high), 0.0)
+
+
+def _widest(
+    halves: Halves, law: SmoothLaw, unit: FloatArray, shift: float, start: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return per row the largest share of a panel of a half cell, and 1 / the narrowest panel.
+
+    Half cells in which nothing of the density is left do not count.
+    """
+    lower, upper, width = halves.ladder
+    near, far = np.multiply.outer(unit, lower) - shift, np.multiply.outer(unit, upper) - shift
+    z = np.minimum(np.maximum(np.maximum(near, -far), 0.0), _LARGEST)
+    live = z < law.spent + start[:, None]
+    steep = np.where(live, 1 / law.panel_width(z), 0.0)
+    widest, steepest = (np.multiply.outer(unit, width) * steep).max(axis=1), steep.max(axis=1)
+    # The half cell of the centre, where panels are narrowest if they grow outwards.
+    centre = halves.edges.searchsorted(shift / unit, "right") - 1
+    inside = (centre >= 0) & (centre < halves.width.size)
+    own = np.where(inside, halves.width[np.minimum(centre, halves.width.size - 1)], 0.0)
+    narrow = 1 / float(law.panel_width(np.zeros(1))[0])
+    return (
+        np.maximum(widest, unit * own * narrow),
+        np.where(inside, np.maximum(steepest, narrow), steepest),
+    )
+
+
+@lru_cache(maxsize=128)
+def halves_of(cells: Cells) -> Halves:
+    """List the half cells that are not empty."""
+    q, left, right = cells.points, cells.left, cells.right
+    level, weight = np.repeat(q, 2), np.repeat(cells.weight, 2)
+    width = np.stack([left, right], axis=-1).ravel()
+    side = np.tile([-1.0, 1.0], q.size)
+    edges = np.stack([q - left, q], axis=-1).ravel()
+    full = width > 0
+    ends = np.append(edges[full], q[-1:] + right[-1:])
+    return Halves(*map(frozen, (level[full], side[full], width[full], weight[full], ends)))
 
 
 @lru_cache(maxsize=256)
-def _rule(cells: Cells, share: float, graded: bool) -> tuple[FloatArray, FloatArray]:
-    """Return nodes x (n,) and weights (n, 2) of sum w p(x) = int (x - q)^2 p, int q (q - x) p.
+def _rule(cells: Cells, share: float, graded: bool) -> Rule:
+    """List nodes and weights such that no half cell takes up more than `share` of a panel.
 
-    No half cell takes up more than `share` of a panel; where panels do not grow outwards
-    (`graded`), one that is narrower than the widest takes up less in the ratio of the widths.
-    Cells that seem too wide even so are those that the density does not reach.
+    Where panels do not grow outwards (`graded`), a half cell that is narrower than the widest
+    takes up less in the ratio of the widths. Those that seem too wide even so are half cells
+    that the density does not reach.
     """
-    x: list[FloatArray] = []
-    moments: list[FloatArray] = []
-    for side, width in ((-1.0, cells.left), (1.0, cells.right)):
-        shares = share * (width / _width(cells) if graded else np.ones(width.size))
-        needed = np.minimum(np.searchsorted(_SHARES, shares), _SHARES.size - 1)
-        for k, count in enumerate(_COUNTS):
-            chosen = (width > 0) & (needed == k)
-            nodes, weights = gauss_legendre(count)
-            q, span = cells.points[chosen, None], width[chosen, None]
-            t = span * nodes
-            measure = cells.weight[chosen, None] * span * weights
-            pair = np.stack([measure * t * t, -side * measure * t * q], axis=-1)
-            x.append((q + side * t).ravel())
-            moments.append(pair.reshape(-1, 2))
-    return np.concatenate(x), np.concatenate(moments)
+    halves = halves_of(cells)
+    shares = share * (halves.width / halves.widest if graded else np.ones(halves.width.size))
+    needed = np.minimum(np.searchsorted(_SHARES, shares), _SHARES.size - 1)
+    counts = np.array(_COUNTS)[needed]
+    begins = np.append(0, np.cumsum(counts))
+    x, moments = np.empty(begins[-1]), np.empty((begins[-1], 3))
+    for k, count in enumerate(_COUNTS):
+        chosen = np.flatnonzero(needed == k)
+        nodes, weights = gauss_legendre(count)
+        q, span = halves.level[chosen, None], halves.width[chosen, None]
+        offset = halves.side[chosen, None] * (span * nodes)
+        measure = halves.weight[chosen, None] * span * weights
+        at = begins[chosen, None] + np.arange(count)
+        x[at] = q + offset
+        columns = (measure * offset * offset, -measure * offset * q, -measure * offset)
+        moments[at] = np.stack(columns, axis=-1)
+    return Rule(frozen(x), frozen(moments), frozen(begins))
 
 
 @lru_cache(maxsize=128)
@@ -129,32 +349,4 @@ def _leverage(cells: Cells) -> float:
     narrow = np.where(cells.half > 0, cells.half, np.maximum(cells.left, cells.right))
     if not (narrow > 0).all():
         return math.inf
-    return float((cells.points / narrow).max())
-
-
-@lru_cache(maxsize=128)
-def _width(cells: Cells) -> float:
-    """Return the largest half width of all."""
-    return max(float(cells.left.max()), float(cells.right.max()))
-
-
-def _shares(cells: Cells, law: SmoothLaw, unit: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return per scale the largest share of a panel of a half cell, and 1 / the narrowest panel.
-
-    Cells in which nothing of the density is left do not count.
-    """
-    inner, longer = _ladder(cells)
-    z = np.minimum(unit[:, None] * inner, _LARGEST)
-    steep = np.where(z < law.spent, 1 / law.panel_width(z), 0.0)
-    return (unit[:, None] * longer * steep).max(axis=1), steep.max(axis=1)
-
-
-@lru_cache(maxsize=128)
-def _ladder(cells: Cells) -> tuple[FloatArray, FloatArray]:
-    """Return inner ends and half widths of some cells of each width, the outermost included."""
-    longer = np.maximum(cells.left, cells.right)
-    change = np.flatnonzero(np.diff(longer) != 0)
-    first, last = np.append(0, change + 1), np.append(change, longer.size - 1)
-    steps = np.linspace(0.0, 1.0, _PER_WIDTH)
-    at = np.unique((first[:, None] + (last - first)[:, None] * steps).astype(np.int64))
-    return (cells.points - cells.left)[at], longer[at]
+    return float((np.abs(cells.points) / narrow).max())

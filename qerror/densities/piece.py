@@ -8,6 +8,7 @@ import numpy as np
 from qerror._arrays import FloatArray, two_sum
 from qerror.densities.law import Law, LocalIntegrals, PartialMoments
 
+_NARROW = 8.0  # widths: intervals further from their centre are integrated about an end
 _FAR = 8.0  # spreads: beyond, a centre would be rounded in the law's units
 
 
@@ -65,6 +66,7 @@ class Piece:
         left: FloatArray,
         right: FloatArray,
         q_low: FloatArray | float = 0.0,
+        limits: tuple[FloatArray, FloatArray] | None = None,
     ) -> LocalIntegrals:
         """Integrate (x - q)^k, k = 0, 1, 2, times the density over x - q in [left, right].
 
@@ -75,16 +77,68 @@ class Piece:
             inexact.
         left, right : ndarray, shape (n,)
             Offsets from the centre; infinite allowed.
+        limits : pair of ndarray, shape (n,), optional
+            Further limits on x, besides the piece's own.
         """
+        if limits is None and self.is_whole:
+            return self._within(q, left, right, q_low, None)
+        low, high = (np.full(q.shape, end) for end in (self.low, self.high))
+        if limits is not None:
+            low, high = np.maximum(low, limits[0]), np.minimum(high, limits[1])
+        return self._cut(q, left, right, q_low, (low, high))
+
+    def _cut(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        q_low: FloatArray | float,
+        limits: tuple[FloatArray, FloatArray],
+    ) -> LocalIntegrals:
+        """Integrate where limits cut, narrow intervals about their own lower ends."""
+        low, high = limits
+        at_low, at_high = (low - q) - q_low, (high - q) - q_low
+        start, stop = np.maximum(left, at_low), np.minimum(right, at_high)
+        with np.errstate(invalid="ignore"):
+            width = stop - start
+            narrow = _NARROW * width < np.minimum(np.abs(start), np.abs(stop))
+        narrow &= (width > 0) & ((at_low > left) | (at_high < right))
+        local = self._within(q, left, right, q_low, limits)
+        if not narrow.any():
+            return local
+        # Offsets from a far centre would lose eps |offset| / width.
+        at = np.flatnonzero(narrow)
+        from_low = at_low[at] > left[at]
+        origin = np.where(from_low, low[at], high[at])
+        moved = np.where(from_low, at_low[at], at_high[at])
+        before, after = left[at] - moved, right[at] - moved
+        before = np.where(from_low, 0.0, np.maximum(before, low[at] - origin))
+        after = np.where(from_low, np.minimum(after, high[at] - origin), 0.0)
+        mass, first, second = self._within(origin, before, after, 0.0, None)
+        about_q = LocalIntegrals(
+            mass, first + moved * mass, second + moved * (2 * first + moved * mass)
+        )
+        for whole, part in zip(local, about_q, strict=True):
+            whole[at] = part
+        return local
+
+    def _within(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        q_low: FloatArray | float,
+        limits: tuple[FloatArray, FloatArray] | None,
+    ) -> LocalIntegrals:
         shifted, lost = two_sum(q, -self.location)
         lost = lost + q_low
         start, stop = self._end(shifted, left, lost), self._end(shifted, right, lost)
-        if self.low > -math.inf:
-            left = np.maximum(left, (self.low - q) - q_low)
-            start = np.maximum(start, (self.low - self.location) / self.spread)
-        if self.high < math.inf:
-            right = np.minimum(right, (self.high - q) - q_low)
-            stop = np.minimum(stop, (self.high - self.location) / self.spread)
+        if limits is not None:
+            low, high = limits
+            left = np.maximum(left, (low - q) - q_low)
+            start = np.maximum(start, (low - self.location) / self.spread)
+            right = np.minimum(right, (high - q) - q_low)
+            stop = np.minimum(stop, (high - self.location) / self.spread)
         left = np.minimum(left, right)
         local = self.law.integrals(
             (shifted + lost) / self.spread,

@@ -1,0 +1,101 @@
+"""What lies beyond the ends of the grid: everything there goes to the outermost level."""
+
+import math
+
+import numpy as np
+
+from qerror._arrays import FloatArray, IntArray, two_product
+from qerror.analysis._batch import Batch, Limits, Sums
+from qerror.analysis._window import Ends, window_moments
+from qerror.densities.smooth_law import SmoothLaw
+
+_ROWS = 2**8  # tails handled together, each of some hundred nodes
+
+
+def tail_sums(batch: Batch, lowest: float, highest: float) -> Sums:
+    """Integrate beyond the first and the last base point of the grid."""
+    size = batch.factors.size
+    if size <= _ROWS:
+        return _tails(batch, lowest, highest)
+    starts = range(0, size, _ROWS)
+    chunks = [slice(start, start + _ROWS) for start in starts]
+    return Sums.joined(size, [(at, _tails(batch.rows(at), lowest, highest)) for at in chunks])
+
+
+def _tails(batch: Batch, lowest: float, highest: float) -> Sums:
+    q, high_first, high = _tail(batch, highest, 1.0)
+    if batch.mirrored:
+        # By symmetry zero, unless it does not exist.
+        mean = np.where(np.isinf(high_first), math.nan, 0.0) if np.isinf(high).any() else 0.0
+        return Sums(0.0, high, high, mean, -2 * (q * high_first + high))
+    q_low, low_first, low = _tail(batch, lowest, -1.0)
+    with np.errstate(invalid="ignore"):  # inf - inf: moments that do not exist
+        cross = -(q * high_first + q_low * low_first + high + low)
+        return Sums(0.0, low, high, -(high_first + low_first), cross)
+
+
+def _tail(
+    batch: Batch, point: float, side: float
+) -> tuple[FloatArray | float, FloatArray | float, FloatArray | float]:
+    """Return the end of the grid and the first and second moments about it beyond it."""
+    piece, factors = batch.piece, batch.factors
+    if batch.limits is None and piece.location == 0:
+        end = Ends(factors * point, np.zeros(1))
+    else:
+        end = Ends(*two_product(factors, np.full(1, point)))
+    q = end.value
+    if batch.limits is not None:
+        return q, *_cut_tail(batch, batch.limits, end, side)
+    z = side * (q - piece.location) / piece.spread
+    if isinstance(piece.law, SmoothLaw) and z.min() >= 0:
+        outer = piece.law.outer(z).scaled(piece.weight, piece.spread)
+        return q, side * outer.first, outer.second
+    nothing, infinite = np.zeros(q.size), np.full(q.size, side * math.inf)
+    left, right = (nothing, infinite) if side > 0 else (infinite, nothing)
+    local = piece.integrals(q, left, right, end.rest)
+    return q, local.first, local.second
+
+
+def _cut_tail(
+    batch: Batch, limits: Limits, end: Ends, side: float
+) -> tuple[FloatArray | float, FloatArray | float]:
+    """Return the moments between the end of the grid and the limits."""
+    piece, law = batch.piece, batch.piece.law
+    low, high = limits
+    inner, outer = (low, high) if side > 0 else (high, low)
+    reached = side * (outer - end.value) > 0
+    if not reached.any():
+        return 0.0, 0.0
+    rows = np.flatnonzero(reached)
+    if rows.size < reached.size:
+        batch, end = batch.rows(rows), Ends(end.value[rows], end.rest[rows])
+        low, high, inner, outer = low[rows], high[rows], inner[rows], outer[rows]
+    nothing = np.zeros(rows.size)
+    from_end = side * (inner - end.value) <= 0
+    begin = Ends(np.where(from_end, end.value, inner), np.where(from_end, end.rest, nothing))
+    z = side * (begin.value - piece.location) / piece.spread
+    if isinstance(law, SmoothLaw) and z.min() >= 0:
+        if from_end.all() and np.isinf(outer).all():
+            whole = law.outer(z).scaled(piece.weight, piece.spread)
+            first, second = side * whole.first, whole.second
+            return _spread(rows, reached.size, first), _spread(rows, reached.size, second)
+        width = np.abs(outer - begin.value) / piece.spread
+        if not law.branch_at_zero and (width <= law.panel_width(z)).all():
+            stop = Ends(outer, nothing)
+            first, second = window_moments(
+                piece, end, *((begin, stop) if side > 0 else (stop, begin))
+            )
+            return _spread(rows, reached.size, first), _spread(rows, reached.size, second)
+    infinite = np.full(rows.size, side * math.inf)
+    left, right = (nothing, infinite) if side > 0 else (infinite, nothing)
+    local = piece.integrals(end.value, left, right, end.rest, (low, high))
+    return _spread(rows, reached.size, local.first), _spread(rows, reached.size, local.second)
+
+
+def _spread(rows: IntArray, size: int, values: FloatArray) -> FloatArray:
+    """Give rows that are not among these zero."""
+    if rows.size == size:
+        return values
+    found = np.zeros(size)
+    found[rows] = values
+    return found
