@@ -201,14 +201,10 @@ def _between(
     first, last = min(int(x.min()) for x in starts), max(int(x.max()) for x in stops)
     last = max(first, last)
     p = _density(law, unit, shift, rule.nodes[first:last])
-    gaps = [
-        np.full(unit.size, first),
-        *(x for pair in zip(starts, stops, strict=True) for x in pair),
-    ]
-    gaps.append(np.full(unit.size, last))
-    # Between the windows: from the end of one to the start of the next.
-    for before, after in zip(gaps[::2], gaps[1::2], strict=True):
-        ends = zip((before - first).tolist(), (after - first).tolist(), strict=True)
+    # Before, between and after the windows: from the end of one to the start of the next.
+    before, after = [np.full(unit.size, first), *stops], [*starts, np.full(unit.size, last)]
+    for left, right in zip(before, after, strict=True):
+        ends = zip((left - first).tolist(), (right - first).tolist(), strict=True)
         for i, (begin, end) in enumerate(ends):
             p[i, max(begin, 0) : max(end, 0)] = 0.0
     return p, rule.weights[first:last]
@@ -259,7 +255,8 @@ def _shares(
         bound = np.ldexp(1.0, np.frexp(unit * halves.widest * steepest)[1])
     else:
         bound = _SHARES[np.minimum(np.searchsorted(_SHARES, widest), _SHARES.size - 1)]
-    return np.where((widest > _SHARES[-1]) | (start > law.spent / _OUTSIDE), 0.0, bound)
+    unfit = (widest > _SHARES[-1]) | (start > law.spent / _OUTSIDE)
+    return np.where(unfit, 0.0, bound).astype(np.float64, copy=False)
 
 
 @lru_cache(maxsize=2048)
