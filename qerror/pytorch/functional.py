@@ -108,6 +108,8 @@ def fp(
     gamma = limit.detach() / largest
     if isinstance(c, float | int):
         gamma = _like(c / largest, wide)  # one rounding to the dtype, as in `qerror.quantize`
+    # Compiled code would divide c anew for every few values: a strided view makes it store gamma.
+    gamma = gamma.as_strided(gamma.shape, gamma.stride())
     arguments = (wide, limit, rounded, m, gamma, first, largest, slope, signed, scale_rule)
     return apply(Floating, *arguments).to(x.dtype)
 

@@ -49,8 +49,8 @@ def between(v: Tensor, low: Tensor | float, high: Tensor | float, *, closed: boo
     A difference of two different floats is never 0, so its sign is exact.
     """
     if closed:
-        return (1 - above(low - v)) * (1 - above(v - high))
-    return above(v - low) * above(high - v)
+        return 1 - above(torch.maximum(low - v, v - high))
+    return above(torch.minimum(v - low, high - v))
 
 
 def summed(gradient: Tensor, like: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class Affine(Function):
         ds = dz = dbeta = None
         if s_needs and rule != "none":
             level = y if beta is None else y - beta
-            ds = summed(scale_gradient(g, inside, y - x, level, rule) / s, s)
+            ds = summed(scale_gradient(g, inside, y - x, level, rule), s) / s
         if z_needs and z is not None:
             dz = summed(-s * shift, z)
         if beta_needs and beta is not None:
@@ -167,10 +167,14 @@ class Ranged(Function):
         """Return the gradients of x and s."""
         x, s, y = ctx.saved_tensors
         low, high, closed, rule = ctx.rules
-        inside = between(x, low * s, high * s, closed=closed)
+        if low == -high:
+            distance = high * s - x.abs()
+            inside = 1 - above(-distance) if closed else above(distance)
+        else:
+            inside = between(x, low * s, high * s, closed=closed)
         ds = None
         if ctx.needs_input_grad[1] and rule != "none":
-            ds = summed(scale_gradient(g, inside, y - x, y, rule) / s, s)
+            ds = summed(scale_gradient(g, inside, y - x, y, rule), s) / s
         return g * inside, ds, None, None, None
 
 
@@ -197,9 +201,9 @@ class Floating(Function):
         rule: ScaleRule,
     ) -> Tensor:
         """Return the levels."""
-        v = torch.clamp(x / gamma, -largest if signed else 0 * largest, largest)
         del m  # what learns; `used` is the same as an integer
-        y = round_binades(v, used, first) * gamma
+        v = (x.abs() if signed else x.clamp(min=0)) / gamma
+        y = round_binades(torch.clamp(v, max=largest), used, first, positive=True) * gamma
         y = torch.copysign(y, x) if signed else y
         ctx.save_for_backward(x, c, y, slope)
         ctx.rules = signed, rule
@@ -211,10 +215,10 @@ class Floating(Function):
         x, c, y, slope = ctx.saved_tensors
         signed, rule = ctx.rules
         _, c_needs, m_needs, *_ = ctx.needs_input_grad
-        inside = between(x, -c if signed else 0.0, c, closed=True)
+        inside = 1 - above(x.abs() - c) if signed else between(x, 0.0, c, closed=True)
         dc = dm = None
         if c_needs:
-            dc = summed(scale_gradient(g, inside, y - x, y, rule) / c, c)
+            dc = summed(scale_gradient(g, inside, y - x, y, rule), c) / c
         if m_needs and slope is not None:
             error = torch.where(inside > 0, y - x, 0.0)
             dm = summed(g * error * slope, slope)
@@ -263,9 +267,7 @@ class Interval(Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, c: Tensor, d: Tensor, gamma: float, signed: bool
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, c: Tensor, d: Tensor, gamma: float, signed: bool) -> Tensor:
         """Return the transformed values, in [-1, 1] or [0, 1]."""
         size = x.abs() if signed else x
         ctx.save_for_backward(x, c, d)

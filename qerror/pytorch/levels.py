@@ -152,16 +152,20 @@ class FloatingRounder(Rounder):
         return torch.copysign(level, v) if self.negative_zero else level
 
 
-def round_binades(v: Tensor, mantissa_bits: int | Tensor, first: int | Tensor) -> Tensor:
+def round_binades(
+    v: Tensor, mantissa_bits: int | Tensor, first: int | Tensor, *, positive: bool = False
+) -> Tensor:
     """Round to `mantissa_bits` in every binade from that of the exponent field `first` on.
 
     The binade 2^e of v is cut out of its bits, and 1.5 2^(e + digits - mantissa_bits) is added
-    and taken away. Compiled code keeps the two: it does not reassociate.
+    and taken away; for values of one sign, 1 instead of 1.5 serves. Compiled code keeps the two:
+    it does not reassociate.
     """
     layout = layout_of(v.dtype)
     field = v.view(layout.integer) & layout.exponent
     field = torch.clamp(field, min=first)
-    raised = ((layout.digits - mantissa_bits) << layout.digits) | (1 << (layout.digits - 1))
+    half = 0 if positive else 1 << (layout.digits - 1)
+    raised = ((layout.digits - mantissa_bits) << layout.digits) + half
     magic = (field + raised).view(v.dtype)
     return (v + magic) - magic
 
@@ -277,9 +281,7 @@ def _floating(form: FloatingPoint, grid: Grid) -> Rounder:
 
 def _negative_zero(form: Format) -> bool:
     return (
-        isinstance(form, FloatingPoint)
-        and form.signed
-        and form.specials in {"none", "ieee", "fn"}
+        isinstance(form, FloatingPoint) and form.signed and form.specials in {"none", "ieee", "fn"}
     )
 
 

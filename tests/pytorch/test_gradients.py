@@ -26,12 +26,8 @@ CALLS: dict[str, Call] = {
     "lsq": lambda x, p, t, o: F.lsq(
         x, t["s"], t.get("z", p["zero_point"]), low=p["n"], high=p["p"], **o
     ),
-    "lsq_plus": lambda x, p, t, o: F.lsq_plus(
-        x, t["s"], t["beta"], low=p["n"], high=p["p"], **o
-    ),
-    "pact": lambda x, p, t, _: F.pact(
-        x, t["alpha"], t.get("beta"), bits=p["bits"], form=p["form"]
-    ),
+    "lsq_plus": lambda x, p, t, o: F.lsq_plus(x, t["s"], t["beta"], low=p["n"], high=p["p"], **o),
+    "pact": lambda x, p, t, _: F.pact(x, t["alpha"], t.get("beta"), bits=p["bits"], form=p["form"]),
     "dorefa_weight": lambda x, p, _, __: F.dorefa_weight(x, bits=p["bits"]),
     "dsq": lambda x, p, _, __: F.dsq(x, p["s"], low=p["n"], high=p["p"], alpha=p["alpha"]),
     "qil": lambda x, p, t, o: F.qil(
@@ -107,9 +103,7 @@ def test_reference(method: str, case: dict[str, Any]) -> None:
         close_sum(grads[name], case["dL_dparam"][name], case, each)
 
 
-@pytest.mark.parametrize(
-    ("method", "case"), [each for each in LISTED if each.values[0] in SCALED]
-)
+@pytest.mark.parametrize(("method", "case"), [each for each in LISTED if each.values[0] in SCALED])
 def test_scaled_gradients(method: str, case: dict[str, Any]) -> None:
     _, _, grads = run(method, case, {})
     for name, wanted in case["dL_dparam_scaled"].items():

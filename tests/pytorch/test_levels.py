@@ -18,7 +18,9 @@ MORE = (
 )  # fmt: skip
 
 
-def inputs(form: Format, scale: float, dtype: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def inputs(
+    form: Format, scale: float, dtype: str
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Return values of every kind: random ones, levels, ties, their neighbours, ends, specials."""
     rng = np.random.default_rng(1)
     top = min(form.max_value, 1e30) * scale
@@ -33,7 +35,9 @@ def inputs(form: Format, scale: float, dtype: str) -> "np.ndarray[tuple[int], np
         parts += [grid.points, grid.thresholds]
     with np.errstate(over="ignore"):
         x = np.concatenate(parts).astype(dtype)
-        return np.concatenate([x, np.nextafter(x, x.dtype.type(9e9)), np.nextafter(x, x.dtype.type(-9e9))])
+        return np.concatenate(
+            [x, np.nextafter(x, x.dtype.type(9e9)), np.nextafter(x, x.dtype.type(-9e9))]
+        )
 
 
 def same(a: torch.Tensor, b: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
