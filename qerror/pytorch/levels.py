@@ -16,9 +16,9 @@ from torch import Tensor
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
+from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
-from qerror.formats.names import as_format
+from qerror.formats.names import as_scalar_format
 from qerror.grids import Grid
 
 MOST_LISTED = 1 << 16  # levels that a table may have
@@ -241,7 +241,7 @@ def rounder_of(form: Format | str) -> Rounder:
     InvalidValue
         If the format has more than 65,536 levels that follow no rule known here.
     """
-    form = as_format(form)
+    form = as_scalar_format(form)
     grid = form.grid()
     if isinstance(form, FloatingPoint):
         return _floating(form, grid) if form.mantissa_bits else _listed(form, grid)
@@ -250,7 +250,7 @@ def rounder_of(form: Format | str) -> Rounder:
     return _listed(form, grid)
 
 
-def _uniform(form: Format, grid: Grid) -> Rounder:
+def _uniform(form: ScalarFormat, grid: Grid) -> Rounder:
     low, high, step = float(grid.edges[0]), float(grid.edges[-1]), float(grid.steps[0])
     exponent, top = _exponent(step), _exponent(max(-low, high))
     single = (
@@ -279,13 +279,13 @@ def _floating(form: FloatingPoint, grid: Grid) -> Rounder:
     return FloatingRounder(low, high, bits, first, _negative_zero(form), grid.factor, single)
 
 
-def _negative_zero(form: Format) -> bool:
+def _negative_zero(form: ScalarFormat) -> bool:
     return (
         isinstance(form, FloatingPoint) and form.signed and form.specials in {"none", "ieee", "fn"}
     )
 
 
-def _listed(form: Format, grid: Grid) -> Rounder:
+def _listed(form: ScalarFormat, grid: Grid) -> Rounder:
     if grid.size > MOST_LISTED:
         raise InvalidValue(
             f"{form.name} has {grid.size:,} levels that follow no rule known here; "

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from qerror import quantize as on_arrays
-from qerror.formats import FORMATS, Format, parse_format
-from qerror.pytorch.levels import quantize, rounder_of
+from qerror.formats import FORMATS, ScalarFormat, parse_format
+from qerror.formats.names import as_scalar_format
+from qerror.pytorch.levels import quantize
 
 SCALES = (1.0, 0.25, 0.1, 0.7317, 3.0, 2.0**-9, 1e-6)
 MORE = (
@@ -19,7 +20,7 @@ MORE = (
 
 
 def inputs(
-    form: Format, scale: float, dtype: str
+    form: ScalarFormat, scale: float, dtype: str
 ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Return values of every kind: random ones, levels, ties, their neighbours, ends, specials."""
     rng = np.random.default_rng(1)
@@ -52,7 +53,7 @@ def same(a: torch.Tensor, b: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("name", dict.fromkeys(parse_format(n).name for n in (*FORMATS, *MORE)))
 def test_every_format_to_the_bit(name: str, dtype: str) -> None:
-    form = parse_format(name)
+    form = as_scalar_format(name)
     for scale in SCALES:
         x = inputs(form, scale, dtype)
         same(quantize(torch.from_numpy(x), form, scale), on_arrays(x, form, scale))

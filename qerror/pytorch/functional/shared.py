@@ -1,0 +1,96 @@
+"""What the methods share: arguments at the door, dtypes, scaled gradients."""
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from qerror._arrays import integer
+from qerror.exceptions import InvalidValue
+from qerror.pytorch.gradients import Affine, Mask, ScaledGradient, ScaleRule, apply
+from qerror.pytorch.levels import DOUBLE, SINGLE, working
+
+Rule: TypeAlias = Literal["straight-through", "exact"]
+Form: TypeAlias = Literal["weight", "activation"]
+Number: TypeAlias = Tensor | float
+
+_MOST_CODE = 2.0 ** (DOUBLE.digits - 2)
+
+
+def with_step(
+    x: Tensor, s: Number, low: int, high: int, scale_gradient: bool
+) -> tuple[Tensor, Tensor]:
+    """Return x and s in the dtype to work in, the gradient of s scaled."""
+    wide = wide_codes(x, low, high)
+    return wide, scaled(like(s, wide), wide, high, scale_gradient)
+
+
+def affine(  # noqa: PLR0917 - the formula's letters
+    x: Tensor,
+    wide: Tensor,
+    step: Tensor,
+    z: Tensor | None,
+    beta: Tensor | None,
+    codes: tuple[int, int],
+    mask: Mask,
+    rule: ScaleRule,
+    slope: tuple[float, float] | None = None,
+) -> Tensor:
+    """Return uniform steps with their gradients, in the dtype of x."""
+    low, high = float(codes[0]), float(codes[1])
+    return apply(Affine, wide, step, z, beta, low, high, mask, rule, slope).to(x.dtype)
+
+
+def wide_codes(x: Tensor, low: int, high: int) -> Tensor:
+    """Return x in a dtype whose rounding constant holds all codes."""
+    if not low < high:
+        raise InvalidValue(f"low must be below high, got {low} and {high}")
+    wide, most = working(x), float(max(abs(low), abs(high), high - low))
+    if most > _MOST_CODE:
+        raise InvalidValue(f"codes must stay within {_MOST_CODE:.0f}, got {low} .. {high}")
+    return wide if most < 2.0 ** (SINGLE.digits - 1) else wide.to(torch.float64)
+
+
+def like(value: Number, x: Tensor) -> Tensor:
+    """Return a parameter as a tensor in the dtype of x."""
+    if isinstance(value, Tensor):
+        return value.to(x.dtype)
+    return torch.full((), value, dtype=x.dtype, device=x.device)
+
+
+def scaled(parameter: Tensor, x: Tensor, high: int, wanted: bool) -> Tensor:
+    """Return the parameter with its gradient multiplied by 1/sqrt(M high)."""
+    if not wanted:
+        return parameter
+    served = max(x.numel() // max(parameter.numel(), 1), 1)
+    return apply(ScaledGradient, parameter, 1 / math.sqrt(served * high))
+
+
+def fixed_codes(word_length: int, signed: bool) -> tuple[int, int]:
+    """Return the smallest and the largest code of F8Net's fixed point."""
+    high = 2 ** (integer("word_length", word_length, 1 + signed, 32) - signed) - 1
+    return (-high if signed else 0), high
+
+
+def exponent(length: int | Tensor, x: Tensor) -> Tensor:
+    """Return a fractional length as a tensor of integers."""
+    return torch.as_tensor(length, dtype=torch.int32, device=x.device)
+
+
+def power(exponent: Tensor, x: Tensor) -> Tensor:
+    """Return 2^exponent in the dtype of x, exact."""
+    return torch.ldexp(torch.ones_like(exponent, dtype=x.dtype), exponent)
+
+
+def scale_rule(rule: str) -> ScaleRule:
+    """Return what the scale receives under a rule by name."""
+    if rule not in {"straight-through", "exact"}:
+        raise InvalidValue(f"rule must be 'straight-through' or 'exact', got {rule!r}")
+    return "exact" if rule == "exact" else "residual"
+
+
+def check_form(form: str) -> None:
+    """Refuse what is neither weight nor activation."""
+    if form not in {"weight", "activation"}:
+        raise InvalidValue(f"form must be 'weight' or 'activation', got {form!r}")

@@ -1,0 +1,44 @@
+"""Differentiable soft quantization: DSQ."""
+
+import math
+
+from torch import Tensor
+
+from qerror.exceptions import InvalidValue
+from qerror.pytorch.functional.shared import Number, affine, with_step
+
+
+def dsq(x: Tensor, s: Number, *, low: int, high: int, alpha: float = 0.4) -> Tensor:
+    """Quantize to integers; on the way back the step is a smooth staircase (DSQ).
+
+    y = s clip(Q(x/s), low, high).
+
+    Parameters
+    ----------
+    x : Tensor
+    s : Tensor or float
+        The step; it receives no gradient.
+    low, high : int
+        The smallest and the largest code.
+    alpha : float
+        In (0, 1): how far the staircase is from steps.
+
+    Returns
+    -------
+    Tensor
+
+    Notes
+    -----
+    dy/dx = (S k/2) sech^2(k (u - 1/2)) at u = v - floor(v), S = 1/(1 - alpha),
+    k = ln(2/alpha - 1), where low <= v <= high, else 0.
+
+    References
+    ----------
+    Gong et al. 2019 (arXiv 1908.05033), equations 3 to 8.
+    """
+    if not 0 < alpha < 1:
+        raise InvalidValue(f"alpha must lie between 0 and 1, got {alpha:g}")
+    wide, step = with_step(x, s, low, high, False)
+    k = math.log(2 / alpha - 1)
+    slope = k / (2 * (1 - alpha)), k
+    return affine(x, wide, step, None, None, (low, high), "closed", "none", slope)
