@@ -31,11 +31,11 @@ from qerror.fitting import FitResult as FitResult
 from qerror.fitting import fit as fit
 from qerror.formats import FORMATS as FORMATS
 from qerror.formats import Codebook as Codebook
+from qerror.formats import ExponentOnly as ExponentOnly
 from qerror.formats import FixedPoint as FixedPoint
 from qerror.formats import FloatingPoint as FloatingPoint
 from qerror.formats import Format as Format
 from qerror.formats import Integer as Integer
-from qerror.formats import PowerOfTwo as PowerOfTwo
 from qerror.formats import ScalarFormat as ScalarFormat
 from qerror.formats import parse_format as parse_format
 from qerror.formats import parse_formats as parse_formats

@@ -12,7 +12,7 @@ from qerror._arrays import positive
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.convention import Reserved
 from qerror.grids import Grid
-from qerror.registry import Registry
+from qerror.registry import Registry, fold, nearest
 
 T = TypeVar("T")
 
@@ -80,7 +80,9 @@ class Format(ABC):
             if key not in self.OPTIONS:
                 known = ", ".join(self.OPTIONS.values())
                 takes = f"it takes {known}" if known else "it takes none"
-                raise InvalidValue(f"{self.name} has no option {key!r}; {takes}")
+                close = nearest(key, {fold(option): option for option in self.OPTIONS})
+                hint = f", did you mean {' or '.join(close)}?" if close else ""
+                raise InvalidValue(f"{self.name} has no option {key!r}{hint}; {takes}")
         return self._vary(options) if options else self
 
     @final

@@ -5,7 +5,7 @@ or follows a pattern that a family has brought with `spelling`. This module know
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from qerror._arrays import real
@@ -15,6 +15,7 @@ from qerror.grids import Grid
 from qerror.registry import fold, nearest
 
 Maker: TypeAlias = Callable[[re.Match[str]], Format]
+Wrapper: TypeAlias = Callable[[ScalarFormat, Mapping[str, str]], Format]
 
 
 class Spelling(NamedTuple):
@@ -26,6 +27,7 @@ class Spelling(NamedTuple):
 
 
 _SPELLINGS: dict[str, Spelling] = {}
+_WRAPPERS: list[tuple[frozenset[str], Wrapper]] = []
 
 
 def spelling(pattern: str, example: str) -> Callable[[Maker], Maker]:
@@ -65,6 +67,19 @@ def ambiguous(candidates: Sequence[str], *names: str) -> None:
     _AMBIGUOUS.update((fold(name), tuple(candidates)) for name in names)
 
 
+def wrapping(options: Collection[str]) -> Callable[[Wrapper], Wrapper]:
+    """Let these options after any scalar format's name make it the element of another format.
+
+    The decorated function is given the element without options, and all options as text.
+    """
+
+    def register(make: Wrapper) -> Wrapper:
+        _WRAPPERS.append((frozenset(options), make))
+        return make
+
+    return register
+
+
 def examples() -> list[str]:
     """Return one example of each pattern of names, in the order of registration."""
     return [known.example for known in _SPELLINGS.values()]
@@ -89,6 +104,13 @@ def parse_format(text: str) -> Format:
           (two's complement), ``q:ti3.4``, ``q:arm4.4``
         - ``ue8m0`` (powers of two, without zero and sign), ``ue5m3``
         - ``codebook:-1,0,0.5,1``
+        - blocks that share a scale: ``mxfp4:even``, ``nvfp4:tensor=0.01``, ``nvfp4:4over6``, and
+          any scalar format followed by a block size, ``nf4:g64``, ``int4:g32:affine``,
+          ``int8:channel=4096``. Options in any order: the block size ``gN`` (or ``n=N``,
+          ``channel=N``) and the scale rule: ``floor|ceil|rceil|even``, ``theta=<real>``;
+          ``scale=<format>`` with ``tensor=<real>``, ``of=<integer>|tensor``,
+          ``smallest=<real>``, ``divisor=<real>``; ``alpha=<real>``; ``affine``,
+          ``affine=integer``; ``4over6``, ``4over6=mae``
 
     Raises
     ------
@@ -106,7 +128,12 @@ def parse_format(text: str) -> Format:
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidType(f"a format's name must be a string, got {text!r}")
     named, rest = _named(text)
-    return named.with_options(_options(text, rest))
+    options = _options(text, rest)
+    if isinstance(named, ScalarFormat):
+        for known, wrap in _WRAPPERS:
+            if known & options.keys():
+                return wrap(named, options)
+    return named.with_options(options)
 
 
 def number(name: str, text: str) -> float:
@@ -149,7 +176,7 @@ def _named(text: str) -> tuple[Format, str]:
 
 
 def _options(text: str, rest: str) -> dict[str, str]:
-    """Split ":a=1:b" into {"a": "1", "b": ""}."""
+    """Split ":a=1:b:g32" into {"a": "1", "b": "", "n": "32"}."""
     options: dict[str, str] = {}
     for part in rest.split(":")[1:]:
         key, _, value = (piece.strip() for piece in part.partition("="))
@@ -158,6 +185,8 @@ def _options(text: str, rest: str) -> dict[str, str]:
                 f"{text!r}: options are parted by colons, not commas; write "
                 f"{text.strip().replace(',', ':')}"
             )
+        if re.fullmatch(r"g[0-9]+", key) and "=" not in part:
+            key, value = "n", key[1:]
         if key in options:
             raise InvalidValue(f"{text!r} gives the option {key!r} twice")
         options[key] = value

@@ -19,7 +19,7 @@ _LEAST_EXPONENT, _MOST_EXPONENT = -1074, 1023  # float64: smallest number, large
 
 @final
 @dataclass(frozen=True, slots=True)
-class PowerOfTwo(ScalarFormat):
+class ExponentOnly(ScalarFormat):
     """The code c stands for 2^(c - bias); there is neither zero nor sign, and the top code is NaN.
 
     Unlike `FloatingPoint` without mantissa bits, whose code 0 is zero. Nearest is meant as for
@@ -43,7 +43,7 @@ class PowerOfTwo(ScalarFormat):
 
     Examples
     --------
-    >>> PowerOfTwo(8).max_value == 2.0**127
+    >>> ExponentOnly(8).max_value == 2.0**127
     True
     """
 
@@ -104,9 +104,9 @@ class PowerOfTwo(ScalarFormat):
 
 @spelling(r"u?e(?P<exponent>[0-9]{1,4})m0(?:fnu)?", "ue8m0")
 def _power_of_two(found: re.Match[str]) -> Format:
-    return PowerOfTwo(int(found["exponent"]))
+    return ExponentOnly(int(found["exponent"]))
 
 
 # The last three: ml_dtypes, PyTorch, safetensors.
 _NAMES = ("ue8m0", "e8m0fnu", "float8_e8m0fnu", "torch.float8_e8m0fnu", "f8_e8m0")
-FORMATS.register("E8M0", PowerOfTwo(8), *_NAMES)
+FORMATS.register("E8M0", ExponentOnly(8), *_NAMES)

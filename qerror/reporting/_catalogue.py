@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qerror.densities import DENSITIES, density_name
 from qerror.densities.density import Family
-from qerror.formats import FORMATS, FloatingPoint, Format, ScalarFormat, scalar_formats
+from qerror.formats import FORMATS, BlockFormat, FloatingPoint, Format, ScalarFormat, scalar_formats
 from qerror.grids import Grid
 from qerror.registry import fold
 from qerror.reporting._document import Document, Row, View
@@ -18,10 +18,7 @@ _WIDTH = 78
 
 def formats_document() -> Document:
     """Return every registered format with its key figures."""
-    rows = [
-        _facts(member) | {"also": FORMATS.aliases(name)}
-        for name, member in scalar_formats().items()
-    ]
+    rows = [_facts(member) | {"also": FORMATS.aliases(name)} for name, member in FORMATS.items()]
     header = ("format", "bits", "levels", "max", "step", "bias", "special", "also")
     body = [_formats_line(name, member) for name, member in scalar_formats().items()]
     notes = [
@@ -29,7 +26,29 @@ def formats_document() -> Document:
         "Other splits of the bits read the same way: 3M2E, 6M1E, U4M4E, 4M3E:bias=3.9,",
         "int6, uint8:zp=128, fixed16.8, p3109_k8p4sf, codebook:-1,0,0.5,1.",
     ]
-    return Document("formats", {}, rows, [View("", header, body, (0, 6, 7), notes)])
+    views = [View("", header, body, (0, 6, 7), notes), _blocks_view()]
+    return Document("formats", {}, rows, views)
+
+
+def _blocks_view() -> View:
+    """Return the table of the formats that share scales."""
+    header = ("format", "bits", "element", "values", "scale")
+    body = [
+        (
+            name,
+            short(member.bits_per_value, 5),
+            member.element.name,
+            f"{member.block_size:,}",
+            member.scale.summary,
+        )
+        for name, member in FORMATS.items()
+        if isinstance(member, BlockFormat)
+    ]
+    notes = [
+        "bits: a value's, with its share of the scale. values: how many share a scale.",
+        "Any scalar format can be an element: 3M2E:g32, nf4:g64:scale=fp16.",
+    ]
+    return View("Blocks that share a scale", header, body, (0, 2, 4), notes)
 
 
 def format_document(number_format: Format) -> Document:
@@ -95,7 +114,21 @@ def _facts(number_format: Format) -> dict[str, object]:
         "family": fold(type(number_format).__name__),
         "bits": number_format.bits_per_value,
     }
-    return facts | (_grid_facts(number_format) if isinstance(number_format, ScalarFormat) else {})
+    match number_format:
+        case ScalarFormat():
+            return facts | _grid_facts(number_format)
+        case BlockFormat():
+            return facts | _block_facts(number_format)
+        case _:
+            return facts
+
+
+def _block_facts(number_format: BlockFormat) -> dict[str, object]:
+    return {
+        "element": number_format.element.name,
+        "block_size": number_format.block_size,
+        "scale": number_format.scale.summary,
+    }
 
 
 def _grid_facts(number_format: ScalarFormat) -> dict[str, object]:

@@ -134,7 +134,7 @@ def _arrow_array(arrow: Any, document: Document, key: str) -> Any:
     if all(value is None for value in values):
         return arrow.array(values, arrow.float64())  # only numbers can be absent: the bias
     if any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
-        return arrow.array([float(cast("int", value)) for value in values])
+        return arrow.array([None if each is None else float(cast("int", each)) for each in values])
     return arrow.array(values, from_pandas=False)
 
 

@@ -12,7 +12,7 @@ import pytest
 from qerror import FloatingPoint, Gaussian, StudentT, parse_density
 from qerror.analysis import quantization_error
 from qerror.densities import DENSITIES
-from qerror.formats import FORMATS, as_scalar_format, parse_formats
+from qerror.formats import FORMATS, ScalarFormat, as_scalar_format, parse_format, parse_formats
 from qerror.sweep import sweep
 from qerror_cli.commands.sweep import DEFAULT_FORMATS
 from qerror_cli.parameters import OverType
@@ -295,8 +295,19 @@ def test_formats_lists_every_registered_format(run: Run) -> None:
     assert [row["format"] for row in rows] == list(FORMATS)
     for row in rows:
         assert row["format"] in text
-        assert as_scalar_format(row["format"]).max_value == row["max_value"]
-        assert all(as_scalar_format(alias).name == row["format"] for alias in row["also"])
+        member = parse_format(row["format"])
+        assert member.bits_per_value == row["bits"]
+        if isinstance(member, ScalarFormat):
+            assert member.max_value == row["max_value"]
+        else:
+            assert parse_format(row["element"]).bits_per_value < row["bits"]
+        assert all(parse_format(alias).name == row["format"] for alias in row["also"])
+
+
+def test_a_block_format_has_a_card(run: Run) -> None:
+    text = run("show", "mxfp8_e4m3:rceil").stdout
+    for said in ("RCEIL", "(224, 448]", "E8M0", "0xFF", "2^-127", "8.25"):
+        assert said in text
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "markdown"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.formats import (
+    FORMATS,
     Codebook,
     FixedPoint,
     FloatingPoint,
@@ -154,7 +155,7 @@ def test_frozen(member: ScalarFormat) -> None:
 
 
 def test_registered_formats_differ() -> None:
-    assert len(set(scalar_formats().values())) == len(scalar_formats())
+    assert len(set(FORMATS.values())) == len(FORMATS)
 
 
 @pytest.mark.parametrize(

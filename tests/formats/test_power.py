@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats import PowerOfTwo
+from qerror.formats import ExponentOnly
 
 
 def test_every_code_of_ml_dtypes() -> None:
     values = np.arange(256, dtype=np.uint8).view(ml_dtypes.float8_e8m0fnu).astype(np.float64)
-    member = PowerOfTwo(8)
+    member = ExponentOnly(8)
     assert member.grid().points.tolist() == values[~np.isnan(values)].tolist()
     assert np.flatnonzero(np.isnan(values)).tolist() == [member.reserved.nan]
     assert member.reserved.largest == 254
@@ -22,7 +22,7 @@ def test_every_code_of_ml_dtypes() -> None:
 
 @pytest.mark.parametrize(("exponent_bits", "bias"), [(2, None), (5, 3), (8, -769), (8, 1074)])
 def test_levels_are_the_formulas(exponent_bits: int, bias: int | None) -> None:
-    member = PowerOfTwo(exponent_bits, bias)
+    member = ExponentOnly(exponent_bits, bias)
     shift = 2 ** (exponent_bits - 1) - 1 if bias is None else bias
     expected = [Fraction(2) ** (code - shift) for code in range(2**exponent_bits - 1)]
     grid = member.grid()
@@ -33,17 +33,17 @@ def test_levels_are_the_formulas(exponent_bits: int, bias: int | None) -> None:
 
 
 def test_bias_is_scale() -> None:
-    assert PowerOfTwo(5, 3).grid() == PowerOfTwo(5).grid(2.0**12)
-    assert PowerOfTwo(5).bias_at(2.0**12) == 3.0
+    assert ExponentOnly(5, 3).grid() == ExponentOnly(5).grid(2.0**12)
+    assert ExponentOnly(5).bias_at(2.0**12) == 3.0
 
 
 def test_card() -> None:
-    card = PowerOfTwo(8).conventions()
+    card = ExponentOnly(8).conventions()
     assert card["bias"] == "127 (the convention's own)"
     assert card["zero"] == "no code"
     assert card["special codes"] == "NaN at the top code; no infinity"
     assert card["levels"] == "255"
-    assert PowerOfTwo(8, 3).conventions()["bias"] == "3"
+    assert ExponentOnly(8, 3).conventions()["bias"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_card() -> None:
 )
 def test_refusals(arguments: tuple[Any, ...], kind: type[Exception], phrase: str) -> None:
     with pytest.raises(kind, match=phrase):
-        PowerOfTwo(*arguments)
+        ExponentOnly(*arguments)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from qerror.formats import Codebook, FixedPoint, FloatingPoint, Format, Integer, PowerOfTwo
+from qerror.formats import Codebook, ExponentOnly, FixedPoint, FloatingPoint, Format, Integer
 
 
 def levels_and_codes(form: Format) -> tuple[list[Fraction], list[int]]:
@@ -23,7 +23,7 @@ def levels_and_codes(form: Format) -> tuple[list[Fraction], list[int]]:
             return _floating(form)
         case Codebook():
             return [Fraction(value) for value in form.values], list(range(len(form.values)))
-        case PowerOfTwo():
+        case ExponentOnly():
             codes = range(2**form.exponent_bits - 1)
             return [Fraction(2) ** (code - form.bias) for code in codes], list(codes)
         case _:

@@ -1,0 +1,110 @@
+"""Four-over-six: two stored scales are tried in each block."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, cast, final
+
+from qerror.exceptions import InvalidValue, UnknownName
+from qerror.formats.format import ScalarFormat
+from qerror.formats.scale_rule import ScaleRule
+from qerror.formats.stored_scales import (
+    Amax,
+    StoredScale,
+    check_tensor,
+    read_stored,
+    stored_options,
+)
+
+_SHARED_TOP = 256.0  # of E4M3, so that 1.5 times it is a scale too
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FourOverSix(ScaleRule):
+    """Two stored scales a block, M / 6 and M / 4; the one with the smaller error is kept.
+
+    E2M1 has no level between 4 and 6, where the largest values of a block fall if M becomes 6.
+    A tie keeps M / 6.
+
+    Parameters
+    ----------
+    format, tensor, smallest
+        As for `StoredScale`. A tensor scale from the data is amax / (6 * 256): M / 4 of the
+        largest block is then 384, still within E4M3.
+    error : {"mse", "mae"}
+        What is compared: the block's squared or absolute error.
+
+    Raises
+    ------
+    InvalidValue, UnknownName
+        As `StoredScale`; or if `error` is neither.
+
+    References
+    ----------
+    .. [1] Cook et al. 2025, Four Over Six (arXiv 2512.02010).
+    """
+
+    format: ScalarFormat
+    tensor: float | Amax = 1.0
+    smallest: float | None = None
+    error: Literal["mse", "mae"] = "mse"
+
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        "4over6": "4over6|4over6=mae",
+        **{key: text for key, text in StoredScale.OPTIONS.items() if key != "divisor"},
+    }
+
+    def __post_init__(self) -> None:
+        same = StoredScale(self.format, self.tensor, self.smallest)
+        for name in ("format", "tensor", "smallest"):
+            object.__setattr__(self, name, getattr(same, name))
+        if self.error not in {"mse", "mae"}:
+            raise UnknownName(f"4over6 compares 'mse' or 'mae', got {self.error!r}")
+
+    @property
+    def candidates(self) -> tuple[StoredScale, StoredScale]:
+        """The two rules, M / 6 and M / 4."""
+        rule = StoredScale(self.format, self.tensor, self.smallest, 6.0)
+        return rule, replace(rule, divisor=4.0)
+
+    def tensor_for(self, amax: float, element: ScalarFormat) -> float:
+        """Return the tensor scale that the largest magnitude of all blocks sets."""
+        del element
+        return amax / (6.0 * _SHARED_TOP)
+
+    def check(self, element: ScalarFormat, block_size: int) -> None:
+        if element.grid().points[-2:].tolist() != [4.0, 6.0]:
+            raise InvalidValue(
+                f"4over6 is for elements whose largest levels are 4 and 6, as E2M1; got "
+                f"{element.name}"
+            )
+        check_tensor(self.tensor, block_size)
+
+    def bits(self, element: ScalarFormat, block_size: int) -> float:
+        return self.candidates[0].bits(element, block_size)
+
+    @property
+    def summary(self) -> str:
+        return f"{self.format.name}, M/6 or M/4"
+
+    def card(self, element: ScalarFormat) -> dict[str, str]:
+        name = self.format.name
+        return self.candidates[0].card(element) | {
+            "rule": f"s = tensor scale * {name}(M / 6 / tensor scale) or {name}(M / 4 / ...), "
+            f"whichever has the smaller {self.error.upper()} in the block; ties to 6",
+            "other tools": "a tensor scale from amax / (6 * 448) lets M / 4 saturate; some compare "
+            "the largest error instead",
+        }
+
+    def options(self) -> dict[str, str]:
+        error = "" if self.error == "mse" else self.error
+        return {"4over6": error} | stored_options(self.format, self.tensor, self.smallest)
+
+    @classmethod
+    def read(cls, options: Mapping[str, str], current: ScaleRule) -> ScaleRule:
+        error = current.error if isinstance(current, cls) else "mse"
+        if options.get("4over6"):
+            error = cast("Literal['mse', 'mae']", options["4over6"])
+        before = current if isinstance(current, cls | StoredScale) else None
+        start = (before.format, before.tensor, before.smallest) if before else None
+        return cls(*read_stored(options, start), error)
