@@ -14,6 +14,7 @@ from qerror.densities import DENSITIES as DENSITIES
 from qerror.densities import Clipped as Clipped
 from qerror.densities import Density as Density
 from qerror.densities import Discrete as Discrete
+from qerror.densities import Empirical as Empirical
 from qerror.densities import FromScipy as FromScipy
 from qerror.densities import Gaussian as Gaussian
 from qerror.densities import GeneralizedGaussian as GeneralizedGaussian

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import FloatArray, IntArray, positive_array, real_array
-from qerror.analysis._atoms import atom_sums
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._cells import cell_sums
 from qerror.analysis._closed_form import closed_form_sums
 from qerror.analysis._flat import flat_shares, flat_sums, suits_flat
 from qerror.analysis._lattice import lattice_sums
 from qerror.analysis._runs import segments_of, upper_segments_of
+from qerror.analysis._samples import sample_sums
 from qerror.analysis._tails import tail_sums
 from qerror.analysis.report import ErrorReport
 from qerror.densities.density import Density
-from qerror.densities.names import as_density
+from qerror.densities.names import DensityLike, as_density
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import InvalidValue
 from qerror.formats.format import Format
@@ -35,7 +35,7 @@ _LONG_RUNS = 8  # points per segment that make a segment worth its overhead
 @overload
 def quantization_error(
     format_or_grid: Format | Grid | str,
-    density: Density | str,
+    density: DensityLike,
     scale: float = ...,
     *,
     max_value: float | None = None,
@@ -46,7 +46,7 @@ def quantization_error(
 @overload
 def quantization_error(
     format_or_grid: Format | Grid | str,
-    density: Density | str,
+    density: DensityLike,
     scale: npt.ArrayLike = ...,
     *,
     max_value: npt.ArrayLike | None = None,
@@ -56,7 +56,7 @@ def quantization_error(
 ) -> ErrorReport[FloatArray]: ...
 def quantization_error(
     format_or_grid: Format | Grid | str,
-    density: Density | str,
+    density: DensityLike,
     scale: npt.ArrayLike = 1.0,
     *,
     max_value: npt.ArrayLike | None = None,
@@ -70,9 +70,9 @@ def quantization_error(
     ----------
     format_or_grid : Format, Grid or str
         The number format, its name, or any grid.
-    density : Density or str
-        The density of X, its text as `parse_density` reads it, or a frozen distribution of
-        `scipy.stats`.
+    density : Density, str or array_like
+        The density of X, its text as `parse_density` reads it, a frozen distribution of
+        `scipy.stats`, or an array of data, which stands for `Empirical`.
     scale : float or array_like, any shape
         Multiplies the grid; positive. With an array, every field of the report has its shape.
         At most one of `scale`, `max_value` and `bias` is given; they are three views of it.
@@ -134,7 +134,7 @@ def quantization_error(
 
 def _sums(grid: Grid, density: Density, scales: FloatArray, method: str) -> Sums:
     """Add up what the density's pieces and its point masses contribute."""
-    atoms = atom_sums(grid, density, scales)
+    atoms = sample_sums(grid, density, scales)
     if method == "closed-form":
         return closed_form_sums(grid, density, scales) + atoms
     mirrored = grid.is_symmetric and density.is_symmetric

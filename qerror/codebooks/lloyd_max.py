@@ -10,8 +10,7 @@ from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.codebooks._centroids import Source, descend, measure
 from qerror.codebooks._starts import Compander, best_cut, sites, with_atoms
-from qerror.densities.density import Density
-from qerror.densities.names import as_density
+from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.codebook import Codebook
 
@@ -27,7 +26,7 @@ class LloydMax:
     report: ErrorReport[float]
 
 
-def lloyd_max(density: Density | str, levels: int) -> LloydMax:
+def lloyd_max(density: DensityLike, levels: int) -> LloydMax:
     """Return the best quantizer with so many levels.
 
     Newton's method on the exact centroid equations, safeguarded so that every step lowers the
@@ -44,7 +43,7 @@ def lloyd_max(density: Density | str, levels: int) -> LloydMax:
 
     Parameters
     ----------
-    density : Density or str
+    density : Density, str or array_like
         What is quantized; E[X^2] must be finite.
     levels : int
         Number of levels, 1 .. 65536.

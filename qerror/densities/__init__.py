@@ -6,6 +6,7 @@ from qerror.densities.density import Affine as Affine
 from qerror.densities.density import Atoms as Atoms
 from qerror.densities.density import Density as Density
 from qerror.densities.discrete import Discrete as Discrete
+from qerror.densities.empirical import Empirical as Empirical
 from qerror.densities.from_scipy import FromScipy as FromScipy
 from qerror.densities.gaussian import Gaussian as Gaussian
 from qerror.densities.generalized_gaussian import GeneralizedGaussian as GeneralizedGaussian
@@ -16,6 +17,7 @@ from qerror.densities.law import LocalIntegrals as LocalIntegrals
 from qerror.densities.location_scale import LocationScale as LocationScale
 from qerror.densities.logistic import Logistic as Logistic
 from qerror.densities.mixture import Mixture as Mixture
+from qerror.densities.names import DensityLike as DensityLike
 from qerror.densities.names import as_density as as_density
 from qerror.densities.names import density_name as density_name
 from qerror.densities.names import parse_density as parse_density

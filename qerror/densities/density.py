@@ -14,6 +14,7 @@ from qerror._arrays import ArrayValue, FloatArray, Immutable, integer, real
 from qerror.densities._quantiles import bracketed
 from qerror.densities.law import MirroredLaw
 from qerror.densities.piece import Piece
+from qerror.densities.prefix_sums import PrefixSums
 from qerror.exceptions import InvalidValue
 from qerror.registry import Registry
 
@@ -56,6 +57,11 @@ class Density(Immutable, ABC):
     def atoms(self) -> Atoms:
         """Return the point masses."""
         return NO_ATOMS
+
+    @cached_property
+    def atom_sums(self) -> PrefixSums:
+        """The running sums over the point masses."""
+        return PrefixSums(*self.atoms())
 
     @final
     @property
@@ -144,10 +150,7 @@ class Density(Immutable, ABC):
         total = np.zeros(a.shape)
         for piece in self.pieces():
             total += _mass_between(piece, a, b)
-        x, probability = self.atoms()
-        if x.size:
-            total += ((x >= a[:, None]) & (x <= b[:, None])) @ probability
-        return total.reshape(shape)
+        return (total + self.atom_sums.mass(a, b)).reshape(shape)
 
     @final
     def affine(self, scale: float = 1.0, shift: float = 0.0) -> "Density":
@@ -184,8 +187,7 @@ class Density(Immutable, ABC):
         total = np.zeros(x.size)
         for piece in self.pieces():
             total += _mass_below(piece, x)
-        positions, probabilities = self.atoms()
-        total += (positions[None, :] <= x[:, None]) @ probabilities
+        total += self.atom_sums.mass(np.full(x.size, -np.inf), x)
         return np.where(x >= self.support[1], 1.0, np.clip(total, 0.0, 1.0))
 
     def _ppf(self, p: FloatArray) -> FloatArray:
@@ -214,7 +216,8 @@ class Density(Immutable, ABC):
 
     def _support(self) -> tuple[float, float]:
         ends = [(piece.low, piece.high) for piece in self.pieces()]
-        ends += [(float(x), float(x)) for x in self.atoms().positions]
+        x = self.atoms().positions
+        ends += [(float(x[0]), float(x[-1]))] if x.size else []
         return min(low for low, _ in ends), max(high for _, high in ends)
 
     def _kinks(self) -> tuple[float, ...]:
@@ -228,9 +231,7 @@ class Density(Immutable, ABC):
         return tuple(sorted(x for x in found if math.isfinite(x)))
 
     def _is_symmetric(self) -> bool:
-        x, probability = self.atoms()
-        mirrored = (x == -x[::-1]).all() and (probability == probability[::-1]).all()
-        return bool(mirrored) and all(piece.is_symmetric for piece in self.pieces())
+        return self.atom_sums.is_symmetric and all(piece.is_symmetric for piece in self.pieces())
 
 
 @final

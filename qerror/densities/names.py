@@ -4,15 +4,24 @@ import ast
 import dataclasses
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from qerror.densities.density import DENSITIES, Density, Family
+from qerror.densities.empirical import Empirical
 from qerror.densities.from_scipy import FromScipy, Frozen, is_frozen_distribution
 from qerror.densities.mixture import Mixture
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.registry import nearest
 
+DensityLike: TypeAlias = Density | Frozen | str | npt.NDArray[Any]
+"""A density, one of `scipy.stats`, its text, or the data themselves."""
+
+_SHOWN = 8  # values of a sample that its name lists
 _HYPHENATED = re.compile(r"\b[A-Za-z]\w*(?:-[A-Za-z]\w*)+")
 _CONSTANTS = {"inf": math.inf, "nan": math.nan}
 
@@ -61,12 +70,14 @@ def density_name(density: Density) -> str:
     if isinstance(density, Mixture):
         pairs = zip(density.weights, density.components, strict=True)
         return f"{name}({', '.join(f'{_text(w)}*{density_name(c)}' for w, c in pairs)})"
+    if isinstance(density, Empirical) and density.atoms().positions.size > _SHOWN:
+        return repr(density)
     given: list[str] = []
     for field in _fields(type(density)):
         value = getattr(density, field.name)
         if isinstance(value, Density):
             given.append(density_name(value))
-        elif value != field.default:
+        elif isinstance(value, np.ndarray) or value != field.default:
             given.append(f"{field.name}={_text(value)}")
     return f"{name}({', '.join(given)})" if given else name
 
@@ -95,6 +106,8 @@ def _registered_name(density: Density) -> str | None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return _text(tuple(map(float, value.tolist())))
     if isinstance(value, tuple):
         return f"[{', '.join(_text(item) for item in cast('tuple[object, ...]', value))}]"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -206,15 +219,18 @@ def _listing(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def as_density(value: Density | Frozen | str) -> Density:
-    """Return a density, given as such, as text or as a frozen distribution of `scipy.stats`."""
+def as_density(value: DensityLike) -> Density:
+    """Return a density, given as such, as text, as an array or as one of `scipy.stats`."""
     if isinstance(value, str):
         return parse_density(value)
     if isinstance(value, Density):
         return value
     if is_frozen_distribution(value):
         return FromScipy(value)
+    array = cast("npt.NDArray[Any]", value)
+    if hasattr(array, "__array__") and np.ndim(array):
+        return Empirical(array)
     raise InvalidType(
-        f"expected a density such as Gaussian(std=2), its name or a frozen distribution of "
-        f"scipy.stats, got {value!r}"
+        "expected a density such as Gaussian(std=2), its name, an array of data or a frozen "
+        f"distribution of scipy.stats, got {reprlib.repr(value)}"
     )

@@ -14,9 +14,8 @@ import numpy as np
 
 from qerror._arrays import positive
 from qerror.analysis.single import quantization_error
-from qerror.densities.density import Density
 from qerror.densities.gaussian import Gaussian
-from qerror.densities.names import as_density
+from qerror.densities.names import DensityLike, as_density
 from qerror.densities.rectified import Rectified
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
@@ -71,12 +70,12 @@ class Claim:
     detail: str
 
 
-def optimal_fractional_length(density: Density | str, word_length: int, signed: bool = True) -> int:
+def optimal_fractional_length(density: DensityLike, word_length: int, signed: bool = True) -> int:
     """Return the fractional length with the least mean squared error.
 
     Parameters
     ----------
-    density : Density or str
+    density : Density, str or array_like
         What is quantized, as it is: pass ``Rectified(Gaussian(std=...))`` for a ReLU's output.
     word_length : int
         Bits of a code, the sign included.

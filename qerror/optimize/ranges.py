@@ -8,7 +8,7 @@ from qerror._arrays import real
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
-from qerror.densities.names import as_density
+from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
@@ -41,7 +41,7 @@ class RangeChoice:
 
 def compare_ranges(
     format: Format | str,  # noqa: A002 - the field's word
-    density: Density | str,
+    density: DensityLike,
     quantiles: Sequence[float] = (0.999, 0.9999, 0.99999),
 ) -> list[RangeChoice]:
     """Return the usual ways to choose a range, each with its exact loss.
@@ -54,7 +54,7 @@ def compare_ranges(
     Parameters
     ----------
     format : ScalarFormat or str
-    density : Density or str
+    density : Density, str or array_like
         With a finite second moment.
     quantiles : sequence of float
         Probabilities in (0.5, 1): the range reaches to the larger of the quantile at p and
@@ -86,7 +86,7 @@ def compare_ranges(
     return [_against(choice, best.report.sqnr_db) for choice in found]
 
 
-def best_zero_point(bits: int, density: Density | str) -> RangeChoice:
+def best_zero_point(bits: int, density: DensityLike) -> RangeChoice:
     """Return the best scale and zero point of an unsigned integer: levels s (code - z).
 
     Both parameters are searched: the zero point over all codes but the last, from ranges
@@ -96,7 +96,7 @@ def best_zero_point(bits: int, density: Density | str) -> RangeChoice:
     ----------
     bits : int
         Width of the codes, 1 to 16.
-    density : Density or str
+    density : Density, str or array_like
     """
     density = as_density(density)
     top = 2**bits - 1

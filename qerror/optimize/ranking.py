@@ -14,7 +14,7 @@ from qerror._arrays import integer, positive, real
 from qerror.analysis.single import quantization_error
 from qerror.densities.clipped import Clipped
 from qerror.densities.density import Density
-from qerror.densities.names import as_density, density_name, parameter_values
+from qerror.densities.names import DensityLike, as_density, density_name, parameter_values
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
@@ -111,14 +111,14 @@ def formats_of_width(bits: int, signed: bool = True) -> tuple[ScalarFormat, ...]
     return whole, *floats, FixedPoint(whole.bits, 0, signed)
 
 
-def optimal_format(formats: Formats, density: Density | str) -> FormatRanking:
+def optimal_format(formats: Formats, density: DensityLike) -> FormatRanking:
     """Rank formats by their mean squared error, each at its best range.
 
     Parameters
     ----------
     formats : sequence of Format or str, or int
         What to choose from; a bit width stands for `formats_of_width`.
-    density : Density or str
+    density : Density, str or array_like
         What is quantized.
 
     Returns
@@ -154,7 +154,7 @@ def optimal_format(formats: Formats, density: Density | str) -> FormatRanking:
 
 def format_switches(
     formats: Formats,
-    density: Density | str,
+    density: DensityLike,
     over: str,
     low: float,
     high: float,
@@ -167,7 +167,7 @@ def format_switches(
     ----------
     formats : sequence of Format or str, or int
         What to choose from; a bit width stands for `formats_of_width`.
-    density : Density or str
+    density : Density, str or array_like
         What is quantized; its own value of the parameter does not matter.
     over : str
         A parameter of the density ("nu", "std", ...): every format stands at its best range. Or

@@ -10,7 +10,7 @@ from qerror._arrays import FloatArray, IntArray, positive
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
-from qerror.densities.names import as_density
+from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import Format, ScalarFormat
@@ -60,7 +60,7 @@ class OptimalScale:
 
 def optimal_scale(
     format: Format | str,  # noqa: A002 - the field's word
-    density: Density | str,
+    density: DensityLike,
     *,
     low: float | None = None,
     high: float | None = None,
@@ -77,7 +77,7 @@ def optimal_scale(
     ----------
     format : ScalarFormat or str
         A fixed-point format is scaled by powers of two: its fractional length moves.
-    density : Density or str
+    density : Density, str or array_like
         What is quantized.
     low, high : float, optional
         The largest values between which to search. By default chosen from the density's

@@ -13,6 +13,7 @@ from qerror.densities import (
     Clipped,
     Density,
     Discrete,
+    Empirical,
     Gaussian,
     GeneralizedGaussian,
     HalfGaussian,
@@ -89,6 +90,8 @@ def mirrored(density: Density) -> Density:  # noqa: PLR0911, PLR0912 - one famil
             return Mixture([mirrored(c) for c in components], weights)
         case Discrete(values, probabilities):
             return Discrete([-x for x in values], probabilities)
+        case Empirical(values, counts):
+            return Empirical(-np.asarray(values), counts)
         case _:
             raise AssertionError(density)
 
@@ -120,6 +123,8 @@ def stretched(density: Density, factor: float) -> Density:  # noqa: PLR0911, PLR
             return Mixture([stretched(c, factor) for c in components], weights)
         case Discrete(values, probabilities):
             return Discrete([x * factor for x in values], probabilities)
+        case Empirical(values, counts):
+            return Empirical(np.asarray(values) * factor, counts)
         case _:
             raise AssertionError(density)
 

@@ -17,6 +17,7 @@ from qerror.densities import (
     Clipped,
     Density,
     Discrete,
+    Empirical,
     Gaussian,
     GeneralizedGaussian,
     HalfGaussian,
@@ -248,6 +249,9 @@ def take_apart(density: Density) -> Parts:  # noqa: PLR0911, PLR0912 - one famil
             return Parts([Part(Shape("flat"), weight, low=low, high=high)], {})
         case Discrete(values, probabilities):
             return Parts([], {x: ball(p) for x, p in zip(values, probabilities, strict=True)})
+        case Empirical():
+            shares = zip(*(part.tolist() for part in density.atoms()), strict=True)
+            return Parts([], {x: _share(p, density.size) for x, p in shares})
         case Truncated(inner, low, high):
             return _truncate(take_apart(inner), low, high)
         case Clipped(inner, low, high):
@@ -268,6 +272,11 @@ def _inside(parts: Parts, low: float, high: float) -> Parts:
 
 def _total(parts: Parts) -> Ball:
     return sum((piece.mass() for piece in parts.pieces), sum(parts.atoms.values(), ball(0)))
+
+
+def _share(share: float, size: int) -> Ball:
+    """Return the fraction of a sample that a rounded share stands for."""
+    return ball(Fraction(share).limit_denominator(size))
 
 
 def _truncate(parts: Parts, low: float, high: float) -> Parts:

@@ -1,0 +1,133 @@
+"""Many point masses, such as the values of a sample: sums over cells from running sums.
+
+Between two thresholds all values go to one level q, and with the running sums of w, w x and
+w x^2 at both ends
+
+    u = sum w (x - q),   v = sum w x (x - q),   sum w (x - q)^2 = v - q u.
+
+The differences cancel by about (q / cell)^2, which two floats for each sum make up for. So one
+scale costs O(levels log n) and keeps its digits. A grid with more levels than there are values
+is cheaper the direct way: round each value.
+"""
+
+import numpy as np
+
+from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
+from qerror.analysis._batch import Sums
+from qerror.densities.density import Density
+from qerror.densities.prefix_sums import PrefixSums, minus, shortened, times
+from qerror.grids import MOST_POINTS, Grid
+
+_CHUNK = 2**13  # cells, or values, at a time: they stay in the processor's cache
+_FARTHEST = 1e160  # squares of data stay within float64
+
+
+def sample_sums(grid: Grid, density: Density, scales: FloatArray) -> Sums:
+    """Sum over the density's point masses at every scale."""
+    samples = density.atom_sums
+    if not samples.size:
+        return Sums()
+    direct = grid.size > min(2 * samples.size, MOST_POINTS)
+    figures, width = (_by_value, samples.size) if direct else (_by_cell, grid.size)
+    step = max(1, _CHUNK // width)
+    found = np.empty((5, scales.size))
+    for first in range(0, scales.size, step):
+        part = slice(first, first + step)
+        found[:, part] = figures(grid, samples, scales[part] * grid.factor)
+    rounding, low, high, mean_error, cross = found / samples.unit
+    # Exactly zero by symmetry, unless a tie at 0 has to take a side.
+    centred = grid.is_symmetric and density.is_symmetric and grid.dead_zone > 0
+    return Sums(rounding, low, high, 0.0 if centred else mean_error, cross)
+
+
+def _by_cell(grid: Grid, samples: PrefixSums, scales: FloatArray) -> tuple[FloatArray, ...]:
+    """Sum cell by cell: below the range, the cells of all levels, above the range."""
+    points = grid.base_points
+    base = np.concatenate([points[:1], points, points[-1:]])
+    ends = np.zeros((scales.size, base.size + 1), dtype=np.int64)
+    ends[:, 1:-1] = _boundaries(grid, samples, scales)
+    ends[:, -1] = samples.size
+    weight, first, second = samples.runs(ends)
+    level, rest = two_product(scales[:, None], base)
+    # Levels farther out than any value can be have none to sum over, but would overflow.
+    near = shortened(np.clip(level, -_FARTHEST, _FARTHEST))
+    level = np.where(np.abs(level) < _FARTHEST, level, near)
+    away = (level - near) + rest  # less than 1e-7 of the level, which 53 digits describe
+    u = minus(first, times(weight, near))
+    v = minus(second, times(first, near))
+    square = minus(v, times(u, near)).value + away * (away * weight.high - 2 * u.high)
+    square = np.maximum(square, 0.0)
+    error = away * weight.high - u.value
+    cross = away * first.high - v.value
+    return (
+        square[:, 1:-1].sum(axis=1),
+        square[:, 0],
+        square[:, -1],
+        error.sum(axis=1),
+        cross.sum(axis=1),
+    )
+
+
+def _boundaries(grid: Grid, samples: PrefixSums, scales: FloatArray) -> IntArray:
+    """Return how many values lie below each boundary: range's ends and thresholds, per scale.
+
+    A value is compared as the simulator does it, by its quotient with the scale: rounding is
+    monotone, so this moves a boundary by a neighbour at most.
+    """
+    base, closed = _edges(grid)
+    x = samples.positions
+    at = np.searchsorted(x, scales[:, None] * base)
+    divisor, last = scales[:, None], x.size - 1
+
+    def is_below(index: IntArray) -> BoolArray:
+        quotient = x[index] / divisor
+        below: BoolArray = (quotient < base) | ((quotient == base) & closed)
+        return below
+
+    while True:
+        more = (at <= last) & is_below(np.minimum(at, last))
+        if not more.any():
+            break
+        at += more
+    while True:
+        less = (at > 0) & ~is_below(np.maximum(at - 1, 0))
+        if not less.any():
+            return at
+        at -= less
+
+
+def _edges(grid: Grid) -> tuple[FloatArray, BoolArray]:
+    """Return the boundaries between cells before scaling, and whether each belongs to the lower.
+
+    A threshold belongs to the level with the even code, a limit to the range.
+    """
+    points = grid.base_points
+    middles = points[:-1] + 0.5 * grid.base_gaps
+    even = (np.arange(middles.size) % 2 == 0) == grid.even_first
+    edges = np.concatenate([points[:1], middles, points[-1:]])
+    return edges, np.concatenate([[False], even, [True]])
+
+
+def _by_value(grid: Grid, samples: PrefixSums, scales: FloatArray) -> tuple[FloatArray, ...]:
+    """Round each value by itself."""
+    totals = np.zeros((5, scales.size))
+    base = grid
+    if grid.factor != 1:
+        base = Grid(grid.edges, grid.steps, grid.counts, even_first=grid.even_first)
+    column = scales[:, None]
+    for first in range(0, samples.size, _CHUNK):
+        x = samples.positions[first : first + _CHUNK]
+        weight = samples.weights[first : first + _CHUNK]
+        quotient = x / column
+        level, rest = two_product(column, base.round_half_even(quotient))
+        error = (level - x) + rest
+        square = error * error * weight
+        below, above = quotient < base.min, quotient > base.max
+        totals += (
+            np.where(below | above, 0.0, square).sum(axis=1),
+            np.where(below, square, 0.0).sum(axis=1),
+            np.where(above, square, 0.0).sum(axis=1),
+            error @ weight,
+            error @ (x * weight),
+        )
+    return tuple(totals)
