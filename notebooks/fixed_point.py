@@ -28,7 +28,8 @@ from qerror import (
     optimal_scale,
     quantization_error,
 )
-from qerror.optimize import f8net_claims, fixed_point_choice
+from qerror.optimize import fixed_point_choice
+from qerror.studies.f8net import f8net_claims
 
 # %% [markdown]
 # ## One curve for all fractional lengths
@@ -94,8 +95,7 @@ for signed, stated in ((True, 40), (False, 70)):
 
 # %%
 for claim in f8net_claims():
-    verdict = "holds" if claim.holds else "does not hold"
-    print(f"{claim.statement:48} {verdict:14} {claim.detail}")
+    print(f"{claim.statement:48} {claim.verdict:10} {claim.detail}")
 
 # %% [markdown]
 # ## Any word length

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from qerror._arrays import FloatArray, positive, real
+from qerror.analysis.decibels import decibels_above
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.codebooks.bounds import shannon_bound
@@ -259,7 +260,8 @@ class _Limits:
             self._found[key] = _best_codebook(*key), shannon_bound(*key)
         names = "above_lloyd_max_db", "above_shannon_db"
         return {
-            name: _above(mse, least) for name, least in zip(names, self._found[key], strict=True)
+            name: decibels_above(mse, least)
+            for name, least in zip(names, self._found[key], strict=True)
         }
 
 
@@ -268,14 +270,6 @@ def _best_codebook(law: Density, bits: int) -> float:
     if bits > _MOST_LIMIT_BITS or not math.isfinite(law.second_moment):
         return math.nan
     return lloyd_max(law, 2**bits).report.mse
-
-
-def _above(mse: float, least: float) -> float:
-    if not math.isfinite(mse) or math.isnan(least):
-        return math.nan
-    if least <= 0:
-        return 0.0 if mse <= 0 else math.inf
-    return 10 * (math.log10(mse) - math.log10(least)) if mse > 0 else -math.inf
 
 
 def _compare(rows: list[Row], name: str | None) -> None:

@@ -1,9 +1,7 @@
 """Searching: best ranges, best fractional lengths, best formats."""
 
-from qerror.optimize.fractional_length import Claim as Claim
 from qerror.optimize.fractional_length import FixedPointChoice as FixedPointChoice
 from qerror.optimize.fractional_length import FractionalLength as FractionalLength
-from qerror.optimize.fractional_length import f8net_claims as f8net_claims
 from qerror.optimize.fractional_length import fixed_point_choice as fixed_point_choice
 from qerror.optimize.fractional_length import (
     fractional_length_constant as fractional_length_constant,

@@ -59,17 +59,6 @@ class FixedPointChoice:
     """The fractional lengths around the best ones of both signs, in ascending order."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A figure that the F8Net paper states, beside the exact one."""
-
-    statement: str
-    stated: float
-    exact: float
-    holds: bool
-    detail: str
-
-
 def optimal_fractional_length(density: DensityLike, word_length: int, signed: bool = True) -> int:
     """Return the fractional length with the least mean squared error.
 
@@ -198,20 +187,6 @@ def fixed_point_choice(word_length: int, std: float, signed: bool = True) -> Fix
     )
 
 
-def f8net_claims() -> tuple[Claim, ...]:
-    """Return what the F8Net paper says about 8-bit fixed point, each beside the exact figure.
-
-    References
-    ----------
-    Jin et al. 2022, F8Net, section 3.3 and eq. 1; figures 3 and 4 are from 10,000 samples.
-    """
-    return tuple(
-        claim
-        for signed, high in ((True, 40.0), (False, 100.0))
-        for claim in (_constant_claim(signed), _range_claim(signed, high))
-    )
-
-
 @cache
 def _constant(max_code: int) -> float:
     """Return the root of M(s) = 4 M(s / 2) for the integers -max_code .. max_code.
@@ -261,44 +236,3 @@ def _relative_error(form: FixedPoint, std: float) -> float:
     unit = form.with_fractional_length(0)
     scale = math.ldexp(1 / steps, -exponent - form.fractional_length)
     return math.sqrt(quantization_error(unit, density, scale).mse)
-
-
-def _constant_claim(signed: bool) -> Claim:
-    stated = F8NET_CONSTANTS[signed]
-    exact = fractional_length_constant(F8NET_WORD_LENGTH, signed)
-    unit = FixedPoint(F8NET_WORD_LENGTH, 0, signed)
-    # The rule errs for std 2^FL between the two constants, and loses most next to its own.
-    fine, coarse = (_relative_error(unit.with_fractional_length(n), stated) for n in (0, -1))
-    loss = abs(20 * math.log10(fine / coarse))
-    kind = "signed" if signed else "unsigned"
-    return Claim(
-        f"{kind}: best FL = floor(log2({stated:g} / std))",
-        stated,
-        exact,
-        round(exact, -1) == stated,
-        f"right to one digit; from {stated:g} to {exact:.2f} the rule loses up to {loss:.2f} dB",
-    )
-
-
-def _range_claim(signed: bool, high: float, low: float = 0.1, bound: float = 0.01) -> Claim:
-    """Compare "below 1% for std from 0.1 to 40 (signed), 100 (unsigned)" with the worst."""
-    form = FixedPoint(F8NET_WORD_LENGTH, 0, signed)
-    constant = fractional_length_constant(F8NET_WORD_LENGTH, signed)
-    lengths = range(F8NET_WORD_LENGTH - form.signed + 1)
-    # Between switches the error first falls, then rises: it is worst at switches and ends.
-    switches = [constant * 2.0**-length for length in lengths]
-    inside = [s for s in switches if low < s < high]
-    worst = {
-        std: min(_relative_error(form.with_fractional_length(n), std) for n in lengths)
-        for std in (low, *inside, high)
-    }
-    top, between = max(worst.values()), max(worst[std] for std in inside)
-    kind = "signed" if signed else "unsigned"
-    return Claim(
-        f"{kind}: error below {bound:.0%} for std {low:g}..{high:g}",
-        bound,
-        top,
-        top < bound,
-        f"{worst[low]:.2%} at {low:g}, {between:.2%} wherever the best FL changes, "
-        f"{worst[high]:.2%} at {high:g}",
-    )

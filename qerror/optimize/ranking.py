@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from qerror._arrays import integer, positive, real
+from qerror.analysis.decibels import decibels_above
 from qerror.analysis.single import quantization_error
 from qerror.densities.clipped import Clipped
 from qerror.densities.density import Density
@@ -148,7 +149,7 @@ def optimal_format(formats: Formats, density: DensityLike) -> FormatRanking:
     found.sort(key=lambda pair: float(f"{pair[1].report.mse:.12e}"))
     least = found[0][1].report.mse
     return FormatRanking(
-        density, tuple(RankedFormat(*pair, _decibels(pair[1].report.mse, least)) for pair in found)
+        density, tuple(RankedFormat(*pair, _behind(pair[1].report.mse, least)) for pair in found)
     )
 
 
@@ -247,12 +248,9 @@ def _at_best(form: ScalarFormat, density: Density) -> tuple[ScalarFormat, Optima
     return form, optimal_scale(form, density)
 
 
-def _decibels(mse: float, least: float) -> float:
-    if math.isinf(mse):
-        return math.nan
-    if mse <= least * (1 + _TIE):
-        return 0.0
-    return 10 * math.log10(mse / least) if least > 0 else math.inf
+def _behind(mse: float, least: float) -> float:
+    """Return the distance in dB, 0 where two formats tie."""
+    return 0.0 if mse <= least * (1 + _TIE) else decibels_above(mse, least)
 
 
 def _contest(formats: Sequence[ScalarFormat], density: Density, over: str, low: float) -> _Contest:

@@ -4,9 +4,10 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
+from qerror.analysis.decibels import decibels_above
 from qerror.densities import Density, density_name
 from qerror.formats import Format
-from qerror.optimize.fractional_length import Claim, FixedPointChoice, FractionalLength
+from qerror.optimize.fractional_length import FixedPointChoice, FractionalLength
 from qerror.optimize.ranges import RangeChoice
 from qerror.optimize.ranking import FormatRanking, FormatSwitches
 from qerror.optimize.scale import OptimalScale
@@ -133,7 +134,7 @@ def switches_document(result: FormatSwitches, formats: Sequence[str], density: s
 
 
 def fixed_point_document(
-    word_length: int, std: float, choices: Mapping[bool, FixedPointChoice], claims: Sequence[Claim]
+    word_length: int, std: float, choices: Mapping[bool, FixedPointChoice]
 ) -> Document:
     """Return the best fractional lengths of one word length and standard deviation.
 
@@ -144,8 +145,6 @@ def fixed_point_document(
     choices : mapping
         The choice for signed codes under True, for unsigned codes under False; either may be
         missing.
-    claims : sequence of Claim
-        Of the F8Net paper, to be shown too.
     """
     rows = [
         _length_row(entry, choice, signed)
@@ -153,12 +152,10 @@ def fixed_point_document(
         for entry in choice.nearby
     ]
     views = [_lengths_view(word_length, std, choices), _choices_view(choices)]
-    views += [_claims_view(claims)] if claims else []
     params: Row = {
         "word_length": word_length,
         "std": std,
         "choices": {_sign(signed): _choice_facts(choice) for signed, choice in choices.items()},
-        "claims": [vars(claim) for claim in claims],
     }
     return Document("fixed-point", params, rows, views)
 
@@ -203,14 +200,8 @@ def _minima_rows(number_format: Format, density: str, best: OptimalScale) -> Ite
             "scale": minimum.scale,
             "max_value": minimum.max_value,
             "mse": minimum.mse,
-            "loss_db": _loss(minimum.mse, best.report.mse),
+            "loss_db": decibels_above(minimum.mse, best.report.mse),
         }
-
-
-def _loss(mse: float, least: float) -> float:
-    if mse == least:
-        return 0.0
-    return 10 * (math.log10(mse) - math.log10(least)) if least > 0 else math.inf
 
 
 def _optimum_view(number_format: Format, density: str, best: OptimalScale) -> View:
@@ -257,7 +248,7 @@ def _minima_view(best: OptimalScale) -> View:
             short(minimum.max_value, 8),
             short(minimum.scale, 8),
             short(minimum.mse, 10),
-            short(_loss(minimum.mse, best.report.mse), 3),
+            short(decibels_above(minimum.mse, best.report.mse), 3),
         )
         for minimum in best.local_minima[:_MOST_MINIMA]
     ]
@@ -370,22 +361,6 @@ def _choices_view(choices: Mapping[bool, FixedPointChoice]) -> View:
             )
     notes = ["best FL = floor(log2(C / std)), C exact; F8Net's C at 8 bits: 40 and 70"]
     return View("The choice", header, body, notes=notes)
-
-
-def _claims_view(claims: Sequence[Claim]) -> View:
-    header = ("claim", "stated", "exact", "")
-    body = [
-        (
-            claim.statement,
-            short(claim.stated, 6),
-            short(claim.exact, 6),
-            "holds" if claim.holds else "does not hold",
-        )
-        for claim in claims
-    ]
-    notes = [f"{number}. {claim.detail}" for number, claim in enumerate(claims, start=1)]
-    body = [(f"{number}. {row[0]}", *row[1:]) for number, row in enumerate(body, start=1)]
-    return View("What F8Net states (Jin et al. 2022)", header, body, words=(0, 3), notes=notes)
 
 
 def percent(share: float) -> str:

@@ -35,12 +35,12 @@ def test_another_folder_and_another_kind(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_list_has_every_figure(run: Run) -> None:
-    from qerror.plotting.papers import FIGURES
+    from qerror.studies import STUDIES
 
     result = run("figure", "--list")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()[2:]
-    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(FIGURES)
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(STUDIES)
     assert max(map(len, lines)) <= 80
     assert "Kuzmin et al. 2022, figure 3" in " ".join(result.stdout.split())
 

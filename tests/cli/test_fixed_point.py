@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from qerror import fractional_length_constant
-from qerror.optimize import f8net_claims, fixed_point_choice
+from qerror.optimize import fixed_point_choice
+from qerror.studies.f8net import f8net_claims
 from tests.cli.conftest import Run
 
 
@@ -20,7 +21,7 @@ def test_the_choice_in_80_columns(run: Run) -> None:
     assert best.count("best F8Net") == 2
     assert any(line.startswith("signed    39.22400347        7") for line in lines)
     assert any(line.startswith("unsigned  72.11808933        7") for line in lines)
-    assert "does not hold" in result.stdout
+    assert result.stdout.count("refined") == result.stdout.count("refuted") == 2
     assert max(map(len, lines)) <= 80
 
 
@@ -63,7 +64,8 @@ def test_claims_are_written_out(run: Run) -> None:
     document = json.loads(run("fixed-point", "--std", "1", "--claims", "--json").stdout)
     claims = document["params"]["claims"]
     assert [claim["exact"] for claim in claims] == [claim.exact for claim in f8net_claims()]
-    assert [claim["holds"] for claim in claims] == [True, False, True, False]
+    verdicts = ["refined", "refuted", "refined", "refuted"]
+    assert [claim["verdict"] for claim in claims] == verdicts
 
 
 def test_csv(run: Run, tmp_path: Path) -> None:

@@ -13,22 +13,26 @@ import pytest
 from click.testing import CliRunner
 from scipy import integrate, stats
 
-from docs import make_findings
-from docs.claims._finding import Check, Command, Finding, rounds_to
+from qerror import studies
+from qerror.studies.f8net import f8net_claims
+from qerror.studies.finding import SMALL, Check, Command, Finding, rounds_to
+from qerror.studies.measures import power_loss
+from qerror.studies.page import findings, page
 from qerror_cli.main import main
 
-CLAIMS = Path(make_findings.__file__).parent / "claims"
-TEXT = make_findings.PAGE.read_text(encoding="utf-8")
+STUDIES = Path(studies.__file__).parent
+CLAIMS = sorted([*STUDIES.rglob("*claims.py"), STUDIES / "mqbench.py"])
+TEXT = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
 STATED = {"claim", "place", "line", "code"}
 
 
 @pytest.fixture(scope="module")
 def found() -> list[Finding]:
-    return [finding for _, group in make_findings.findings() for finding in group]
+    return [finding for _, group in findings() for finding in group]
 
 
 def test_the_page_is_what_the_library_says() -> None:
-    assert make_findings.page() == TEXT
+    assert page() == TEXT
 
 
 def test_every_claim_is_shown_and_decided(found: list[Finding]) -> None:
@@ -41,7 +45,7 @@ def test_every_claim_is_shown_and_decided(found: list[Finding]) -> None:
 
 
 def test_every_paper_has_findings() -> None:
-    assert [len(group) > 0 for _, group in make_findings.findings()] == [True] * 4
+    assert [len(group) > 0 for _, group in findings()] == [True] * 4
 
 
 def test_every_command_runs_and_shows_its_figures(
@@ -88,15 +92,66 @@ def test_every_session_prints_what_is_shown() -> None:
 
 
 def test_the_rule_of_verdicts() -> None:
-    def verdict(*held: bool) -> str:
-        checks = tuple(Check("", each) for each in held)
-        return Finding("", "", "", "", checks).verdict
+    def verdict(*checks: Check) -> str:
+        return Finding("", "", "", "", checks, beside=(Check("", holds=False),)).verdict
 
-    assert verdict(True, True) == "confirmed"
-    assert verdict(True, False) == "refined"
-    assert verdict(False, False) == "refuted"
+    yes, no = Check("", holds=True), Check("", holds=False)
+    near, far = Check("", False, SMALL), Check("", False, SMALL * 1.01)
+    assert verdict(yes, yes) == "confirmed"
+    assert verdict(yes, near) == "refined"
+    assert verdict(near) == "refined"
+    assert verdict(yes, far) == "refuted"
+    assert verdict(yes, near, no) == "refuted"
+    assert verdict(no) == "refuted"
     with pytest.raises(ValueError, match="nothing was checked"):
         verdict()
+
+
+def test_what_is_refined_states_its_margin(found: list[Finding]) -> None:
+    for finding in found:
+        for check in finding.checks:
+            if finding.verdict == "refined" and not check.holds:
+                assert re.search(r"\d(%| bit)", check.says), check.says
+
+
+def test_a_claim_has_one_verdict_everywhere(found: list[Finding]) -> None:
+    """The claims of ``fixed-point --claims`` are four of the page's."""
+    kinds = {
+        "signed: best": "For signed codes the best fractional length is",
+        "signed: error": "For signed codes the best fractional length keeps",
+        "unsigned: best": "For unsigned codes the best fractional length is",
+        "unsigned: error": "For unsigned codes the best fractional length keeps",
+    }
+    on_page = {finding.claim: finding.verdict for finding in found}
+    claims = f8net_claims()
+    assert len(claims) == len(kinds)
+    for claim in claims:
+        begin = next(text for kind, text in kinds.items() if claim.statement.startswith(kind))
+        (verdict,) = [each for text, each in on_page.items() if text.startswith(begin)]
+        assert claim.verdict == verdict
+
+
+@pytest.mark.parametrize(("name", "worst"), [("5M2E", 1.8372), ("int8", 3.8977), ("int4", 2.5671)])
+def test_worst_powers_of_two_against_closed_forms(name: str, worst: float) -> None:
+    """At the worst standard deviation two powers tie; a scan of others finds nothing worse."""
+    found = power_loss(name)
+    assert found.worst == pytest.approx(worst, abs=5e-5)
+    points = levels_of_5m2e(63 / 16) if name == "5M2E" else _codes(2 ** (int(name[3]) - 1) - 1)
+
+    def level(std: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return -10 * np.log10(_mean_squares(points, np.exp2(np.arange(-12.0, 6.0)) / std))
+
+    steps = np.geomspace(1e-4, 4, 20_001)
+    best = -10 * np.log10(_mean_squares(points, steps).min())
+    first, second = np.sort(level(found.std))[::-1][:2]
+    assert first == pytest.approx(second, abs=1e-6)
+    assert best - first == pytest.approx(found.worst, abs=1e-5)
+    scan = [level(2.0**x).max() for x in np.linspace(0, 1, 257)]
+    assert best - min(scan) <= found.worst + 1e-5
+
+
+def _codes(most: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.arange(-most, most + 1.0)
 
 
 def test_a_number_rounds_to_what_is_stated() -> None:
@@ -105,7 +160,7 @@ def test_a_number_rounds_to_what_is_stated() -> None:
     assert rounds_to(239.6, "240")
 
 
-@pytest.mark.parametrize("path", sorted(CLAIMS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CLAIMS, ids=lambda path: "-".join(path.parts[-2:]))
 def test_no_figure_is_typed_by_hand(path: Path) -> None:
     """Text holds a decimal only where a claim, its place or a command is quoted."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -187,7 +242,15 @@ def _relative_error(
     step: np.ndarray[tuple[int], np.dtype[np.float64]],
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Return sqrt(E[e^2]) of the codes -127 .. 127 at each step on a standard Gaussian."""
-    q = np.arange(-127, 128.0)[:, None] * step
+    return np.sqrt(_mean_squares(_codes(127), step))
+
+
+def _mean_squares(
+    points: np.ndarray[tuple[int], np.dtype[np.float64]],
+    step: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return E[e^2] of levels times each step on a standard Gaussian, by partial moments."""
+    q = points[:, None] * step
     middle = (q[1:] + q[:-1]) / 2
     infinite = np.full((1, step.size), np.inf)
     a, b = np.concatenate([-infinite, middle]), np.concatenate([middle, infinite])
@@ -200,7 +263,7 @@ def _relative_error(
     mass = stats.norm.cdf(b) - stats.norm.cdf(a)
     first = stats.norm.pdf(a) - stats.norm.pdf(b)
     second = mass + edge(a) - edge(b)
-    return np.asarray(np.sqrt((second - 2 * q * first + q * q * mass).sum(axis=0)))
+    return np.asarray((second - 2 * q * first + q * q * mass).sum(axis=0))
 
 
 def test_the_calibrations_by_other_means() -> None:

@@ -21,7 +21,7 @@ from qerror import (
     quantization_error,
 )
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.optimize import f8net_claims, fixed_point_choice
+from qerror.optimize import fixed_point_choice
 
 Number: TypeAlias = Any
 
@@ -159,36 +159,6 @@ def test_where_the_rule_of_f8net_errs() -> None:
     agreed = fixed_point_choice(8, 0.3)
     assert agreed.f8net == agreed.best
     assert fixed_point_choice(7, 0.3).f8net is None
-
-
-def test_the_claims_of_f8net() -> None:
-    constant, error, relu_constant, relu_error = f8net_claims()
-    assert (constant.stated, relu_constant.stated) == (40, 70)
-    assert constant.exact == fractional_length_constant(8)
-    assert relu_constant.exact == fractional_length_constant(8, signed=False)
-    assert constant.holds
-    assert relu_constant.holds
-    # Below 1% nowhere near: the worst of std 0.1 .. 40 and 0.1 .. 100 by closed forms.
-    assert not error.holds
-    assert not relu_error.holds
-    with mp.workdps(30):
-        fine = mp.sqrt(integer_mse(127, mp.mpf(0.1) * 128, signed=True)) / 128 / mp.mpf(0.1)
-        wide = mp.sqrt(integer_mse(255, mp.mpf(100), signed=False)) / 100
-    assert error.exact == pytest.approx(float(fine), rel=1e-12)
-    assert relu_error.exact == pytest.approx(float(wide), rel=1e-12)
-    assert "1.47% wherever the best FL changes" in error.detail
-    assert "0.57% wherever the best FL changes" in relu_error.detail
-
-
-def test_claims_hold_for_the_worst_of_a_dense_scan() -> None:
-    _, error, _, relu_error = f8net_claims()
-    for claim, signed, high in ((error, True, 40.0), (relu_error, False, 100.0)):
-        density: Density = Gaussian() if signed else Rectified(Gaussian())
-        std = np.geomspace(0.1, high, 400)
-        lengths = range(9 - signed)
-        unit = FixedPoint(8, 0, signed)
-        mse = [quantization_error(unit, density, 2.0**-n / std).mse for n in lengths]
-        assert np.sqrt(np.min(mse, axis=0)).max() == pytest.approx(claim.exact, rel=1e-12)
 
 
 @pytest.mark.parametrize("std", [0, -1, math.inf, math.nan])

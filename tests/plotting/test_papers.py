@@ -26,9 +26,10 @@ from qerror.optimize import fractional_length_constant
 from qerror.plotting._files import render
 from qerror.plotting._style import drawing
 from qerror.plotting.papers import FIGURES, file_names, paper_files
-from qerror.plotting.papers._figure import select
-from qerror.plotting.papers.int8_fig3 import fixed_bits
 from qerror.reporting import Document, encode
+from qerror.studies import STUDIES
+from qerror.studies.fp8_versus_int8.fig3 import fixed_bits
+from qerror.studies.study import select
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "figures"
@@ -123,7 +124,7 @@ def decibels(power: Any, mse: Any) -> float:
 
 
 def test_every_figure_is_there() -> None:
-    assert set(FIGURES) == set(NAMES)
+    assert set(FIGURES) == set(STUDIES) == set(NAMES)
     files = {f"{name}.{kind}" for name in NAMES for kind in ("svg", "png", "csv")}
     assert {path.name for path in COMMITTED.iterdir() if path.suffix != ".py"} - {
         "__pycache__"
@@ -132,7 +133,7 @@ def test_every_figure_is_there() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
-    document = FIGURES[name].data()
+    document = STUDIES[name].data()
     fresh = encode(document, "csv").decode()
     old = (COMMITTED / f"{name}.csv").read_text()
     ours, theirs = (list(csv.reader(io.StringIO(text))) for text in (fresh, old))
@@ -152,7 +153,7 @@ def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
     assert pinned
     # Another version draws otherwise; a last digit that differs may move a curve.
     if version("matplotlib") == pinned[1] and fresh == old:
-        drawn = render(figure, Path("x.svg"), FIGURES[name].title)
+        drawn = render(figure, Path("x.svg"), STUDIES[name].title)
         assert drawn == (COMMITTED / f"{name}.svg").read_bytes()
 
 

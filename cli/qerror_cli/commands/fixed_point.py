@@ -29,10 +29,11 @@ def command(word_length: int, std: float, claims: bool, output: Output) -> None:
     qerror fixed-point --word-length 8 --std 0.3
     qerror fixed-point --std 0.62 --claims
     """
-    from qerror.optimize import f8net_claims, fixed_point_choice
+    from qerror.optimize import fixed_point_choice
     from qerror.reporting import fixed_point_document
+    from qerror.studies.f8net import f8net_claims, with_claims
 
     signs = (True, False) if word_length != 1 else (False,)  # one bit cannot hold a sign
     choices = {signed: fixed_point_choice(word_length, std, signed) for signed in signs}
-    checked = f8net_claims() if claims else ()
-    output.emit(fixed_point_document(word_length, std, choices, checked))
+    document = fixed_point_document(word_length, std, choices)
+    output.emit(with_claims(document, f8net_claims() if claims else ()))

@@ -1,4 +1,4 @@
-"""The papers' analytic figures, exact, and our own: each a function of data and one that draws."""
+"""The papers' analytic figures, exact, and our own: the data of `qerror.studies`, drawn."""
 
 from qerror.plotting.papers import best_format_map as best_format_map
 from qerror.plotting.papers import f8net_fig3 as f8net_fig3
@@ -18,6 +18,6 @@ from qerror.plotting.papers._dot import dot_files as dot_files
 from qerror.plotting.papers._figure import FIGURES as FIGURES
 from qerror.plotting.papers._figure import KINDS as KINDS
 from qerror.plotting.papers._figure import PaperFigure as PaperFigure
-from qerror.plotting.papers._figure import figures_document as figures_document
 from qerror.plotting.papers._figure import file_names as file_names
 from qerror.plotting.papers._figure import paper_files as paper_files
+from qerror.studies import figures_document as figures_document

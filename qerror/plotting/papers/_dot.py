@@ -9,9 +9,10 @@ import numpy as np
 
 from qerror.plotting._files import render
 from qerror.plotting._style import drawing
-from qerror.plotting.papers._figure import canvas, column, distinct
+from qerror.plotting.papers._figure import canvas
 from qerror.plotting.papers._heat import heat_map
 from qerror.reporting import Document, encode
+from qerror.studies.study import column, distinct
 
 _CELL = (0.95, 0.62)  # inches
 

@@ -1,13 +1,12 @@
-"""What a figure of a paper is: a function that computes plain data and one that draws it."""
+"""Figures of the papers: the data of their studies, drawn."""
 
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,32 +15,31 @@ from qerror.exceptions import InvalidValue
 from qerror.plotting._files import render
 from qerror.plotting._style import COLORS, drawing, line_style
 from qerror.registry import Registry
-from qerror.reporting import Document, Row, View, encode
-
-EIGHT_BITS = ("INT8", "5M2E", "4M3E", "3M4E", "2M5E")
-"""The formats that the papers compare."""
+from qerror.reporting import Document, Row, encode
+from qerror.studies.eight_bits import EIGHT_BITS
+from qerror.studies.study import STUDIES, Study, column, distinct
 
 KINDS = ("svg", "png", "pdf")
 """The kinds of file that a figure can be drawn in."""
 
-_WIDTH = 62  # of a line about a figure, so that a table stays within 80 columns
 _PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
 _HATCHES = ("", "////", "\\\\\\\\", "xxxx", "....", "||||", "----")
 
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure by its two halves."""
+    """A figure by its two halves: what it shows, and how it is drawn."""
 
-    title: str
-    source: str
-    """Which figure of which paper it reproduces, or that it is our own."""
-    data: Callable[[], Document]
-    """Computes what is shown: rows of plain values."""
+    study: Study
     draw: Callable[[Document], Figure]
 
 
 FIGURES: Registry[PaperFigure] = Registry("figure", "qerror figure --list")
+
+
+def register(name: str, draw: Callable[[Document], Figure]) -> None:
+    """Add the drawing of a study."""
+    FIGURES.register(name, PaperFigure(STUDIES[name], draw))
 
 
 def file_names(name: str, kinds: Sequence[str] = ("svg", "png")) -> list[str]:
@@ -73,46 +71,11 @@ def paper_files(name: str, kinds: Sequence[str] = ("svg", "png")) -> dict[str, b
     """
     *drawn, table = file_names(name, kinds)
     member = FIGURES[name]
-    document = member.data()
+    document = member.study.data()
     with drawing():
         figure = member.draw(document)
-    files = {file: render(figure, Path(file), member.title) for file in drawn}
+    files = {file: render(figure, Path(file), member.study.title) for file in drawn}
     return files | {table: encode(document, "csv")}
-
-
-def figures_document() -> Document:
-    """Return the list of figures."""
-    rows = [
-        {"figure": name, "shows": member.title, "source": member.source}
-        for name, member in FIGURES.items()
-    ]
-    body: list[tuple[str, str]] = []
-    for name, member in FIGURES.items():
-        lines = textwrap.wrap(f"{member.title} ({member.source})", _WIDTH)
-        body += [(name if i == 0 else "", line) for i, line in enumerate(lines)]
-    return Document("figures", {}, rows, [View("", ("figure", "shows (source)"), body, (0, 1))])
-
-
-def figure_data(params: Row, rows: Iterable[Row]) -> Document:
-    """Return a figure's data as a document."""
-    return Document("figure", params, list(rows))
-
-
-def select(document: Document, **wanted: object) -> list[Row]:
-    """Return the rows that have these values."""
-    return [
-        row for row in document.rows if all(row.get(key) == value for key, value in wanted.items())
-    ]
-
-
-def column(rows: Iterable[Row], key: str) -> list[float]:
-    """Return one number of every row."""
-    return [cast("float", row[key]) for row in rows]
-
-
-def distinct(rows: Iterable[Row], key: str) -> list[Any]:
-    """Return the values of a key in the order of their first appearance."""
-    return list(dict.fromkeys(row[key] for row in rows))
 
 
 def canvas(width: float, height: float) -> Figure:

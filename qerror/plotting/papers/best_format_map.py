@@ -3,61 +3,16 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterator
-from itertools import pairwise
-
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
-from qerror.densities import StudentT
-from qerror.formats import FixedPoint, FloatingPoint, Format
-from qerror.optimize import format_switches, formats_of_width
-from qerror.plotting.papers._figure import (
-    FIGURES,
-    PaperFigure,
-    canvas,
-    column,
-    distinct,
-    figure_data,
-    fill,
-)
-from qerror.reporting import Document, Row
+from qerror.plotting.papers._figure import canvas, fill, register
+from qerror.reporting import Document
+from qerror.studies.our_own.best_format_map import HIGH, LOW
+from qerror.studies.study import column, distinct
 
-WIDTHS = range(3, 11)
-LOW, HIGH = 2.2, 200.0
-MOST_EXPONENT_BITS = 5
 _TOO_NARROW = 1.08  # for a name
-
-
-def data() -> Document:
-    """Return the stretches of nu on which one format of a width is the best on Student-t data.
-
-    Formats: the integer and xMyE with 2 to 5 exponent bits, each at its best range; switches
-    between them to about ten digits.
-    """
-    params = {"low": LOW, "high": HIGH, "most_exponent_bits": MOST_EXPONENT_BITS}
-    return figure_data(params, (row for bits in WIDTHS for row in _stretches(bits)))
-
-
-def _stretches(bits: int) -> Iterator[Row]:
-    formats = [form for form in formats_of_width(bits) if _is_shown(form)]
-    found = format_switches(formats, StudentT(3), "nu", LOW, HIGH, points=9)
-    edges = [LOW, *(switch.value for switch in found.switches), HIGH]
-    for (low, high), winner in zip(pairwise(edges), found.winners, strict=True):
-        yield {
-            "bits": bits,
-            "nu_low": low,
-            "nu_high": high,
-            "format": winner.name,
-            "exponent_bits": winner.exponent_bits if isinstance(winner, FloatingPoint) else 0,
-        }
-
-
-def _is_shown(form: Format) -> bool:
-    if isinstance(form, FloatingPoint):
-        return form.exponent_bits <= MOST_EXPONENT_BITS
-    return not isinstance(form, FixedPoint)
 
 
 def draw(document: Document) -> Figure:
@@ -98,12 +53,4 @@ def _place(exponent_bits: int) -> int:
     return max(0, exponent_bits - 1)
 
 
-FIGURES.register(
-    "best-format-map",
-    PaperFigure(
-        "Best format by tail weight and bit width on Student-t data",
-        "our own",
-        data,
-        draw,
-    ),
-)
+register("best-format-map", draw)

@@ -3,75 +3,15 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
-import math
-from collections.abc import Iterator
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qerror.optimize import fractional_length_constant
 from qerror.plotting._style import COLORS, line_style
-from qerror.plotting.papers._figure import (
-    FIGURES,
-    PaperFigure,
-    canvas,
-    column,
-    figure_data,
-    select,
-)
-from qerror.plotting.papers.f8net_fig3 import STDS, relative_errors
+from qerror.plotting.papers._figure import canvas, register
 from qerror.reporting import Document, Row
-
-STATED = {True: 40.0, False: 70.0}
-"""The constants of the paper's rule, eq. 1."""
-SAMPLED = {True: 38.05, False: 69.00}
-"""Those of the samples that its authors published with their code."""
-
-
-def data() -> Document:
-    """Return the best legal fractional length over std, and the std at which it changes.
-
-    - panel "best": the best length among 0..8 (7 if signed), its relative error, and the
-      length and error by the paper's rule.
-    - panel "threshold": the largest std at which `fractional_length` is best: exactly
-      C / 2^FL with one constant, by the paper's rule, and by its published samples.
-    """
-    rows = [row for signed in (True, False) for row in (*_best(signed), *_thresholds(signed))]
-    constants = {
-        "signed": fractional_length_constant(8, signed=True),
-        "unsigned": fractional_length_constant(8, signed=False),
-    }
-    return figure_data({"word_length": 8, "constants": constants}, rows)
-
-
-def _best(signed: bool) -> Iterator[Row]:
-    errors = relative_errors(signed)
-    for i, std in enumerate(STDS):
-        at = [float(each[i]) for each in errors]
-        best = min(range(len(at)), key=lambda length: (at[length], -length))
-        rule = min(max(math.floor(math.log2(STATED[signed] / std)), 0), len(at) - 1)
-        yield {
-            "panel": "best",
-            "signed": signed,
-            "std": std,
-            "fractional_length": best,
-            "relative_error": at[best],
-            "rule_fractional_length": rule,
-            "rule_relative_error": at[rule],
-        }
-
-
-def _thresholds(signed: bool) -> Iterator[Row]:
-    constant = fractional_length_constant(8, signed)
-    for length in range(1, 9 - signed):
-        yield {
-            "panel": "threshold",
-            "signed": signed,
-            "fractional_length": length,
-            "threshold": constant / 2**length,
-            "rule_threshold": STATED[signed] / 2**length,
-            "sampled_threshold": SAMPLED[signed] / 2**length,
-        }
+from qerror.studies.f8net.fig4 import SAMPLED
+from qerror.studies.f8net.rule import CONSTANTS
+from qerror.studies.study import column, select
 
 
 def draw(document: Document) -> Figure:
@@ -119,7 +59,7 @@ def _draw_thresholds(ax: Axes, rows: list[Row], signed: bool) -> None:
     }
     kinds = {
         "threshold": f"exact: {at_zero['threshold'][0]:.2f}",
-        "rule_threshold": f"F8Net's rule: {STATED[signed]:g}",
+        "rule_threshold": f"F8Net's rule: {CONSTANTS[signed]:g}",
         "sampled_threshold": f"its samples: {SAMPLED[signed]:.2f}",
     }
     for i, (key, label) in enumerate(kinds.items()):
@@ -131,12 +71,4 @@ def _draw_thresholds(ax: Axes, rows: list[Row], signed: bool) -> None:
     ax.legend(fontsize=8, handlelength=3.5)
 
 
-FIGURES.register(
-    "f8net-fig4",
-    PaperFigure(
-        "Best fractional length of 8-bit fixed point and the thresholds between lengths",
-        "Jin et al. 2022 (F8Net), figure 4",
-        data,
-        draw,
-    ),
-)
+register("f8net-fig4", draw)

@@ -3,54 +3,13 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterator
-
 from matplotlib.figure import Figure
 
-from qerror.formats import as_scalar_format
 from qerror.plotting._style import COLORS, line_style
-from qerror.plotting.papers._figure import (
-    EIGHT_BITS,
-    FIGURES,
-    PaperFigure,
-    canvas,
-    column,
-    figure_data,
-    format_index,
-    select,
-)
-from qerror.reporting import Document, Row
-
-
-def data() -> Document:
-    """Return levels >= 0 and, per run of equal steps, the share of them per unit.
-
-    Everything is divided by the format's largest level; the shares of a format integrate to 1.
-    """
-    rows = [row for name in EIGHT_BITS for row in (*_levels(name), *_densities(name))]
-    return figure_data({"formats": list(EIGHT_BITS)}, rows)
-
-
-def _levels(name: str) -> Iterator[Row]:
-    grid = as_scalar_format(name).grid()
-    for x in grid.points.tolist():
-        if x >= 0:
-            yield {"panel": "levels", "format": name, "level": x / grid.max}
-
-
-def _densities(name: str) -> Iterator[Row]:
-    grid = as_scalar_format(name).grid()
-    levels = sum(x > 0 for x in grid.points.tolist())
-    for segment in grid.segments:
-        if segment.stop > 0:
-            yield {
-                "panel": "density",
-                "format": name,
-                "low": max(segment.start, 0.0) / grid.max,
-                "high": segment.stop / grid.max,
-                "step": segment.step / grid.max,
-                "share_per_unit": grid.max / segment.step / levels,
-            }
+from qerror.plotting.papers._figure import canvas, format_index, register
+from qerror.reporting import Document
+from qerror.studies.eight_bits import EIGHT_BITS
+from qerror.studies.study import column, select
 
 
 def draw(document: Document) -> Figure:
@@ -81,12 +40,4 @@ def draw(document: Document) -> Figure:
     return figure
 
 
-FIGURES.register(
-    "fp8-fig1",
-    PaperFigure(
-        "Grids of 8-bit formats and the density of their levels",
-        "Kuzmin et al. 2022, figure 1",
-        data,
-        draw,
-    ),
-)
+register("fp8-fig1", draw)

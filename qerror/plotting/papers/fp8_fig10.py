@@ -3,77 +3,13 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterator
-
-import numpy as np
 from matplotlib.figure import Figure
 
-from qerror.analysis import quantization_error
-from qerror.densities import Clipped, StudentT
-from qerror.formats import FloatingPoint, ScalarFormat, as_scalar_format
-from qerror.optimize import format_switches
 from qerror.plotting._style import line_style
-from qerror.plotting.papers._figure import (
-    EIGHT_BITS,
-    FIGURES,
-    PaperFigure,
-    canvas,
-    column,
-    curve,
-    distinct,
-    figure_data,
-    format_index,
-    select,
-)
-from qerror.reporting import Document, Row
-
-FORMATS = (*EIGHT_BITS, "1M6E")
-NUS = (2.0, 3.0, 5.0, 10.0)
-SHOWN = 2.0
-"""Degrees of freedom of the curves. The published text does not say which the paper took."""
-LOW, HIGH = 0.5, 1e6
-
-
-def data() -> Document:
-    """Return SQNR over r of t(nu) clipped to [-r, r] at largest level r, and the switches.
-
-    - panel "curves": t(2), every format.
-    - panel "switches": per nu, where the best format changes; "exponent_bits" above and below,
-      0 for INT8.
-    """
-    return figure_data({"nus": list(NUS), "formats": list(FORMATS)}, [*_curves(), *_switches()])
-
-
-def _curves() -> Iterator[Row]:
-    for r in (float(f"{r:.6g}") for r in np.geomspace(1, HIGH, 61)):
-        density = Clipped(StudentT(SHOWN), -r, r)
-        for name in FORMATS:
-            form = as_scalar_format(name)
-            report = quantization_error(form, density, form.scale_for(r))
-            yield {
-                "panel": "curves",
-                "nu": SHOWN,
-                "r": r,
-                "format": name,
-                "sqnr_db": report.sqnr_db,
-            }
-
-
-def _switches() -> Iterator[Row]:
-    for nu in NUS:
-        for switch in format_switches(list(FORMATS), StudentT(nu), "range", LOW, HIGH).switches:
-            yield {
-                "panel": "switches",
-                "nu": nu,
-                "r": switch.value,
-                "format": switch.above.name,
-                "exponent_bits_below": _exponent_bits(switch.below),
-                "exponent_bits_above": _exponent_bits(switch.above),
-            }
-
-
-def _exponent_bits(form: ScalarFormat) -> int:
-    return form.exponent_bits if isinstance(form, FloatingPoint) else 0
+from qerror.plotting.papers._figure import canvas, curve, format_index, register
+from qerror.reporting import Document
+from qerror.studies.fp8_quantization.fig10 import FORMATS, HIGH, LOW, SHOWN
+from qerror.studies.study import column, distinct, select
 
 
 def draw(document: Document) -> Figure:
@@ -104,12 +40,4 @@ def draw(document: Document) -> Figure:
     return figure
 
 
-FIGURES.register(
-    "fp8-fig10",
-    PaperFigure(
-        "Best exponent width of 8-bit formats as the min-max range of Student-t data grows",
-        "Kuzmin et al. 2022, figure 10",
-        data,
-        draw,
-    ),
-)
+register("fp8-fig10", draw)

@@ -3,56 +3,10 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
-import math
-from collections.abc import Iterator
-
 from matplotlib.figure import Figure
 
-from qerror.codebooks import lloyd_max, shannon_bound
-from qerror.densities import Density, Gaussian, Laplace, StudentT, Uniform, density_name
-from qerror.optimize import optimal_scale
-from qerror.plotting.papers._figure import (
-    EIGHT_BITS,
-    FIGURES,
-    PaperFigure,
-    canvas,
-    figure_data,
-    grouped_bars,
-)
-from qerror.reporting import Document, Row
-
-BITS = 8
-DENSITIES: tuple[Density, ...] = (
-    Uniform(-1, 1),
-    Gaussian(),
-    Laplace(),
-    StudentT(5),
-    StudentT(3),
-)
-
-
-def data() -> Document:
-    """Return, at the best ranges, the MSE above Lloyd-Max of 256 levels and above Shannon's bound.
-
-    The bound, at 8 bits per value, is tight for the Gaussian alone; elsewhere it is a lower one.
-    """
-    return figure_data({"bits": BITS, "formats": list(EIGHT_BITS)}, _rows())
-
-
-def _rows() -> Iterator[Row]:
-    for density in DENSITIES:
-        least, bound = lloyd_max(density, 2**BITS).report.mse, shannon_bound(density, BITS)
-        for name in EIGHT_BITS:
-            mse = optimal_scale(name, density).report.mse
-            yield {
-                "density": density_name(density),
-                "format": name,
-                "mse": mse,
-                "lloyd_max": least,
-                "shannon": bound,
-                "above_lloyd_max_db": 10 * math.log10(mse / least),
-                "above_shannon_db": 10 * math.log10(mse / bound),
-            }
+from qerror.plotting.papers._figure import canvas, grouped_bars, register
+from qerror.reporting import Document
 
 
 def draw(document: Document) -> Figure:
@@ -74,12 +28,4 @@ def draw(document: Document) -> Figure:
     return figure
 
 
-FIGURES.register(
-    "lloyd-gap",
-    PaperFigure(
-        "Distance of 8-bit formats to Lloyd-Max and to Shannon's bound",
-        "our own",
-        data,
-        draw,
-    ),
-)
+register("lloyd-gap", draw)

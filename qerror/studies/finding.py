@@ -4,11 +4,16 @@ import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-RULE = """\
-Every claim is split into checks, and each check is a comparison that is computed when this page
-is made. A claim is **confirmed** if all of its checks hold, **refuted** if none does, and
-**refined** otherwise. A stated number is confirmed if the exact one rounds to it at its last
-stated digit; a number read off a figure, if it lies within the accuracy of the reading."""
+SMALL = 0.1
+"""The largest share of a stated figure by which a claim may be off and still count as refined."""
+
+RULE = f"""\
+Every claim has checks that say what it says, each of them a comparison that is computed when this
+page is made, and may have others beside it, which decide nothing. A claim is **confirmed** if all
+of its checks hold. It is **refined** if those that fail miss the figure of the claim by a margin
+that is stated and at most {SMALL:.0%} of that figure, and **refuted** otherwise. A stated number is
+confirmed if the exact one rounds to it at its last stated digit; a number read off a figure, if it
+lies within the accuracy of the reading."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,13 @@ class Check:
 
     says: str
     holds: bool
+    missed: float | None = None
+    """By what share of the claim's own figure it fails; None where a failure has no margin."""
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it holds, or fails by a small margin."""
+        return self.holds or (self.missed is not None and self.missed <= SMALL)
 
 
 @dataclass(frozen=True)
@@ -39,19 +51,21 @@ class Finding:
     text: str
     """The figures in full, as Markdown."""
     checks: tuple[Check, ...]
+    """What the claim says; they decide the verdict."""
     commands: tuple[Command, ...] = ()
     code: str = ""
     """Python that shows it: statements of one line each, the last one an expression."""
+    beside: tuple[Check, ...] = ()
+    """What bears on the claim without deciding it."""
 
     @property
     def verdict(self) -> str:
         """Confirmed, refined or refuted, by the rule on the page."""
-        held = [check.holds for check in self.checks]
-        if not held:
+        if not self.checks:
             raise ValueError(f"nothing was checked of {self.claim!r}")
-        if all(held):
+        if all(check.holds for check in self.checks):
             return "confirmed"
-        return "refined" if any(held) else "refuted"
+        return "refined" if all(check.is_near for check in self.checks) else "refuted"
 
 
 def session(code: str) -> str:

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from docs.claims._finding import Check, Command, Finding, table
-from docs.claims._measures import BIT_DB, best, decibels
-from qerror import Gaussian, Integer, parse_density, quantization_error
-from qerror.formats import as_scalar_format
+from qerror.analysis import quantization_error
+from qerror.densities import Gaussian, parse_density
+from qerror.formats import Integer, as_scalar_format
+from qerror.studies.finding import Check, Command, Finding, rounds_to, table
+from qerror.studies.measures import BIT_DB, best, decibels, power_loss
 
 _WIDTHS = (2, 3, 4, 8)
 _RECTIFIED = "rectified(gaussian)"
@@ -17,6 +18,7 @@ _TENSORS = {
     "t(3) within 100": "clipped(student-t(nu=3), low=-100, high=100)",
 }
 _QUANTILE = 0.9999  # appendix C.1
+_USEFUL_DB = 3.0  # half a bit: what a calibration for deployment may lose
 
 
 def adaptive_sign() -> Finding:
@@ -37,8 +39,10 @@ def adaptive_sign() -> Finding:
         + "\n\nTwice as many levels halve the step, but then a wider range is best, which takes "
         "part of the bit back.",
         (
-            Check("unsigned codes are better at every width", low > 0),
-            Check("they gain a whole bit at every width", low >= BIT_DB),
+            Check(
+                "the gain rounds to one bit at every width",
+                all(rounds_to(gain / BIT_DB, "1") for gain in gains.values()),
+            ),
         ),
         (
             Command(
@@ -46,6 +50,13 @@ def adaptive_sign() -> Finding:
                 (f"{gains[8]:.2f}",),
             ),
         ),
+        code=(
+            "from qerror import optimal_scale\n"
+            "def db(name): return optimal_scale(name, 'rectified(gaussian)').report.sqnr_db\n"
+            "gains = [db(f'uint{bits}') - db(f'int{bits}') for bits in range(2, 9)]\n"
+            "f'{min(gains):.2f} to {max(gains):.2f} dB'"
+        ),
+        beside=(Check("they gain a whole bit at every width", low >= BIT_DB),),
     )
 
 
@@ -60,6 +71,7 @@ def calibrations() -> Finding:
     ]
     worst = max(losses[0] for losses in found.values())
     shown = found["t(3) within 100", 8]
+    widest = max(found, key=lambda key: found[key][0])
     return Finding(
         "Searching the range by MSE is better than taking the maximum or a quantile.",
         "appendix C.1 and C.2",
@@ -77,6 +89,9 @@ def calibrations() -> Finding:
             Check("min-max loses 3 dB or more on a tensor with outliers", shown[0] >= 3),
         ),
         (
+            Command(
+                f"qerror optimize int{widest[1]} --dist '{_TENSORS[widest[0]]}'", (f"{worst:.2f}",)
+            ),
             Command(
                 "qerror optimize int8 --dist 'clipped(student-t(nu=3), low=-100, high=100)'",
                 tuple(f"{loss:.2f}" for loss in shown),
@@ -109,7 +124,11 @@ def norm() -> Finding:
         + "\n\nIt is where training may start at few bits. At 8 bits it is no range to deploy.",
         (
             *(
-                Check(f"at {bits} bits it loses less than 3 dB", losses[bits] < 3)
+                Check(
+                    f"at {bits} bits it loses less than {_USEFUL_DB:g} dB ({losses[bits]:.2f} dB)",
+                    losses[bits] < _USEFUL_DB,
+                    losses[bits] / _USEFUL_DB - 1,
+                )
                 for bits in _WIDTHS
             ),
         ),
@@ -119,43 +138,55 @@ def norm() -> Finding:
                 (f"{best('int8', 'gaussian').sqnr_db - losses[8]:.5f}",),
             ),
         ),
+        code=(
+            "from math import pi, sqrt\n"
+            "from qerror import Gaussian, Integer, optimal_scale, quantization_error\n"
+            "def lsq(form): return 2 * sqrt(2 / pi) / sqrt(form.max_value)\n"
+            "def at(form): return quantization_error(form, Gaussian(), lsq(form)).sqnr_db\n"
+            "forms = Integer(2), Integer(8)\n"
+            "best = {form: optimal_scale(form, Gaussian()).report.sqnr_db for form in forms}\n"
+            "[round(best[form] - at(form), 2) for form in forms]"
+        ),
     )
 
 
 def power_of_two() -> Finding:
     """Judge the cost of a power-of-two scale."""
-    spreads = 2.0 ** np.linspace(0, 1, 201)
-    powers = 2.0 ** np.arange(-12.0, 6.0)
-    rows: list[tuple[str, ...]] = []
-    losses: dict[int, float] = {}
-    for bits in (4, 8):
-        exact = best(f"int{bits}", "gaussian").sqnr_db
-        lost = [
-            exact - float(quantization_error(Integer(bits), Gaussian(std=s), powers).sqnr_db.max())
-            for s in spreads.tolist()
-        ]
-        losses[bits] = max(lost)
-        rows.append((str(bits), f"{np.mean(lost):.2f}", f"{losses[bits]:.2f}"))
-    std = 1.2
-    found = quantization_error(Integer(8), Gaussian(std=std), powers).sqnr_db
-    at = best("int8", "gaussian").sqnr_db - float(found.max())
+    losses = {bits: power_loss(f"int{bits}") for bits in (4, 8)}
+    rows = [
+        (str(bits), f"{loss.mean:.2f}", f"{loss.worst:.4f}", f"{loss.std:.6f}")
+        for bits, loss in losses.items()
+    ]
+    spreads = {f"int{bits}": loss.std for bits, loss in losses.items()}
     return Finding(
         "Power-of-two scales, as TVM's, cost accuracy.",
         "appendix B.1, figure 8",
-        f"up to {decibels(losses[4])} at 4 bits and {decibels(losses[8])} at 8 on a Gaussian",
+        f"up to {losses[4].worst:.4f} dB at 4 bits and {losses[8].worst:.4f} dB at 8 on a Gaussian",
         "Loss of the best power-of-two scale against the best real one, over the standard "
         "deviations of one octave:\n\n"
-        + table(("width", "mean dB", "worst dB"), rows)
+        + table(("width", "mean dB", "worst dB", "at std"), rows)
         + "\n\nThe paper sees it in training curves, together with per-tensor scales.",
         (
-            Check("at 4 bits it costs 1 dB or more in the worst case", losses[4] >= 1),
-            Check("at 8 bits it costs 1 dB or more in the worst case", losses[8] >= 1),
+            Check("at 4 bits it costs 1 dB or more in the worst case", losses[4].worst >= 1),
+            Check("at 8 bits it costs 1 dB or more in the worst case", losses[8].worst >= 1),
         ),
-        (
+        tuple(
             Command(
-                f"qerror optimize int8 --dist gaussian --std {std}",
-                (f"{at:.2f}",),
-            ),
+                f"qerror optimize int{bits} --dist gaussian --std {loss.std:.9g}",
+                (f"{loss.worst:.2f}",),
+            )
+            for bits, loss in losses.items()
+        ),
+        code=(
+            "import numpy as np\n"
+            "from qerror import Gaussian, optimal_scale, quantization_error\n"
+            f"worst = {spreads!r}\n"
+            "density = {name: Gaussian(std=worst[name]) for name in worst}\n"
+            "best = {name: optimal_scale(name, density[name]).report.sqnr_db for name in worst}\n"
+            "powers = 2.0 ** np.arange(-20, 20)\n"
+            "db = {name: quantization_error(name, density[name], powers).sqnr_db.max() "
+            "for name in worst}\n"
+            "{name: f'{best[name] - db[name]:.4f} dB' for name in worst}"
         ),
     )
 
@@ -191,6 +222,11 @@ def both_errors() -> Finding:
                 "qerror error int8 --dist gaussian --max-value 4",
                 tuple(f"{x[3]:.3e}" for x in (report.rounding, report.clipping)),
             ),
+        ),
+        code=(
+            "from qerror import optimal_scale\n"
+            "best = optimal_scale('int8', 'gaussian').report\n"
+            "f'{best.clipping / best.mse:.1%}'"
         ),
     )
 

@@ -2,22 +2,19 @@
 
 import numpy as np
 
-from docs.claims._finding import Check, Command, Finding, table
-from docs.claims._measures import BIT_DB, EIGHT_BITS, best, effective_bits, lead, ranked
-from qerror import Grid, lloyd_max, panter_dite, parse_density
+from qerror.codebooks import lloyd_max, panter_dite
+from qerror.densities import density_name, parse_density
 from qerror.formats import as_scalar_format
+from qerror.grids import Grid
+from qerror.studies.eight_bits import EIGHT_BITS
+from qerror.studies.finding import Check, Command, Finding, table
+from qerror.studies.fp8_versus_int8.fig5 import LEVELS, READ
+from qerror.studies.measures import BIT_DB, best, effective_bits, lead, ranked
 
-_DENSITIES = ("uniform", "gaussian", "student-t(nu=3)")
-_LEVELS = 256
-
-# Read off figure 5: INT8, E2, E3, E4, E5, and the dotted line.
-_READ = {
-    "uniform": (7.99, 7.34, 6.42, 5.44, 4.46),
-    "gaussian": (6.72, 7.08, 6.24, 5.23, 4.24),
-    "student-t(nu=3)": (2.88, 3.21, 4.19, 5.16, 4.24),
-}
-_DOTTED = {"uniform": 7.99, "gaussian": 7.27, "student-t(nu=3)": 5.82}
+_READ = {density_name(density): read for density, read, _ in READ}
+_DOTTED = {density_name(density): dotted for density, _, dotted in READ}
 _ACCURACY = 0.015  # bits: what a reading of the figure is good for
+_DENSITIES = tuple(_READ)
 _WHERE = "figure 5"
 
 
@@ -71,17 +68,18 @@ def table_of_bits() -> Finding:
         f"the {_ACCURACY} bit that the reading is good for.",
         tuple(
             Check(
-                f"{name} on {text} lies within {_ACCURACY} bit of the reading",
+                f"{name} on {text} lies within {_ACCURACY} bit of the reading"
+                + ("" if abs(value) <= _ACCURACY else f" (off by {value:+.3f} bit)"),
                 abs(value) <= _ACCURACY,
+                abs(value) / exact[text][EIGHT_BITS.index(name)],
             )
             for (text, name), value in off.items()
         ),
-        (
-            Command(
-                "qerror sweep --dist uniform --dist gaussian --dist 'student-t(nu=3)' --formats "
-                + ",".join(EIGHT_BITS),
-                tuple(f"{best('5M2E', text).sqnr_db:.2f}" for text in _DENSITIES),
-            ),
+        code=(
+            "from math import log2\n"
+            "from qerror import Uniform, optimal_scale\n"
+            "mse = optimal_scale('5M2E', Uniform(-1, 1)).report.mse\n"
+            f"round(log2(Uniform(-1, 1).variance / mse) / 2 - {_READ['uniform'][1]}, 3)"
         ),
     )
 
@@ -107,6 +105,14 @@ def best_formats() -> Finding:
                 (f"{best(winners[-1], _DENSITIES[-1]).sqnr_db:.2f}",),
             ),
         ),
+        code=(
+            "from math import log2\n"
+            "from qerror import optimal_scale\n"
+            "def mse(name, density): return optimal_scale(name, density).report.mse\n"
+            "names = 'int8', '5M2E', '4M3E', '3M4E', '2M5E'\n"
+            f"found = [sorted(mse(name, text) for name in names) for text in {_DENSITIES!r}]\n"
+            "[round(log2(each[1] / each[0]) / 2, 3) for each in found]"
+        ),
     )
 
 
@@ -117,8 +123,8 @@ def dotted_line() -> Finding:
     asymptote: dict[str, float] = {}
     for text in _DENSITIES:
         density = parse_density(text)
-        lloyd[text] = effective_bits(density, lloyd_max(density, _LEVELS).report.mse)
-        asymptote[text] = effective_bits(density, panter_dite(density, _LEVELS))
+        lloyd[text] = effective_bits(density, lloyd_max(density, LEVELS).report.mse)
+        asymptote[text] = effective_bits(density, panter_dite(density, LEVELS))
         rows.append((text, f"{_DOTTED[text]:.2f}", f"{lloyd[text]:.4f}", f"{asymptote[text]:.4f}"))
     nearer = sum(
         abs(asymptote[text] - read) <= abs(lloyd[text] - read) for text, read in _DOTTED.items()
@@ -131,11 +137,13 @@ def dotted_line() -> Finding:
         f"{_DOTTED[heavy]:.2f}; Panter and Dite's asymptote is {asymptote[heavy]:.3f}",
         table(("density", "line, read", "Lloyd-Max", "Panter-Dite"), rows)
         + f"\n\nThe line is Panter and Dite's limit for many levels, which is at least as near "
-        f"to all {nearer} readings; {_LEVELS} levels can do better than it says.",
+        f"to all {nearer} readings; {LEVELS} levels can do better than it says.",
         tuple(
             Check(
-                f"the true Lloyd-Max on {text} lies within {_ACCURACY} bit of the line",
+                f"the true Lloyd-Max on {text} lies within {_ACCURACY} bit of the line "
+                f"({lloyd[text] - read:+.3f} bit)",
                 abs(lloyd[text] - read) <= _ACCURACY,
+                abs(lloyd[text] - read) / read,
             )
             for text, read in _DOTTED.items()
         ),
@@ -168,6 +176,15 @@ of its levels are integers: {by_range:.2%} of the range. But most levels lie bel
 {int(exact.sum())} of {levels.size} levels are integers, {by_code:.2%}.""",
         (Check("the share of the range rounds to 90%", round(by_range, 1) == 0.9),),
         (Command("qerror show 3M4E:bias=9", (f"{top}", f"{outside:g}", f"{start:g}")),),
+        code=(
+            "import numpy as np\n"
+            "from qerror import parse_format\n"
+            f"form, top = as_scalar_format('3M4E'), {top}\n"
+            "x = form.grid(form.scale_for(top)).points\n"
+            "whole = x == np.round(x)\n"
+            "start = abs(x[abs(x) > abs(x[~whole]).max()]).min()\n"
+            "f'{1 - start / top:.1%} of the range, {whole.mean():.1%} of the values'"
+        ),
     )
 
 

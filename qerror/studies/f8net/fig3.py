@@ -1,0 +1,67 @@
+"""Jin et al. 2022 (F8Net), figure 3: relative error against std for every fractional length."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from qerror._arrays import FloatArray
+from qerror.analysis import quantization_error
+from qerror.densities import Gaussian, Rectified
+from qerror.formats import FixedPoint
+from qerror.reporting import Document, Row
+from qerror.studies.study import STUDIES, Study, figure_data
+
+_PER_OCTAVE = 32  # some of them between the exact thresholds and those of the paper
+_SHOWN = 2  # every second one
+_OCTAVES = 10  # on either side of 1
+STDS: tuple[float, ...] = tuple(
+    2.0 ** (k / _PER_OCTAVE) for k in range(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1)
+)
+
+
+def data() -> Document:
+    """Return sqrt(MSE) / std over std for every legal fractional length of 8 bits.
+
+    Signed codes hold a Gaussian, unsigned ones its positive half; std is the Gaussian's own in
+    both cases, as in the paper.
+    """
+    return figure_data({"word_length": 8}, [*_curves(True), *_curves(False)])
+
+
+def _curves(signed: bool) -> Iterator[Row]:
+    for length, errors in enumerate(relative_errors(signed)):
+        for std, error in zip(STDS[::_SHOWN], errors[::_SHOWN].tolist(), strict=True):
+            yield {
+                "signed": signed,
+                "std": std,
+                "fractional_length": length,
+                "relative_error": error,
+            }
+
+
+def relative_errors(signed: bool) -> list[FloatArray]:
+    """Return the errors at all `STDS` for every legal fractional length, from 0 up.
+
+    Only std 2^FL matters, so that one length is another one moved by an octave.
+    """
+    most = 8 - signed
+    density = Gaussian() if signed else Rectified(Gaussian())
+    first, last = -_OCTAVES * _PER_OCTAVE, (_OCTAVES + most) * _PER_OCTAVE
+    scales = np.exp2(-np.arange(first, last + 1) / _PER_OCTAVE)
+    errors = np.sqrt(quantization_error(FixedPoint(8, 0, signed), density, scales).mse)
+    moved = range(0, (most + 1) * _PER_OCTAVE, _PER_OCTAVE)
+    return [errors[start : start + len(STDS)] for start in moved]
+
+
+STUDIES.register(
+    "f8net-fig3",
+    Study(
+        "Relative error of 8-bit fixed point against the standard deviation",
+        "Jin et al. 2022 (F8Net), figure 3",
+        data,
+        "Relative error of 8-bit fixed point over the standard deviation, one curve a "
+        "fractional length (FL): (a) signed codes on a Gaussian, (b) unsigned codes on its "
+        "ReLU. Stars mark the minimum of each curve, the same for all; the dotted line is the "
+        "1% that the paper states.",
+    ),
+)

@@ -1,0 +1,62 @@
+"""Kuzmin et al. 2022, figure 3: the SQNR of 8-bit formats on ever heavier tails."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from qerror.densities import Density, Gaussian, StudentT, Uniform, density_name
+from qerror.optimize import optimal_scale
+from qerror.reporting import Document, Row
+from qerror.studies.eight_bits import EIGHT_BITS
+from qerror.studies.study import STUDIES, Study, figure_data
+
+DENSITIES: tuple[Density, ...] = (
+    Uniform(-1, 1),
+    Gaussian(),
+    StudentT(8),
+    StudentT(5),
+    StudentT(3),
+)
+_NUS = tuple(float(f"{nu:.6g}") for nu in np.geomspace(2.2, 100, 36))
+
+
+def data() -> Document:
+    """Return the SQNR of every format at its best range, densities not clipped.
+
+    INT8 is -127..127; INT8:full, -128..127, is the grid of the paper's own code.
+    """
+    rows = [
+        _row("bars", density, name) for density in DENSITIES for name in ("INT8:full", *EIGHT_BITS)
+    ]
+    return figure_data({"formats": list(EIGHT_BITS)}, [*rows, *_swept()])
+
+
+def _swept() -> Iterator[Row]:
+    for nu in _NUS:
+        for name in EIGHT_BITS:
+            yield _row("nu", StudentT(nu), name) | {"nu": nu}
+
+
+def _row(panel: str, density: Density, name: str) -> dict[str, object]:
+    best = optimal_scale(name, density)
+    return {
+        "panel": panel,
+        "density": density_name(density),
+        "format": name,
+        "max_value": best.max_value,
+        "sqnr_db": best.report.sqnr_db,
+    }
+
+
+STUDIES.register(
+    "fp8-fig3",
+    Study(
+        "SQNR of 8-bit formats on uniform, Gaussian and Student-t data",
+        "Kuzmin et al. 2022, figure 3",
+        data,
+        "(a) SQNR of five formats at their best ranges on ever heavier tails; INT8:full "
+        "(-128..127) is the grid of the paper's code. (b) The same over the degrees of "
+        "freedom of Student's t: the best format changes at nu = 7.20, 3.50 and 2.57. The "
+        "curves stop at 2.2, for at 2 the variance is infinite.",
+    ),
+)

@@ -1,0 +1,4 @@
+"""Figures that no paper has."""
+
+from qerror.studies.our_own import best_format_map as best_format_map
+from qerror.studies.our_own import lloyd_gap as lloyd_gap
