@@ -1,6 +1,15 @@
-"""Densities fitted to data by maximum likelihood."""
+"""Densities fitted to data by maximum likelihood, one family a file."""
 
+from qerror.fitting import gaussian as gaussian
+from qerror.fitting import generalized_gaussian as generalized_gaussian
+from qerror.fitting import half_gaussian as half_gaussian
+from qerror.fitting import laplace as laplace
+from qerror.fitting import logistic as logistic
+from qerror.fitting import student_t as student_t
+from qerror.fitting import uniform as uniform
 from qerror.fitting.fit import Candidate as Candidate
 from qerror.fitting.fit import FitResult as FitResult
 from qerror.fitting.fit import fit as fit
 from qerror.fitting.fit import fit_parts as fit_parts
+from qerror.fitting.summary import Summary as Summary
+from qerror.fitting.summary import Unit as Unit

@@ -223,3 +223,67 @@ def test_pieces_are_forgotten() -> None:
         return found
 
     assert peak(40) < 1.3 * peak(5)
+
+
+def most_likely_t(x: Any, start: tuple[float, float, float]) -> tuple[float, float, float, float]:
+    """Maximise SciPy's own log-likelihood over all values, by a search without gradients."""
+    from scipy import optimize
+
+    def negative(p: Any) -> float:
+        return -float(stats.t.logpdf(x, math.exp(p[0]), p[1], math.exp(p[2])).sum())
+
+    begin = [math.log(start[0]), start[1], math.log(start[2])]
+    options = {"xatol": 1e-6, "fatol": 1e-4, "maxiter": 400}
+    found = optimize.minimize(negative, begin, method="Nelder-Mead", options=options)
+    return math.exp(found.x[0]), found.x[1], math.exp(found.x[2]), -found.fun
+
+
+@pytest.mark.parametrize("kind", ["outlier", "t(0.5)"])
+def test_more_values_than_are_kept_with_far_outliers(kind: str) -> None:
+    """Bins about the mean lost all but the outliers."""
+    rng = np.random.default_rng(0)
+    size = DIRECT + 5_000
+    x = rng.normal(size=size) if kind == "outlier" else stats.t.rvs(0.5, size=size, random_state=1)
+    if kind == "outlier":
+        x[0] = 1e9
+    (found,) = fit(x, ["student-t"]).candidates
+    best = found.density
+    assert isinstance(best, StudentT)
+    nu, _, scale, level = most_likely_t(x, (best.nu, best.loc, best.scale))
+    assert (best.nu, best.scale) == pytest.approx((nu, scale), rel=1e-4)
+    assert found.log_likelihood == pytest.approx(level, abs=0.02)
+    assert found.bounds == ()
+    low, high = (15, 30) if kind == "outlier" else (0.49, 0.51)
+    assert low < nu < high
+
+
+def test_exact_moments_far_from_zero_and_at_the_ends_of_float64() -> None:
+    for values, mean, std in (
+        ([1e8, 1e8 + 1, 1e8 + 2], 1e8 + 1, math.sqrt(2 / 3)),
+        ([1e200, 2e200, 3e200], 2e200, 1e200 * math.sqrt(2 / 3)),
+        ([1e-200, 2e-200, 3e-200], 2e-200, 1e-200 * math.sqrt(2 / 3)),
+    ):
+        found = fit(values, ["gaussian"]).density
+        assert isinstance(found, Gaussian)
+        assert (found.mean, found.std) == pytest.approx((mean, std), rel=1e-15)
+
+
+def test_a_bound_that_binds_is_said() -> None:
+    x = RNG.normal(size=5_000)
+    spread = np.concatenate([np.full(1, 0.0), x])
+    by_name = {
+        each.family: each
+        for each in fit(np.tanh(spread), ["student-t", "generalized-gaussian"]).candidates
+    }
+    assert by_name["student-t"].bounds == ("nu <= 10000",)
+    steep = np.sign(x) * np.abs(x) ** 9
+    (found,) = fit(steep, ["generalized-gaussian"]).candidates
+    assert found.bounds == ("beta >= 0.3",)
+    (free,) = fit(StudentT(4).sample(5_000, RNG), ["student-t"]).candidates
+    assert free.bounds == ()
+
+
+def test_what_is_found_cannot_be_changed() -> None:
+    found = fit(RNG.normal(size=100), ["gaussian", "half-gaussian"])
+    with pytest.raises(TypeError):
+        found.excluded["x"] = "y"  # type: ignore[index]
