@@ -69,7 +69,7 @@ class PowerLoss:
     worst: float
     """In dB, at the worst standard deviation."""
     std: float
-    """The worst standard deviation, in [1, 2)."""
+    """The worst standard deviation, in [1, 2], to nine digits."""
 
 
 @cache
@@ -94,7 +94,8 @@ def power_loss(name: str) -> PowerLoss:
         for x in positions[is_crest & is_high].tolist()
     ]
     top = min(crests, key=lambda each: float(each.fun))
-    return PowerLoss(float(sampled.mean()), -float(top.fun), 2.0 ** (float(top.x) % 1))
+    std = float(f"{2.0 ** (float(top.x) % 1):.9g}")  # to the digits that a search can find
+    return PowerLoss(float(sampled.mean()), -float(top.fun), std)
 
 
 def _power_losses(name: str, positions: FloatArray) -> FloatArray:

@@ -22,7 +22,8 @@ from qerror.densities import (
     Uniform,
 )
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
-from qerror.fitting.fit import CHUNK, DIRECT, fit, fit_parts
+from qerror.fitting.fit import CHUNK, fit, fit_parts
+from qerror.fitting.summary import DIRECT
 
 RNG = np.random.default_rng(43)
 SMALL = 5_000
@@ -233,8 +234,8 @@ def most_likely_t(x: Any, start: tuple[float, float, float]) -> tuple[float, flo
         return -float(stats.t.logpdf(x, math.exp(p[0]), p[1], math.exp(p[2])).sum())
 
     begin = [math.log(start[0]), start[1], math.log(start[2])]
-    options = {"xatol": 1e-6, "fatol": 1e-4, "maxiter": 400}
-    found = optimize.minimize(negative, begin, method="Nelder-Mead", options=options)
+    options: Any = {"xatol": 1e-6, "fatol": 1e-4, "maxiter": 400}
+    found: Any = optimize.minimize(negative, np.array(begin), method="Nelder-Mead", options=options)
     return math.exp(found.x[0]), found.x[1], math.exp(found.x[2]), -found.fun
 
 

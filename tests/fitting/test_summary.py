@@ -22,12 +22,12 @@ KINDS = {
 }
 
 
-def summary(x: np.ndarray, *, binned: bool = False) -> Summary:  # type: ignore[type-arg]
+def summary(x: np.ndarray, *, binned: bool = False) -> Summary:
     unit = Unit.of(x, float(x.min()), float(x.max()))
     return Summary.of(np.array_split(x, 7), unit, binned=binned)
 
 
-def moments(x: np.ndarray) -> tuple[Fraction, Fraction]:  # type: ignore[type-arg]
+def moments(x: np.ndarray) -> tuple[Fraction, Fraction]:
     exact = [Fraction(each) for each in x.tolist()]
     mean = sum(exact, Fraction(0)) / len(exact)
     return mean, sum(((each - mean) ** 2 for each in exact), Fraction(0)) / len(exact)

@@ -179,7 +179,7 @@ of its levels are integers: {by_range:.2%} of the range. But most levels lie bel
         code=(
             "import numpy as np\n"
             "from qerror import parse_format\n"
-            f"form, top = as_scalar_format('3M4E'), {top}\n"
+            f"form, top = parse_format('3M4E'), {top}\n"
             "x = form.grid(form.scale_for(top)).points\n"
             "whole = x == np.round(x)\n"
             "start = abs(x[abs(x) > abs(x[~whole]).max()]).min()\n"
