@@ -16,7 +16,10 @@ from qerror.formats.names import as_scalar_format
 from qerror.simulation.estimate import Figures, figures_of_data
 from qerror.simulation.quantize import DTYPES, quantize
 from qerror.storage.atomic import replacing
-from qerror.storage.npy import StoredArray, container, open_arrays, write_header
+from qerror.storage.files import open_arrays
+from qerror.storage.npy import write_header
+from qerror.storage.npz import rewrite_npz
+from qerror.storage.source import StoredArray
 
 AnyArray: TypeAlias = npt.NDArray[Any]
 
@@ -44,10 +47,25 @@ def require_floats(arrays: list[StoredArray]) -> list[StoredArray]:
         kinds = ", ".join(dict.fromkeys(str(each.dtype) for each in arrays)) or "no array"
         path = str(arrays[0].path) if arrays else "the file"
         raise InvalidType(
-            f"{path!r} holds {kinds}; quantizing takes {', '.join(DTYPES)}: convert it first, "
-            "np.save(file, x.astype(np.float32))"
+            f"{path!r} holds {kinds}; quantizing takes {', '.join(DTYPES)}: {_advice(arrays)}"
         )
     return floats
+
+
+def _advice(arrays: list[StoredArray]) -> str:
+    """Say what turns the arrays into floats."""
+    widths = {each.dtype.itemsize for each in arrays if each.dtype.kind == "V"}
+    if 2 in widths:
+        return (
+            "two bytes without a type are mostly bfloat16: name it, dtype='bfloat16', or widen x: "
+            "(x.view(np.uint16).astype(np.uint32) << 16).view(np.float32)"
+        )
+    if 1 in widths:
+        return (
+            "one byte without a type is mostly a float8: name it, such as dtype='float8_e4m3fn', "
+            "or save x.astype(np.float32)"
+        )
+    return "convert it first, np.save(file, x.astype(np.float32))"
 
 
 def measure_error(
@@ -119,13 +137,15 @@ def quantize_file(
     *,
     rounding: str = "nearest-even",
     rng: np.random.Generator | None = None,
+    dtype: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Measured]:
     """Quantize the arrays of a file into another, and measure the errors.
 
     Works on files larger than memory: values pass through in pieces of 4 MiB. The target
-    appears in one step when all is done; a failure leaves what was there. Arrays of a .npz
-    file that are not float16, float32 or float64 are copied.
+    appears in one step when all is done; a failure leaves what was there. Every other member of
+    a .npz file is copied whole: arrays that are not float16, float32 or float64, files that are
+    no arrays, and arrays hidden by a later one of the same name.
 
     Parameters
     ----------
@@ -133,6 +153,8 @@ def quantize_file(
         Both .npy or both .npz; they may be the same file.
     format, scale, rounding, rng
         As for `quantize`; one scale.
+    dtype : str, optional
+        As for `open_arrays`; what is read as a narrow type is written as float32.
     progress : callable, optional
         Called with (done, total) values.
 
@@ -154,29 +176,30 @@ def quantize_file(
             f"{str(target)!r} must end in {source.suffix}, as {str(source)!r} does: both hold "
             "the same arrays"
         )
-    arrays = open_arrays(source)
-    total = sum(each.size for each in require_floats(arrays))
-    finished = 0
+    floats = require_floats(open_arrays(source, dtype=dtype))
+    total = sum(each.size for each in floats)
     measured: dict[str, Measured] = {}
-    with replacing(target) as file, container(file, source) as member:
-        for each in arrays:
-            with member(each) as out:
-                write_header(out, each)
-                if not each.is_float:
-                    for piece in each.pieces():
-                        out.write(np.ascontiguousarray(piece).data)
-                    continue
-                base = finished
-                measured[each.name] = measure_error(
-                    each,
-                    format,
-                    scale,
-                    rounding=rounding,
-                    rng=rng,
-                    progress=_shifted(progress, base, total),
-                    keep=lambda levels, out=out: _write(out, levels),  # type: ignore[misc]
-                )
-                finished += each.size
+    done = 0
+
+    def write(array: StoredArray, out: IO[bytes]) -> None:
+        nonlocal done
+        write_header(out, array)
+        measured[array.name] = measure_error(
+            array,
+            format,
+            scale,
+            rounding=rounding,
+            rng=rng,
+            progress=_shifted(progress, done, total),
+            keep=lambda levels: _write(out, levels),
+        )
+        done += array.size
+
+    with replacing(target) as file:
+        if source.suffix.lower() == ".npy":
+            write(floats[0], file)
+        else:
+            rewrite_npz(file, source, floats, write)
     return measured
 
 

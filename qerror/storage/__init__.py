@@ -3,5 +3,6 @@
 from qerror.storage.atomic import check_writable as check_writable
 from qerror.storage.atomic import replacing as replacing
 from qerror.storage.atomic import write_atomically as write_atomically
-from qerror.storage.npy import StoredArray as StoredArray
-from qerror.storage.npy import open_arrays as open_arrays
+from qerror.storage.files import open_arrays as open_arrays
+from qerror.storage.npz import other_members as other_members
+from qerror.storage.source import StoredArray as StoredArray

@@ -1,35 +1,35 @@
-"""NumPy's own files: .npy and .npz, read and written piece by piece."""
+"""NumPy's .npy: the header read without trusting it, the values piece by piece."""
 
-import contextlib
+import ast
 import math
-import zipfile
-import zlib
-from collections.abc import Callable, Generator, Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from qerror.exceptions import InvalidValue
+from qerror.storage.narrow import NARROW
+from qerror.storage.source import AnyArray, StoredArray, readable
 
-AnyArray: TypeAlias = npt.NDArray[Any]
+Reader: TypeAlias = Callable[[int], Iterator[AnyArray]]
 
-PIECE_BYTES = 1 << 22
-SUFFIXES = (".npy", ".npz")
+MAGIC = b"\x93NUMPY"
+_MOST_HEADER = 10_000  # characters: NumPy's own limit
+_MOST_BYTES = 1 << 62
 
 
 @dataclass(frozen=True)
-class StoredArray:
-    """An array in a .npy file or a member of a .npz file; its values are read when asked for."""
+class Header:
+    """What stands before the values of a .npy file."""
 
-    path: Path
-    name: str
-    """The member's name; empty for a .npy file."""
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
     fortran_order: bool
+    dtype: np.dtype[Any]
+    length: int
+    """Bytes before the first value."""
 
     @property
     def size(self) -> int:
@@ -37,98 +37,106 @@ class StoredArray:
         return math.prod(self.shape)
 
     @property
-    def is_float(self) -> bool:
-        """Whether it can be quantized."""
-        return self.dtype.kind == "f" and self.dtype.itemsize <= 8
-
-    def pieces(self) -> Iterator[AnyArray]:
-        """Read the values in the order of the file, in pieces of a few megabytes, flat."""
-        if not self.size:
-            return  # an empty file cannot be mapped
-        count = max(PIECE_BYTES // max(self.dtype.itemsize, 1), 1)
-        if not self.name:
-            flat = np.load(self.path, mmap_mode="r").reshape(-1, order="A")
-            for start in range(0, self.size, count):
-                yield flat[start : start + count]
-            return
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.name}.npy") as file:
-            _read_header(file)
-            for start in range(0, self.size, count):
-                wanted = min(count, self.size - start) * self.dtype.itemsize
-                yield np.frombuffer(_read_all(file, wanted, self), self.dtype)
+    def total(self) -> int:
+        """Bytes of header and values together."""
+        return self.length + self.size * self.dtype.itemsize
 
 
-def open_arrays(path: str | Path) -> list[StoredArray]:
-    """List the arrays of a .npy or .npz file without reading their values.
+def read_header(file: IO[bytes]) -> Header:
+    """Read the header of a .npy file and check every part of it.
 
     Raises
     ------
-    InvalidValue
-        If the file is missing, is neither, is damaged, or holds Python objects.
+    ValueError
+        If it is none; `readable` turns it, and what the parser raises, into a message.
     """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InvalidValue(f"cannot read {str(path)!r}: it must be a .npy or .npz file")
-    if not path.is_file():
-        raise InvalidValue(f"cannot read {str(path)!r}: there is no such file")
-    try:
-        found = _open_npy(path) if path.suffix.lower() == ".npy" else _open_npz(path)
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise InvalidValue(
-            f"cannot read {str(path)!r}: it is damaged or no {path.suffix} file ({error})"
-        ) from None
-    except PermissionError:
-        raise InvalidValue(f"cannot read {str(path)!r}: no permission") from None
-    for each in found:
-        if each.dtype.hasobject:
-            raise InvalidValue(f"cannot read {str(path)!r}: it holds Python objects, not numbers")
-    return found
+    start = file.read(8)
+    if start[:6] != MAGIC:
+        raise ValueError("it does not begin as one")
+    major = start[6] if len(start) == 8 else 0
+    if major not in {1, 2, 3}:
+        raise ValueError(f"version {major} of the format is unknown")
+    width = 2 if major == 1 else 4
+    count = int.from_bytes(file.read(width), "little")
+    if count > _MOST_HEADER:
+        raise ValueError(f"its header has {count:,} characters, at most {_MOST_HEADER:,} are read")
+    text = file.read(count)
+    if len(text) < count:
+        raise ValueError("it ends inside its header")
+    return _header(text.decode("utf-8" if major == 3 else "latin-1"), 8 + width + count)
 
 
-def _open_npy(path: Path) -> list[StoredArray]:
-    with path.open("rb") as file:
-        shape, fortran_order, dtype = _read_header(file)
-        start = file.tell()
-    found = StoredArray(path, "", shape, dtype, fortran_order)
-    present = path.stat().st_size - start
-    if present < found.size * dtype.itemsize and not dtype.hasobject:
-        raise ValueError(f"it ends after {present:,} of {found.size * dtype.itemsize:,} bytes")
-    return [found]
+def _header(text: str, length: int) -> Header:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd escapes in text that is refused anyway
+        fields = ast.literal_eval(text.strip())
+    if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
+        raise ValueError("its header does not name descr, fortran_order and shape")
+    shape, order = fields["shape"], fields["fortran_order"]
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("its shape is no tuple of whole numbers")
+    if type(order) is not bool:
+        raise ValueError("its order is neither True nor False")
+    dtype = _dtype(fields["descr"])
+    if max(math.prod(shape), 1) * max(dtype.itemsize, 1) > _MOST_BYTES:
+        raise ValueError("its shape is larger than any file")
+    return Header(cast("tuple[int, ...]", shape), order, dtype, length)
 
 
-def _open_npz(path: Path) -> list[StoredArray]:
-    found: list[StoredArray] = []
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(".npy"):
-                with archive.open(name) as file:
-                    header = _read_header(file)
-                shape, fortran_order, dtype = header
-                found.append(
-                    StoredArray(path, name.removesuffix(".npy"), shape, dtype, fortran_order)
-                )
-    return found
+def _dtype(described: object) -> np.dtype[Any]:
+    if isinstance(described, str) and described[1:] == "f1":
+        return np.dtype("V1")  # how ml_dtypes' float8 types are saved; NumPy itself has none
+    return np.lib.format.descr_to_dtype(cast("Any", described))
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read = np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(file)
-    return shape, fortran_order, dtype
+def open_npy(path: Path, narrow: str | None) -> StoredArray:
+    """Return the array of a .npy file, which must hold one array and nothing else."""
+    with readable(path), path.open("rb") as file:
+        header = read_header(file)
+        _refuse_objects(path, header.dtype)
+        present = file.seek(0, 2)
+        if present < header.total:
+            raise ValueError(f"it ends after {present:,} of {header.total:,} bytes")
+        if present > header.total:
+            file.seek(header.total)
+            _refuse_more(path, file.read(len(MAGIC)), present - header.total)
+
+    def read(count: int) -> Iterator[AnyArray]:
+        flat = np.memmap(path, header.dtype, "r", header.length, (header.size,))
+        for start in range(0, header.size, count):
+            yield flat[start : start + count]
+
+    return stored(path, "", header, read, narrow)
 
 
-def _read_all(file: IO[bytes], wanted: int, array: StoredArray) -> bytes:
-    try:
-        content = file.read(wanted)
-    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidValue(f"cannot read {str(array.path)!r}: it is damaged ({error})") from None
-    if len(content) < wanted:
-        raise InvalidValue(
-            f"cannot read {str(array.path)!r}: the array {array.name!r} ends too early"
-        )
-    return content
+def _refuse_objects(path: Path, dtype: np.dtype[Any]) -> None:
+    if dtype.hasobject:
+        raise InvalidValue(f"cannot read {str(path)!r}: it holds Python objects, not numbers")
+
+
+def _refuse_more(path: Path, begin: bytes, size: int) -> None:
+    what = "a second array" if begin == MAGIC else f"{size:,} bytes"
+    raise InvalidValue(
+        f"cannot read {str(path)!r}: {what} after its first array; save each array in a file of "
+        "its own, or all in one .npz"
+    )
+
+
+def stored(path: Path, name: str, header: Header, read: Reader, narrow: str | None) -> StoredArray:
+    """Return an array by its header, read as a narrow type if its items are as wide as that."""
+    dtype = header.dtype
+    _refuse_objects(path, dtype)
+    known = NARROW.get(narrow or "")
+    is_narrow = known is not None and dtype.kind in "Vu" and dtype.itemsize == known.itemsize
+    return StoredArray(
+        path,
+        name,
+        header.shape,
+        np.dtype(np.float32) if is_narrow else dtype,
+        header.fortran_order,
+        read,
+        narrow if is_narrow else None,
+    )
 
 
 def write_header(out: IO[bytes], array: StoredArray) -> None:
@@ -139,24 +147,3 @@ def write_header(out: IO[bytes], array: StoredArray) -> None:
         "descr": np.lib.format.dtype_to_descr(array.dtype),
     }
     np.lib.format.write_array_header_1_0(out, header)
-
-
-Member: TypeAlias = Callable[[StoredArray], contextlib.AbstractContextManager[IO[bytes]]]
-
-
-@contextlib.contextmanager
-def container(file: IO[bytes], source: Path) -> Generator[Member]:
-    """Return what opens the place of each array in the target, compressed as in the source."""
-    if source.suffix.lower() == ".npy":
-        yield lambda _: contextlib.nullcontext(file)
-        return
-    with zipfile.ZipFile(source) as given:
-        methods = {info.filename: info.compress_type for info in given.infolist()}
-    with zipfile.ZipFile(file, "w") as archive:
-
-        def member(array: StoredArray) -> contextlib.AbstractContextManager[IO[bytes]]:
-            info = zipfile.ZipInfo(f"{array.name}.npy")
-            info.compress_type = methods[info.filename]
-            return archive.open(info, "w", force_zip64=True)
-
-        yield member

@@ -1,0 +1,99 @@
+"""Where the values of an array come from: named, shaped, read piece by piece."""
+
+import contextlib
+import lzma
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from qerror.exceptions import InvalidValue, QErrorException
+from qerror.storage.narrow import NARROW
+
+AnyArray: TypeAlias = npt.NDArray[Any]
+
+PIECE_BYTES = 1 << 22
+"""How much is read at a time."""
+
+_FAULTS = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError),
+    *(SyntaxError, MemoryError, RecursionError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(tokenize.TokenError, AssertionError),
+)
+"""What Python's own readers raise on a damaged or hostile file."""
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a file; its values are read when asked for."""
+
+    path: Path
+    name: str
+    """The member's name; empty for a .npy file."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    """Of the pieces."""
+    fortran_order: bool
+    read: Callable[[int], Iterator[AnyArray]] = field(repr=False, compare=False)
+    """Reads stored items flat, in the order of the file, so many at a time."""
+    narrow: str | None = None
+    """The narrow format that the items are read as, such as "bfloat16"; they become float32."""
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it can be quantized."""
+        return self.dtype.kind == "f" and self.dtype.itemsize <= 8
+
+    def pieces(self) -> Iterator[AnyArray]:
+        """Read the values in the order of the file, in pieces of a few megabytes, flat.
+
+        Raises
+        ------
+        InvalidValue
+            If the file turns out to be damaged.
+        """
+        if not self.size:
+            return  # an empty file cannot be mapped
+        count = max(PIECE_BYTES // max(self.dtype.itemsize, 1), 1)
+        with readable(self.path):
+            for piece in self.read(count):
+                yield piece if self.narrow is None else NARROW[self.narrow].decode(piece)
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Generator[None]:
+    """Turn whatever a damaged or hostile file raises into one message with its path.
+
+    Raises
+    ------
+    InvalidValue
+        If the file is not what its suffix says, or may not be read.
+    """
+    try:
+        yield
+    except QErrorException:
+        raise
+    except PermissionError:
+        raise InvalidValue(f"cannot read {str(path)!r}: no permission") from None
+    except (*_FAULTS, OSError) as error:
+        reason = str(error).splitlines()[0][:_REASON] if str(error) else type(error).__name__
+        raise InvalidValue(
+            f"cannot read {str(path)!r}: not a valid {path.suffix.lower()} file ({reason})"
+        ) from None
+
+
+_REASON = 200  # characters of a reason: some readers quote what they read
