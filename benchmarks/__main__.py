@@ -63,6 +63,7 @@ def _rows(effort: Effort, peer: Path | None) -> Iterator[Row]:
     times = None if peer is None else measured.fp8_paper(peer.resolve(), effort)
     yield from measured.single_errors(effort)
     yield from measured.batches(effort)
+    yield from measured.truncated(effort)
     yield from measured.optima(effort, times)
     yield from measured.whole_command(effort)
     yield from measured.memory(effort)

@@ -35,6 +35,7 @@ from qerror import (
     Integer,
     ScalarFormat,
     StudentT,
+    Truncated,
     lloyd_max,
     optimal_scale,
     quantization_error,
@@ -230,6 +231,34 @@ def _around_best(form: ScalarFormat, law: Law, count: int) -> FloatArray:
     """Return scales over two octaves around the best one."""
     best = optimal_scale(form, law.density).scale
     return best * np.geomspace(0.5, 2.0, count)
+
+
+def truncated(effort: Effort) -> Iterator[Row]:
+    """Compare a density between limits with the whole one, alone and in a batch."""
+    whole, cut = Gaussian(), Truncated(Gaussian(), -3.0, 3.0)
+    for name in ("int8", "4M3E"):
+        form = as_scalar_format(name)
+        scales = form.scale_for(3.0) * np.geomspace(0.5, 2.0, effort.scales)
+        for what, some, bar in (
+            ("one error", float(scales[0]), 3),
+            ("one error, a tail cut", form.scale_for(2.9), 3),
+            ("per scale", scales, 2),
+        ):
+            times = interleaved(
+                {
+                    "cut": lambda form=form, some=some: quantization_error(form, cut, some),
+                    "whole": lambda form=form, some=some: quantization_error(form, whole, some),
+                },
+                effort.rounds,
+            )
+            size = np.size(some)
+            yield slowdown(
+                f"{what}, {form.name}, truncated gaussian",
+                times["cut"] / size,
+                "whole",
+                times["whole"] / size,
+                bar,
+            )
 
 
 def optima(effort: Effort, peer: dict[str, dict[str, float]] | None) -> Iterator[Row]:

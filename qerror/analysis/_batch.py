@@ -34,8 +34,9 @@ class Batch:
         """Make the batch whose rows all have the piece's own limits."""
         if piece.is_whole:
             return cls(piece, factors, mirrored, None)
-        low, high = np.full((2, factors.size), [[piece.low], [piece.high]])
-        return cls(piece, factors, mirrored, Limits(low, high))
+        size = factors.size
+        limits = Limits(np.full(size, piece.low), np.full(size, piece.high))
+        return cls(piece, factors, mirrored, limits)
 
     def between(self, low: FloatArray, high: FloatArray) -> "Batch":
         """Return the batch with further limits, one pair a row."""

@@ -27,6 +27,8 @@ def cell_sums(batch: Batch, cells: Cells) -> Sums:
     """Integrate over the cells within the grid's range."""
     size = batch.factors.size
     rows = max(1, _CHUNK // cells.points.size)
+    if size <= rows:
+        return _chunk_sums(batch, cells)
     chunks = [slice(start, start + rows) for start in range(0, size, rows)]
     return Sums.joined(size, [(at, _chunk_sums(batch.rows(at), cells)) for at in chunks])
 

@@ -71,6 +71,8 @@ class Rule(NamedTuple):
 
     nodes: FloatArray
     weights: FloatArray
+    pair: FloatArray
+    """The first two columns of the weights."""
     begins: IntArray
     """The first node of each half cell, and the number of all; shape (m + 1,)."""
 
@@ -92,12 +94,43 @@ def flat_shares(batch: Batch, cells: Cells, law: SmoothLaw) -> FloatArray:
     """
     halves = halves_of(cells)
     unit = np.minimum(batch.factors / batch.piece.spread, _LARGEST)
-    if batch.mirrored and unit.size == 1:
-        step = math.ceil(_PER_OCTAVE * math.log2(max(unit[0], _LEAST)))
-        share = _share_near(cells, law, step)
-        if share > 0:
-            return np.array([share])
     return _shares(halves, law, unit, batch.shift, _beginning(halves, unit, batch))
+
+
+def one_flat_sum(batch: Batch, cells: Cells, law: SmoothLaw) -> Sums | None:
+    """Integrate the single row of a symmetric piece by few operations; None if too wide."""
+    weight, spread, factor = batch.piece.weight, batch.piece.spread, float(batch.factors[0])
+    unit = factor / spread
+    if not _LEAST < unit < _LARGEST:
+        return None
+    share = _share_near(cells, law, math.ceil(_PER_OCTAVE * math.log2(unit)))
+    if not share:
+        return None
+    rule, halves, odd = _rule(cells, share, law.panels_shrink), halves_of(cells), Sums()
+    nodes, weights = rule.nodes, rule.pair
+    if batch.limits is not None:
+        high = float(batch.limits.high[0])
+        last = int(halves.edges.searchsorted(high / factor)) - 1
+        if last < 0:
+            return None
+        if last < halves.level.size:
+            nodes, weights = nodes[: rule.begins[last]], weights[: rule.begins[last]]
+            odd = _one_odd(batch, halves, last, high)
+    p = law.pdf_outer(np.array([unit]), nodes)
+    square, lever = (p @ weights)[0].tolist()
+    level = weight * spread * spread * unit * unit * unit
+    return Sums(level * square, cross=level * (lever - square)) + odd
+
+
+def _one_odd(batch: Batch, halves: Halves, last: int, high: float) -> Sums:
+    """Integrate what `high` leaves of a half cell of the single row of a symmetric piece."""
+    factor = float(batch.factors[0])
+    level = Ends.product(factor, float(halves.level[last]))
+    edge = Ends.product(factor, float(halves.edges[last]))
+    first, square = window_moments(batch.piece, level, edge, Ends.at(high))
+    weight = float(halves.weight[last])
+    found = weight * float(square[0])
+    return Sums(found, cross=-weight * float(level.value[0]) * float(first[0]) - found)
 
 
 def flat_sums(batch: Batch, cells: Cells, law: SmoothLaw, shares: FloatArray) -> Sums:
@@ -109,10 +142,10 @@ def flat_sums(batch: Batch, cells: Cells, law: SmoothLaw, shares: FloatArray) ->
     moments = np.empty((unit.size, columns))
     for at, rule in _grouped(cells, law, shares):
         if windows:
-            p, weights = _between(law, unit[at], shift, rule, [w.rows(at) for w in windows])
+            p, used = _between(law, unit[at], shift, rule, [w.rows(at) for w in windows])
         else:
-            p, weights = _density(law, unit[at], shift, rule.nodes), rule.weights
-        moments[at] = p @ weights[:, :columns]
+            p, used = _density(law, unit[at], shift, rule.nodes), slice(None)
+        moments[at] = p @ (rule.pair if batch.mirrored else rule.weights)[used]
     whole = _sums(batch, unit, moments)
     return sum((_odd(batch, halves, window) for window in windows), whole)
 
@@ -142,11 +175,6 @@ def _density(law: SmoothLaw, unit: FloatArray, shift: float, nodes: FloatArray) 
 def _sums(batch: Batch, unit: FloatArray, moments: FloatArray) -> Sums:
     """Give sums over nodes, in base units, the units of x."""
     weight, spread = batch.piece.weight, batch.piece.spread
-    if unit.size == 1:  # numbers, which cost less than arrays of one
-        one = float(unit[0])
-        square = weight * spread * one * one
-        level, (found, lever, *mean) = square * spread * one, moments[0].tolist()
-        return Sums(level * found, 0.0, 0.0, square * sum(mean), level * (lever - found))
     squares = (weight * spread) * unit * unit
     levels = (squares * spread) * unit
     rounding, cross = levels * moments[:, 0], levels * (moments[:, 1] - moments[:, 0])
@@ -193,8 +221,8 @@ def _on_edge(location: float, edges: FloatArray) -> bool:
 
 def _between(
     law: SmoothLaw, unit: FloatArray, shift: float, rule: Rule, windows: Sequence[_Window]
-) -> tuple[FloatArray, FloatArray]:
-    """Return the density at the nodes that some window holds, 0 outside a row's, and weights."""
+) -> tuple[FloatArray, slice]:
+    """Return the density at the nodes that some window holds, 0 outside a row's, and which."""
     size = rule.begins.size - 1
     starts = [rule.begins[np.clip(w.from_half + 1, 0, size)] for w in windows]
     stops = [rule.begins[np.clip(w.to_half, 0, size)] for w in windows]
@@ -207,7 +235,7 @@ def _between(
         ends = zip((left - first).tolist(), (right - first).tolist(), strict=True)
         for i, (begin, end) in enumerate(ends):
             p[i, max(begin, 0) : max(end, 0)] = 0.0
-    return p, rule.weights[first:last]
+    return p, slice(first, last)
 
 
 def _odd(batch: Batch, halves: Halves, window: _Window) -> Sums:
@@ -269,8 +297,10 @@ def _share_near(cells: Cells, law: SmoothLaw, step: int) -> float:
 
 def _beginning(halves: Halves, unit: FloatArray, batch: Batch) -> FloatArray:
     """Return how far from the law's centre the grid within the limits begins, in its units."""
+    if batch.mirrored:
+        return np.zeros(unit.size)
     low, high = unit * halves.edges[0] - batch.shift, unit * halves.edges[-1] - batch.shift
-    if batch.limits is not None and not batch.mirrored:
+    if batch.limits is not None:
         ends = [(end - batch.piece.location) / batch.piece.spread for end in batch.limits]
         low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
     return np.maximum(np.maximum(low, -high), 0.0)
@@ -284,11 +314,17 @@ def _widest(
     Half cells in which nothing of the density is left do not count.
     """
     lower, upper, width = halves.ladder
-    near, far = np.multiply.outer(unit, lower) - shift, np.multiply.outer(unit, upper) - shift
-    z = np.minimum(np.maximum(np.maximum(near, -far), 0.0), _LARGEST)
+    near = np.multiply.outer(unit, lower)
+    from_centre = shift == 0 and halves.edges[0] >= 0
+    if not from_centre:
+        near = np.maximum(near - shift, shift - np.multiply.outer(unit, upper))
+        near = np.maximum(near, 0.0)
+    z = np.minimum(near, _LARGEST)
     live = z < law.spent + start[:, None]
     steep = np.where(live, 1 / law.panel_width(z), 0.0)
     widest, steepest = (np.multiply.outer(unit, width) * steep).max(axis=1), steep.max(axis=1)
+    if from_centre:
+        return widest, steepest
     # The half cell of the centre, where panels are narrowest if they grow outwards.
     centre = halves.edges.searchsorted(shift / unit, "right") - 1
     inside = (centre >= 0) & (centre < halves.width.size)
@@ -337,7 +373,7 @@ def _rule(cells: Cells, share: float, graded: bool) -> Rule:
         x[at] = q + offset
         columns = (measure * offset * offset, -measure * offset * q, -measure * offset)
         moments[at] = np.stack(columns, axis=-1)
-    return Rule(frozen(x), frozen(moments), frozen(begins))
+    return Rule(frozen(x), frozen(moments), frozen(moments[:, :2].copy()), frozen(begins))
 
 
 @lru_cache(maxsize=128)

@@ -45,6 +45,8 @@ def lattice_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
     """Integrate over the cells within the grid's range."""
     size = batch.factors.size
     rows = max(1, _CHUNK // min(segments.start.size, 128))
+    if size <= rows:
+        return _chunk_sums(batch, segments, law)
     chunks = [slice(start, start + rows) for start in range(0, size, rows)]
     return Sums.joined(size, [(at, _chunk_sums(batch.rows(at), segments, law)) for at in chunks])
 
@@ -70,7 +72,7 @@ def _gathered(
 ) -> FloatArray:
     """Return int e^2 p, int e p and int x e p per row in units of the spread, shape (3, k)."""
     size = batch.factors.size
-    return np.stack([np.bincount(owner, part, size) for part in (square, mean, cross)])
+    return np.array([np.bincount(owner, part, size) for part in (square, mean, cross)])
 
 
 def _nothing(batch: Batch) -> FloatArray:
@@ -85,7 +87,7 @@ def _reached(runs: Runs, batch: Batch, law: SmoothLaw) -> Runs:
     keep = (start < law.horizon) & (stop > -law.horizon)
     if batch.limits is not None:
         low, high = (end[runs.owner] for end in batch.limits)
-        keep &= (runs.beyond(high, 0.0) < 0) & (runs.beyond(low, runs.length) > 0) & (low < high)
+        keep &= (runs.near(0.0) <= high) & (runs.near(runs.length) >= low) & (low < high)
     return runs if keep.all() else runs.at(keep)
 
 
@@ -103,7 +105,7 @@ def _collapsed(runs: Runs, batch: Batch, law: SmoothLaw) -> tuple[FloatArray, Ru
     near = reach <= flat * piece.spread
     if batch.limits is not None:
         low, high = (end[runs.owner] for end in batch.limits)
-        near &= (runs.beyond(low, 0.0) >= 0) & (runs.beyond(high, runs.length) <= 0)
+        near &= (runs.near(0.0) > low) & (runs.near(runs.length) < high)
     if not near.any():
         return _nothing(batch), runs
     chosen = runs.at(near)
@@ -132,8 +134,8 @@ def _one_sided(runs: Runs, batch: Batch) -> tuple[Runs, Runs]:
             odd.append(interval)
     if batch.limits is not None:
         low, high = (end[runs.owner] for end in batch.limits)
-        runs = runs.at((runs.beyond(low, 0.0) >= 0) & (runs.beyond(high, runs.length) <= 0))
-    below = runs.beyond(centre, runs.length) <= 0
+        runs = runs.at((runs.near(0.0) < high) & (runs.near(runs.length) > low))
+    below = runs.standard(batch.piece, runs.length) <= 0
     if below.any():
         runs = joined([runs.at(~below), runs.at(below).reversed()])
     return runs, joined(odd)

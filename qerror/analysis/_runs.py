@@ -73,6 +73,10 @@ class Runs(NamedTuple):
             self.sign[index],
         )
 
+    def near(self, j: FloatArray | float) -> FloatArray:
+        """Return x of point j, rounded: never on the wrong side of a float that x is not at."""
+        return self.factor * (self.start + j * self.step)
+
     def beyond(self, place: FloatArray | float, j: FloatArray | float) -> FloatArray:
         """Return how far point j lies above `place`, in units of x, rounded about once."""
         x, rest = two_product(self.factor, self.start + j * self.step)
@@ -86,7 +90,7 @@ class Runs(NamedTuple):
 
     def place(self, piece: Piece, j: FloatArray) -> FloatArray:
         """Return x of point j in units of the spread, with the sign of the run."""
-        return self.sign * (self.factor * (self.start + j * self.step)) / piece.spread
+        return self.sign * self.near(j) / piece.spread
 
     def spacing(self, piece: Piece) -> FloatArray:
         """Return the step in the law's units."""
@@ -104,12 +108,21 @@ class Runs(NamedTuple):
 
     def cut_at(self, cut: FloatArray) -> "tuple[Runs, Runs]":
         """Cut ascending runs at x = `cut`; an interval that holds it inside comes out alone."""
-        start, stop = self.beyond(cut, 0.0), self.beyond(cut, self.length)
-        hit = (start < 0) & (stop > 0)
+        start, stop = self.near(0.0), self.near(self.length)
+        # The sign of a rounded product is exact; elsewhere equality has to be looked into.
+        hit = (start <= cut) & (stop >= cut) if cut.any() else (start < 0) & (stop > 0)
         if not hit.any():
             return self, self.at(hit)
-        target, cut = self.at(hit), cut[hit]
-        j = np.floor(-start[hit] / (target.factor * target.step))
+        hit = np.flatnonzero(hit)
+        target, place = self.at(hit), cut[hit]
+        inside = (target.beyond(place, 0.0) < 0) & (target.beyond(place, target.length) > 0)
+        if not inside.any():
+            return self, target.at(inside)
+        target, cut, hit = target.at(inside), place[inside], hit[inside]
+        others = np.ones(self.owner.size, dtype=bool)
+        others[hit] = False
+        start = target.beyond(cut, 0.0)
+        j = np.floor(-start / (target.factor * target.step))
         j = np.clip(j, 0, target.length - 1)
         j -= target.beyond(cut, j) > 0  # the quotient may be one off
         j += target.beyond(cut, j + 1) <= 0
@@ -117,7 +130,7 @@ class Runs(NamedTuple):
         next_point = np.where(on_point, j, j + 1)
         lower, upper = target.part(np.zeros(j.size), j), target.part(next_point, target.length)
         interval = target.part(j, next_point).at(~on_point)
-        parts = [self.at(~hit), lower.at(lower.length > 0), upper.at(upper.length > 0)]
+        parts = [self.at(others), lower.at(lower.length > 0), upper.at(upper.length > 0)]
         return joined(parts), interval
 
 

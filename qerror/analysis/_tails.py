@@ -22,6 +22,27 @@ def tail_sums(batch: Batch, lowest: float, highest: float) -> Sums:
     return Sums.joined(size, [(at, _tails(batch.rows(at), lowest, highest)) for at in chunks])
 
 
+def one_tail_sum(batch: Batch, highest: float, law: SmoothLaw) -> Sums:
+    """Integrate the tails of the single row of a symmetric piece, by few operations."""
+    piece, factor = batch.piece, float(batch.factors[0])
+    q, unit = factor * highest, piece.weight * piece.spread
+    if batch.limits is None:
+        outer = law.outer(np.array([q / piece.spread]))
+        first, square = unit * float(outer.first[0]), unit * piece.spread * float(outer.second[0])
+    else:
+        high = float(batch.limits.high[0])
+        if high <= q:
+            return Sums()
+        z = np.array([q / piece.spread])
+        if high - q > piece.spread * float(law.panel_width(z)[0]):
+            return _tails(batch, -highest, highest)
+        end = Ends.product(factor, highest)
+        moments = window_moments(piece, end, end, Ends.at(high))
+        first, square = (float(moment[0]) for moment in moments)
+    mean = math.nan if math.isinf(first) else 0.0
+    return Sums(0.0, square, square, mean, -2 * (q * first + square))
+
+
 def _tails(batch: Batch, lowest: float, highest: float) -> Sums:
     q, high_first, high = _tail(batch, highest, 1.0)
     if batch.mirrored:

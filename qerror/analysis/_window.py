@@ -4,7 +4,10 @@ An end is a sum of two floats, so that the width of a narrow interval far from z
 distance from its level, keep their digits.
 """
 
+from fractions import Fraction
 from typing import NamedTuple
+
+import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.densities.piece import Piece
@@ -18,6 +21,18 @@ class Ends(NamedTuple):
 
     value: FloatArray
     rest: FloatArray
+
+    @classmethod
+    def product(cls, a: float, b: float) -> "Ends":
+        """Return one point a b, finite."""
+        value = a * b
+        rest = float(Fraction(a) * Fraction(b) - Fraction(value))
+        return cls(np.array([value]), np.array([rest]))
+
+    @classmethod
+    def at(cls, place: float) -> "Ends":
+        """Return one point."""
+        return cls(np.array([place]), np.zeros(1))
 
     def minus(self, other: "Ends") -> FloatArray:
         """Return the difference, rounded about once."""

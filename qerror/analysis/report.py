@@ -20,6 +20,13 @@ def decibels(power: Value, mse: Value) -> Value:
     return cast("Value", db if db.ndim else float(db))
 
 
+def _short(value: float | FloatArray) -> str:
+    """Return a figure in six digits, or the first and last few of an array's."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return np.array2string(value, precision=6, threshold=8, edgeitems=2, separator=", ")
+
+
 @dataclass(frozen=True, eq=False)
 class ErrorReport(ArrayValue, Generic[Value]):
     """The expected errors of a quantizer Q on a density, e = Q(X) - X.
@@ -67,6 +74,12 @@ class ErrorReport(ArrayValue, Generic[Value]):
     def sqnr_db(self) -> Value:
         """10 log10(E[X^2] / E[e^2]) in dB: inf without error, nan where undefined."""
         return decibels(self.signal_power, self.mse)
+
+    def __repr__(self) -> str:
+        shown = ("mse", "rounding", "clipping", "sqnr_db")
+        return (
+            f"ErrorReport({', '.join(f'{name}={_short(getattr(self, name))}' for name in shown)})"
+        )
 
     def to_dict(self) -> dict[str, Value]:
         """Return every figure by its name, in reading order."""

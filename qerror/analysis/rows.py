@@ -62,7 +62,7 @@ def row_moments(
         If the shapes do not fit each other or a limit is nan.
     """
     scale, below, above = (np.asarray(x, dtype=np.float64) for x in (scales, low, high))
-    if scale.ndim != 1 or np.broadcast_shapes(scale.shape, below.shape, above.shape) != scale.shape:
+    if scale.ndim != 1 or not {below.shape, above.shape} <= {(), scale.shape}:
         raise InvalidValue(
             "scales must be a vector and the limits numbers or vectors like it, got shapes "
             f"{scale.shape}, {below.shape} and {above.shape}"

@@ -12,11 +12,11 @@ from qerror._arrays import FloatArray, IntArray, positive_array, real_array
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._cells import cell_sums
 from qerror.analysis._closed_form import closed_form_sums
-from qerror.analysis._flat import flat_shares, flat_sums, suits_flat
+from qerror.analysis._flat import flat_shares, flat_sums, one_flat_sum, suits_flat
 from qerror.analysis._lattice import lattice_sums
 from qerror.analysis._runs import segments_of, upper_segments_of
 from qerror.analysis._samples import sample_sums
-from qerror.analysis._tails import tail_sums
+from qerror.analysis._tails import one_tail_sum, tail_sums
 from qerror.analysis.report import ErrorReport
 from qerror.densities.density import Density
 from qerror.densities.names import DensityLike, as_density
@@ -147,17 +147,23 @@ def piece_sums(grid: Grid, batch: Batch) -> Sums:
 
     - Many points in long uniform runs go by runs, in constant time a run (`_lattice`).
     - Few points on a smooth law go by one fixed set of nodes (`_flat`); rows with a cell too
-      wide for that go cell by cell, as does everything else (`_cells`).
+      wide for that go cell by cell, as does everything else (`_cells`). A single scale of a
+      symmetric piece takes the same nodes without an array of rows.
     - What lies beyond the grid's ends is the same for all (`_tails`).
     """
     law = batch.piece.law
-    tails = tail_sums(batch, float(grid.edges[0]), float(grid.edges[-1]))
+    lowest, highest = float(grid.edges[0]), float(grid.edges[-1])
     smooth = law if isinstance(law, SmoothLaw) else None
     if smooth and grid.size > max(_FEW_POINTS, _LONG_RUNS * grid.steps.size):
-        return _by_runs(grid, batch, smooth) + tails
+        return _by_runs(grid, batch, smooth) + tail_sums(batch, lowest, highest)
     cells = grid.upper_cells if batch.mirrored else grid.cells
     if smooth is None or not suits_flat(batch, cells, smooth):
-        return cell_sums(batch, cells) + tails
+        return cell_sums(batch, cells) + tail_sums(batch, lowest, highest)
+    if batch.mirrored and batch.factors.size == 1:
+        one = one_flat_sum(batch, cells, smooth)
+        if one is not None:
+            return one + one_tail_sum(batch, highest, smooth)
+    tails = tail_sums(batch, lowest, highest)
     shares = flat_shares(batch, cells, smooth)
     if shares.min() > 0:
         return flat_sums(batch, cells, smooth, shares) + tails

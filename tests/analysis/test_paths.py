@@ -135,3 +135,72 @@ def derivative(x: Any, order: int) -> Any:
     """Return the derivative of the normal density, by Hermite's polynomials."""
     hermite = mpmath.hermite(order, x / mpmath.sqrt(2)) / mpmath.sqrt(2) ** order
     return (-1) ** order * hermite * mpmath.npdf(x)
+
+
+WINDOWS: list[tuple[Density, float, float]] = [
+    (Gaussian(1e8, 1e8), 0.001, 1.0),
+    (Gaussian(), 1e-6, 1.0),
+    (Gaussian(3.0, 2.0), -1.0, 0.7),
+    (Laplace(), 0.3, 0.30001),
+    (Laplace(0.25), 0.2, 0.75),
+]
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("bits", [24, 32, 47])
+def test_limits_cut_wide_grids_where_they_are(
+    bits: int, window: tuple[Density, float, float]
+) -> None:
+    """A cut moved by one unit of the law's last place would cost as much as a step is narrow."""
+    density, low, high = window
+    form = as_scalar_format(f"int{bits}")
+    scale = form.scale_for(1.0)
+    report = quantization_error(form, Truncated(density, low, high), scale)
+    with mp.workdps(50):
+        step = mpf(scale)
+        first, last = mpmath.ceil(mpf(low) / step), mpmath.floor(mpf(high) / step)
+        kink = {mpf(0.25)} if low < 0.25 < high and isinstance(density, Laplace) else set()
+
+        def p(x: Any) -> Any:
+            return _relative(density, x)
+
+        inside = mpmath.quad(p, sorted({first * step, last * step} | kink))
+        whole = mpmath.quad(p, sorted({mpf(low), mpf(high)} | kink))
+        # Whole steps give D^2/12 of their mass; what the limits leave at the ends comes apart.
+        ends = _half_open(p, mpf(low), first * step, step) + _half_open(
+            p, mpf(high), last * step, step
+        )
+        series = mpf(7) / 2880 * step**4 * (_slope(p, first * step) - _slope(p, last * step))
+        exact = (step**2 / 12 * inside + ends + series) / whole
+        assert float(abs(report.rounding / exact - 1)) < 2e-12
+
+
+def _relative(density: Density, x: Any) -> Any:
+    """Return the density up to a factor."""
+    if isinstance(density, Gaussian):
+        return mpmath.exp(-(((x - mpf(density.mean)) / mpf(density.std)) ** 2) / 2)
+    assert isinstance(density, Laplace)
+    return mpmath.exp(-abs(x - mpf(density.loc)) / mpf(density.scale))
+
+
+def _half_open(p: Any, limit: Any, point: Any, step: Any) -> Any:
+    """Integrate the squared error between a limit and the grid point next to it inside."""
+    if limit == point:
+        return mpf(0)
+    other = point + step * mpmath.sign(limit - point)
+    middle = (point + other) / 2
+    beyond = abs(limit - point) > step / 2
+    near = middle if beyond else limit
+    total = abs(mpmath.quad(lambda x: (x - point) ** 2 * p(x), [point, near]))
+    if beyond:
+        total += abs(mpmath.quad(lambda x: (x - other) ** 2 * p(x), [middle, limit]))
+    return total
+
+
+def _slope(p: Any, x: Any) -> Any:
+    return mpmath.diff(p, x)
+
+
+def test_narrow_windows_far_from_their_level() -> None:
+    report = quantization_error("int8", Truncated(Laplace(0.0, 0.3), 0.7, 0.7 + 1e-9), 3.0)
+    assert report.mse == pytest.approx(0.4900000007, rel=1e-12)

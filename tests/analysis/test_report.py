@@ -1,13 +1,16 @@
 """What an error report derives from its fields."""
 
 import math
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
 from qerror.analysis import ErrorReport, quantization_error
 from qerror.analysis.report import FIELDS
-from qerror.densities import Discrete, Gaussian, StudentT, parse_density
+from qerror.densities import Discrete, Gaussian, Laplace, StudentT, parse_density
+from qerror.exceptions import InvalidValue, UnknownName
 from qerror.formats import Codebook, as_scalar_format
 
 
@@ -65,6 +68,79 @@ def test_frozen() -> None:
     report = quantization_error("INT4", "gaussian")
     with pytest.raises(AttributeError):
         report.rounding = 0.0  # type: ignore[misc]
+
+
+def test_the_figures_that_matter_come_first() -> None:
+    report = ErrorReport(1e-3, 2e-3, 3e-3, 0.0, 0.0, 6.0, 0.0)
+    text = "ErrorReport(mse=0.006, rounding=0.001, clipping=0.005, sqnr_db=30)"
+    assert repr(report) == text
+    assert len(repr(quantization_error("INT4", "gaussian", np.geomspace(0.1, 1, 500)))) < 300
+
+
+def test_any_shape_of_scales() -> None:
+    scales = np.geomspace(0.1, 2.0, 24).reshape(2, 3, 4)
+    report = quantization_error("INT4", Laplace(0.2), scales)
+    for name, value in report.to_dict().items():
+        flat = quantization_error("INT4", Laplace(0.2), scales.reshape(-1)).to_dict()[name]
+        assert value.shape == (2, 3, 4)
+        assert value.reshape(-1).tolist() == flat.tolist()
+
+
+def test_scale_max_value_and_bias_are_one_number() -> None:
+    form = as_scalar_format("4M3E")
+    biases = np.array([[2.5, 3.9], [4.0, 7.25]])
+    by_bias = quantization_error(form, "gaussian", bias=biases)
+    scales = 2.0 ** (4.0 - biases)
+    by_scale = quantization_error(form, "gaussian", scales)
+    by_range = quantization_error("4M3E", "gaussian", max_value=scales * form.grid().max)
+    for other in (by_scale, by_range):
+        assert by_bias.mse == pytest.approx(other.mse, rel=1e-14)
+    alone = quantization_error("4M3E:bias=3.9", "gaussian").mse
+    assert by_bias.mse[0, 1] == pytest.approx(alone, rel=1e-14)
+    assert isinstance(quantization_error(form, "gaussian", bias=4).mse, float)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("4M3E", {"scale": 2.0, "max_value": 3.0}, "give one of them"),
+        ("4M3E", {"max_value": 3.0, "bias": 3.0}, "give one of them"),
+        ("int8", {"bias": 3.0}, "INT8 has none"),
+        ("4M3E", {"max_value": [1.0, -1.0]}, "max_value must be finite and positive"),
+        ("4M3E", {"bias": [[1.0, math.nan]]}, "bias must be finite"),
+        ("4M3E", {"bias": 1e6}, "must be finite and positive"),
+        ("int8", {"rounding": "stochastic"}, "nearest-even"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    name: str, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidValue, match=message):
+        quantization_error(name, "gaussian", **given)
+
+
+def test_rounding_goes_by_its_names() -> None:
+    assert quantization_error("int8", "gaussian", rounding="RNE").mse > 0
+    with pytest.raises(UnknownName, match="unknown rounding"):
+        quantization_error("int8", "gaussian", rounding="bankers-best")
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32, 48])
+def test_point_masses_keep_their_digits(bits: int) -> None:
+    """Levels are products that float64 rounds; what is left of the error may be all of it."""
+    top = 2 ** (bits - 1) - 1
+    scale, values, shares = 2 / top, (-1.1, 0.3, 0.7), (0.25, 0.5, 0.25)
+    report = quantization_error(f"int{bits}", Discrete(values, shares), scale)
+    square, mean, cross = Fraction(0), Fraction(0), Fraction(0)
+    for x, share in zip(map(Fraction, values), map(Fraction, shares), strict=True):
+        error = round(x / Fraction(scale)) * Fraction(scale) - x
+        square += share * error**2
+        mean += share * error
+        cross += share * x * error
+    assert report.mse == pytest.approx(float(square), rel=4e-15)
+    unit = math.sqrt(square)
+    assert report.mean_error == pytest.approx(float(mean), abs=4e-15 * unit)
+    assert report.cross_moment == pytest.approx(float(cross), abs=4e-15 * unit)
 
 
 def test_text_and_objects_alike() -> None:
