@@ -233,6 +233,10 @@ def _around_best(form: ScalarFormat, law: Law, count: int) -> FloatArray:
     return best * np.geomspace(0.5, 2.0, count)
 
 
+def _error(form: ScalarFormat, density: Density, scales: npt.ArrayLike) -> Task:
+    return lambda: quantization_error(form, density, scales)
+
+
 def truncated(effort: Effort) -> Iterator[Row]:
     """Compare a density between limits with the whole one, alone and in a batch."""
     whole, cut = Gaussian(), Truncated(Gaussian(), -3.0, 3.0)
@@ -245,11 +249,7 @@ def truncated(effort: Effort) -> Iterator[Row]:
             ("per scale", scales, 2),
         ):
             times = interleaved(
-                {
-                    "cut": lambda form=form, some=some: quantization_error(form, cut, some),
-                    "whole": lambda form=form, some=some: quantization_error(form, whole, some),
-                },
-                effort.rounds,
+                {"cut": _error(form, cut, some), "whole": _error(form, whole, some)}, effort.rounds
             )
             size = np.size(some)
             yield slowdown(

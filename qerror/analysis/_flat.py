@@ -303,7 +303,8 @@ def _beginning(halves: Halves, unit: FloatArray, batch: Batch) -> FloatArray:
     if batch.limits is not None:
         ends = [(end - batch.piece.location) / batch.piece.spread for end in batch.limits]
         low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
-    return np.maximum(np.maximum(low, -high), 0.0)
+    nearest: FloatArray = np.maximum(np.maximum(low, -high), 0.0)
+    return nearest
 
 
 def _widest(

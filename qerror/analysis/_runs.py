@@ -113,14 +113,14 @@ class Runs(NamedTuple):
         hit = (start <= cut) & (stop >= cut) if cut.any() else (start < 0) & (stop > 0)
         if not hit.any():
             return self, self.at(hit)
-        hit = np.flatnonzero(hit)
-        target, place = self.at(hit), cut[hit]
+        found = np.flatnonzero(hit)
+        target, place = self.at(found), cut[found]
         inside = (target.beyond(place, 0.0) < 0) & (target.beyond(place, target.length) > 0)
         if not inside.any():
             return self, target.at(inside)
-        target, cut, hit = target.at(inside), place[inside], hit[inside]
+        target, cut = target.at(inside), place[inside]
         others = np.ones(self.owner.size, dtype=bool)
-        others[hit] = False
+        others[found[inside]] = False
         start = target.beyond(cut, 0.0)
         j = np.floor(-start / (target.factor * target.step))
         j = np.clip(j, 0, target.length - 1)
