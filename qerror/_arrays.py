@@ -23,7 +23,7 @@ _SPLITTER = 134217729.0  # 2^27 + 1: Veltkamp's constant for 53-bit significands
 
 def real(name: str, value: SupportsFloat) -> float:
     """Return `value` as a finite float, or say which parameter is not one."""
-    if isinstance(value, str | bytes | bool):
+    if isinstance(value, str | bytes | bool | complex | np.complexfloating):
         raise InvalidType(f"{name} must be a real number, got {value!r}")
     try:
         number = float(value)
@@ -75,7 +75,10 @@ def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
     if type(value) is float and 0 < value < math.inf:
         return np.array(value)
     try:
-        array = np.asarray(value, dtype=np.float64)
+        given = np.asarray(value)
+        if given.dtype.kind == "c":  # a cast would drop the imaginary parts
+            raise TypeError
+        array = given.astype(np.float64, copy=False)
     except (TypeError, ValueError):
         raise InvalidType(
             f"{name} must be a number or an array of numbers, got {value!r}"

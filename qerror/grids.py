@@ -103,6 +103,7 @@ class Grid(Immutable):
             raise InvalidValue("a grid's points must be finite")
         if not ((np.diff(edges) > 0).all() and (steps > 0).all() and (counts > 0).all()):
             raise InvalidValue("a grid's points must be strictly increasing")
+        _check_lengths(edges, steps, counts)
         for name, value in (("edges", edges), ("steps", steps), ("counts", counts)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "factor", positive("the factor of a grid", self.factor))
@@ -123,7 +124,10 @@ class Grid(Immutable):
             If there is no point, a point is not finite, or two are equal.
         """
         try:
-            points = np.sort(np.asarray(values, dtype=np.float64).reshape(-1))
+            given = np.asarray(values)
+            if given.dtype.kind == "c":  # a cast would drop the imaginary parts
+                raise TypeError
+            points = np.sort(given.astype(np.float64).reshape(-1))
         except (TypeError, ValueError):
             raise InvalidType(f"the points of a grid must be numbers, got {values!r}") from None
         if points.size == 0:
@@ -314,6 +318,18 @@ class Grid(Immutable):
     def __repr__(self) -> str:
         parts = f"{self.size:,} points in {self.steps.size} segments"
         return f"Grid({parts}, {self.min:g}..{self.max:g})"
+
+
+def _check_lengths(edges: FloatArray, steps: FloatArray, counts: IntArray) -> None:
+    """Refuse segments whose steps do not lead from edge to edge, up to rounding of the edges."""
+    size = np.maximum(np.abs(edges[:-1]), np.abs(edges[1:]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = np.abs(np.diff(edges) - steps * counts) > 4 * np.finfo(np.float64).eps * size
+    if off.any():
+        i = int(np.argmax(off))
+        raise InvalidValue(
+            f"{counts[i]} steps of {steps[i]:g} do not lead from {edges[i]:g} to {edges[i + 1]:g}"
+        )
 
 
 def _cells(points: FloatArray, left: FloatArray, right: FloatArray, weight: FloatArray) -> Cells:

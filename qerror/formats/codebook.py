@@ -36,10 +36,10 @@ class Codebook(ScalarFormat):
     _grid: Grid = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        grid = Grid.from_points(self.values)
-        object.__setattr__(self, "_grid", grid)
         # Adding zero turns -0.0, which would be written with its sign, into 0.0.
-        object.__setattr__(self, "values", tuple((grid.points + 0.0).tolist()))
+        grid = Grid.from_points(Grid.from_points(self.values).points + 0.0)
+        object.__setattr__(self, "_grid", grid)
+        object.__setattr__(self, "values", tuple(grid.points.tolist()))
 
     @property
     def bits(self) -> int:

@@ -114,7 +114,9 @@ def plan_for(
     divisor = one = None
     if not isinstance(scale, tuple):
         divisor = kernel.kind(scale)
-        one = divisor if float(divisor) == scale else np.float64(scale)
+        # A product in single precision would be rounded again to half.
+        exact = float(divisor) == scale and stored != "e"
+        one = divisor if exact else np.float64(scale)
     return Plan(kernel, levels, 1.0, one, divisor, _beyond(levels, kernel.kind, mode, overflow))
 
 

@@ -16,9 +16,10 @@ from qerror.formats.integer import Integer
 from qerror.formats.names import as_scalar_format
 from qerror.rounding import as_overflow, as_rounding
 from qerror.simulation._chunks import AnyArray, split_blocks
+from qerror.simulation._held import holder
 from qerror.simulation._kernels import AnyReal
 from qerror.simulation._levels import Levels, levels_of
-from qerror.simulation.quantize import as_floats, prepare, require_rng, run
+from qerror.simulation.quantize import as_floats, prepare, run, threads_for
 
 MOST_BITS = 16
 
@@ -65,9 +66,7 @@ def encode(
     mode, beyond = as_rounding(rounding), as_overflow(overflow)
     coder = _coder(form)
     x = as_floats(x)
-    if mode == "stochastic":
-        require_rng(rng)
-        threads = 1
+    threads = threads_for(threads, mode, rng)
     if coder.nan is None and np.isnan(x).any():
         raise InvalidValue(
             f"x holds {int(np.isnan(x).sum()):,} NaN and no code of {form.name} is NaN; "
@@ -149,7 +148,15 @@ def _at_scale(
             found: AnyArray = (blocks * array.reshape(within)).reshape(index.shape)
         else:
             found = (values * (plan.unit if plan.scale is None else plan.scale))[index]
-        return found.astype(dtype)
+        narrow = found.astype(dtype)
+    hold = holder(plan, array, dtype)
+    if hold is None:
+        return narrow
+    infinities = np.isinf(values)[index]
+    kept = narrow[infinities]
+    hold(narrow)
+    narrow[infinities] = kept
+    return narrow
 
 
 class _Coder:

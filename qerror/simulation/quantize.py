@@ -12,6 +12,7 @@ from qerror.formats.format import Format
 from qerror.formats.names import as_scalar_format
 from qerror.rounding import Overflow, Rounding, as_overflow, as_rounding
 from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part, split_blocks
+from qerror.simulation._held import holder
 from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, keep_above_zero
 from qerror.simulation._levels import Levels, levels_of
 from qerror.simulation._plan import Plan, plan_for
@@ -52,9 +53,10 @@ def quantize(
         "nearest-even" (RNE), "nearest-away" (RNA), "toward-zero" (RTZ), "up" (RTP),
         "down" (RTN), "to-odd" (RTO) or "stochastic" (SR). Even and odd are the codes.
     overflow : {"saturate", "convention"}
-        What lies beyond the range goes to its nearest end, infinities too; or, where the format
-        has them, to infinity or else NaN, as IEEE 754 rounds them in each mode. In an unsigned
-        format negative numbers go to its smallest level either way.
+        What lies beyond the range goes to its nearest end, infinities too, and never becomes
+        infinite: where the dtype does not hold that level, to the outermost one that it holds.
+        Or, where the format has them, to infinity or else NaN, as IEEE 754 rounds them in each
+        mode. In an unsigned format negative numbers go to its smallest level either way.
     rng : numpy.random.Generator, optional
         Needed for stochastic rounding, which runs on one thread and draws in memory order.
     out : ndarray, optional
@@ -74,7 +76,7 @@ def quantize(
     Raises
     ------
     InvalidType
-        If `x` or `out` is no array of these dtypes, or `rng` no generator.
+        If `x` or `out` is no array of these dtypes, `x` is masked, or `rng` no generator.
     InvalidValue
         If a scale is not positive and finite or does not fit the shape, `out` does not, or
         stochastic rounding is asked for without `rng`.
@@ -99,17 +101,16 @@ def quantize(
     out = _destination(out, x)
     if engine not in {"numpy", "numba"}:
         raise InvalidValue(f"engine must be 'numpy' or 'numba', got {engine!r}")
-    if threads is not None:
-        threads = integer("threads", threads, 1, MOST_THREADS)
-    if mode == "stochastic":
-        require_rng(rng)
-        threads = 1
+    threads = threads_for(threads, mode, rng)
     plan, scales = prepare(levels, scale, x, (mode, beyond))
     if engine == "numba":
         from qerror.simulation._numba import compiled  # noqa: PLC0415 - numba is slow to import
 
         plan = compiled(plan, x.dtype)
+    hold = holder(plan, scales, x.dtype) if beyond == "saturate" else None
     run(plan, x, scales, out, emit=_multiply, rng=rng, threads=threads)
+    if hold is not None:
+        hold(out)
     return out
 
 
@@ -137,7 +138,8 @@ def prepare(
     if one:
         return plan, None
     narrow = total.astype(plan.kind)
-    return plan, narrow if (narrow == total).all() else total
+    exact = stored != "e" and (narrow == total).all()
+    return plan, narrow if exact else total
 
 
 def _in_dtype_of(x: AnyArray, scales: FloatArray) -> FloatArray:
@@ -233,6 +235,11 @@ def _multiply(levels: AnyReal, unit: Any, out: AnyArray) -> None:
 
 def as_floats(x: npt.ArrayLike) -> AnyArray:
     """Return `x` as an array of float16, float32 or float64, without a copy if it is one."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise InvalidType(
+            "x is a masked array, whose mask quantizing would ignore; pass x.filled(np.nan) or "
+            "x.compressed()"
+        )
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -293,6 +300,15 @@ def _destination(out: object, x: AnyArray) -> AnyArray:
     if not found.flags.writeable:
         raise InvalidValue("out is read-only; give an array that can be written to")
     return found
+
+
+def threads_for(threads: object, mode: Rounding, rng: object) -> int | None:
+    """Return the checked number of threads: one where random numbers are drawn in order."""
+    checked = None if threads is None else integer("threads", threads, 1, MOST_THREADS)
+    if mode != "stochastic":
+        return checked
+    require_rng(rng)
+    return 1
 
 
 def require_rng(rng: object) -> None:

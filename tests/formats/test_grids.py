@@ -56,7 +56,7 @@ def test_is_symmetric() -> None:
     assert Grid.uniform(-3, 1, 6).is_symmetric
     assert not Grid.uniform(-4, 1, 7).is_symmetric
     assert not Grid(np.array([-1.0, 0, 1]), np.array([0.5, 1]), np.array([2, 1])).is_symmetric
-    assert not Grid(np.array([-1.0, 0, 1]), np.array([0.5, 0.5]), np.array([2, 1])).is_symmetric
+    assert not Grid(np.array([-2.0, 0, 1]), np.array([0.5, 0.5]), np.array([4, 2])).is_symmetric
 
 
 def test_ties_go_to_the_even_code() -> None:
@@ -143,7 +143,9 @@ def test_arrays_are_the_grids_own() -> None:
 
 
 def test_sizes_beyond_int64() -> None:
-    grid = Grid(np.array([-3.0, 0, 3]), np.array([1.0, 1.0]), np.array([2**62, 2**63 - 1]))
+    grid = Grid(
+        np.array([-3.0, 0, 3]), 3 * 2.0 ** np.array([-62, -63]), np.array([2**62, 2**63 - 1])
+    )
     assert grid.size == 2**62 + 2**63
     with pytest.raises(TooLarge, match="13,835,058,055,282,163,712 points"):
         _ = grid.points
@@ -199,3 +201,26 @@ def test_refused_points(values: list[float], kind: type[Exception], phrase: str)
 
 def test_repr_is_short() -> None:
     assert repr(two_runs()) == "Grid(6 points in 2 segments, -2..1.5)"
+
+
+@pytest.mark.parametrize(
+    ("edges", "steps", "counts", "phrase"),
+    [
+        ([0, 10], [1], [3], "3 steps of 1 do not lead from 0 to 10"),
+        ([-1, 0, 1], [0.5, 0.5], [2, 1], "1 steps of 0.5 do not lead from 0 to 1"),
+        ([0, 1], [1 + 1e-14], [1], "1 steps of 1 do not lead"),
+    ],
+)
+def test_steps_must_add_up(
+    edges: list[float], steps: list[float], counts: list[int], phrase: str
+) -> None:
+    with pytest.raises(InvalidValue, match=phrase):
+        Grid(np.array(edges), np.array(steps), np.array(counts))
+
+
+def test_imaginary_parts_are_not_dropped() -> None:
+    for values in ([1 + 0j, 2], np.array([1j, 2.0])):
+        with pytest.raises(InvalidType, match="must be numbers"):
+            Grid.from_points(values)
+    with pytest.raises(InvalidType, match="must be a real number"):
+        two_runs().scaled(np.complex128(2))  # type: ignore[arg-type]

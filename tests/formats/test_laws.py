@@ -18,6 +18,7 @@ from qerror.formats import (
     FixedPoint,
     FloatingPoint,
     Integer,
+    PowerOfTwo,
     ScalarFormat,
     as_scalar_format,
     scalar_formats,
@@ -184,8 +185,9 @@ def test_bits_per_value_are_the_codes_width(member: ScalarFormat) -> None:
 def test_bias_at_a_scale_gives_that_grid(member: ScalarFormat, scale: float) -> None:
     bias = member.bias_at(scale)
     if not isinstance(member, FloatingPoint):
-        assert bias is None
+        assert (bias is None) == (not isinstance(member, PowerOfTwo))
         return
+    assert bias is not None
     assert bias == member.bias - math.log2(scale)
     try:
         varied = member.with_bias(bias).max_value

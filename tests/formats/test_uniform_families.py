@@ -216,3 +216,9 @@ def test_refusals(
 ) -> None:
     with pytest.raises(kind, match=phrase):
         family(*arguments)
+
+
+def test_a_codebook_has_no_negative_zero() -> None:
+    member = Codebook([-0.0, 1])
+    assert not np.signbit(member.grid().points).any()
+    assert member == Codebook([0.0, 1])

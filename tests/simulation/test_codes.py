@@ -112,6 +112,9 @@ def test_bad_input() -> None:
         decode(np.array([3, -128]), "int8")
     with pytest.raises(InvalidValue, match="no code 300"):
         decode(np.array([300]), "e4m3")
+    for threads in (-1, 0):
+        with pytest.raises(InvalidValue, match=r"threads must lie in 1\.\."):
+            encode(np.zeros(3), "int8", threads=threads)
     with pytest.raises(InvalidType, match="codes must be integers, got dtype float64"):
         decode(np.zeros(3), "int8")
     with pytest.raises(InvalidType, match="dtype int8"):
@@ -125,3 +128,17 @@ def test_bad_input() -> None:
 def test_nothing_in_nothing_out() -> None:
     assert encode(np.zeros((0, 3)), "e4m3").shape == (0, 3)
     assert decode(np.zeros((0, 3), np.uint8), "e4m3").shape == (0, 3)
+
+
+def test_a_codebooks_zero_has_no_sign() -> None:
+    values = decode(np.array([0, 1]), Codebook([-0.0, 1]))
+    assert not np.signbit(values).any()
+
+
+def test_scales_format_has_a_code_for_nan() -> None:
+    """E8M0: OCP MX 1.0, section 5.4.1: 2^-127 is the code 0, NaN the code 255."""
+    x = np.array([2.0**-127, 1.0, 2.0**127, np.nan])
+    codes = encode(x, "ue8m0")
+    assert codes.tolist() == [0, 127, 254, 255]
+    assert_same_bits(decode(codes, "ue8m0", dtype=np.float64), x, x)
+    assert encode(np.array([np.inf, 0.0]), "ue8m0", overflow="convention").tolist() == [255, 0]

@@ -23,7 +23,7 @@ from qerror.formats import (
     scalar_formats,
 )
 from qerror.rounding import ROUNDINGS
-from qerror.simulation import quantize
+from qerror.simulation import decode, encode, quantize
 from tests.simulation.exact import levels_and_codes, rounded
 from tests.simulation.inputs import around_ties, assert_same_bits, every_exponent, without_nan
 
@@ -56,6 +56,12 @@ def by_definition(x: Any, form: ScalarFormat, mode: str, scale: Fraction = Fract
             level = rounded(v, levels, codes, mode)
             found[i] = x.dtype.type(float(level))
     return found
+
+
+def largest_held(points: Any, scale: float, kind: Any) -> float:
+    """Return the largest of the points whose product with the scale the dtype holds."""
+    with np.errstate(over="ignore"):
+        return float(max(p for p in points * scale if np.isfinite(kind(p))))
 
 
 def has_two_zeros(form: ScalarFormat) -> bool:
@@ -193,8 +199,9 @@ def test_wide_formats() -> None:
     rng = np.random.default_rng(4)
     x = without_nan(every_exponent(32).astype(np.float32))
     x64 = x.astype(np.float64)
+    most = np.finfo(np.float32).max
+    assert_same_bits(quantize(x, "fp64"), np.clip(x, -most, most), x)
     with np.errstate(over="ignore"):
-        assert_same_bits(quantize(x, "fp64"), np.clip(x, -np.finfo("f4").max * 2, None), x)
         assert_same_bits(
             quantize(x64, "fp64"),
             np.clip(x64, -1.7976931348623157e308, 1.7976931348623157e308),
@@ -266,9 +273,74 @@ class TestSpecials:
                 assert not np.signbit(got).any()
 
     def test_levels_that_the_dtype_does_not_hold_round_once(self) -> None:
-        x = np.array([65504.0, 1.0], np.float16)
-        assert quantize(x, "bf16").tolist() == [np.inf, 1.0]  # 65536 in bfloat16
         assert quantize(np.array([1e300]), "e4m3", 1e-300).tolist() == [448e-300]
+        # -570 float32(7.1) = -4046.99994...; in float32 it is -4047, halfway between two halves.
+        x = np.array([-4048.0], np.float16)
+        assert quantize(x, "int16", 7.1).tolist() == [-4046.0]
+        assert quantize(x.reshape(1, 1), "int16", [[7.1]]).tolist() == [[-4046.0]]
+        assert quantize(np.tile(x, 2), "int16", [7.1, 7.1]).tolist() == [-4046.0, -4046.0]
+
+    @pytest.mark.parametrize("scale", [0.1, 7.1, 1 / 3, 123.456])
+    @pytest.mark.parametrize("name", ["int16", "int12", "e4m3", "3M4E:bias=7.7", "fixed12.3"])
+    def test_every_half_rounds_once(self, name: str, scale: float) -> None:
+        x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+        x = x[np.isfinite(x)]
+        form = as_scalar_format(name)
+        single = float(np.float32(scale))
+        points = form.grid().base_points
+        total = single * form.grid().factor
+        with np.errstate(over="ignore"):
+            halves = np.array([np.float16(float(Fraction(p) * Fraction(total))) for p in points])
+        got = quantize(x, form, scale)
+        assert np.isin(got, halves).all()
+        assert (got == quantize(np.stack([x, x]), form, [[scale], [scale]])).all()
+
+    @pytest.mark.parametrize(
+        ("name", "scale", "kind", "top"),
+        [
+            ("int8", 1024.0, np.float16, 63 * 1024.0),
+            ("int8", 1000.0, np.float16, 65 * 1000.0),
+            ("int8:full", 1024.0, np.float16, 63 * 1024.0),
+            ("bf16", 1.0, np.float16, 65280.0),
+            ("fp32", 1.0, np.float16, 65504.0),
+            ("int32", 1.0, np.float16, 65504.0),
+            ("E8M0", 1.0, np.float16, 32768.0),
+            ("nf4", 2.0**17, np.float16, 0.44070982933044434 * 2.0**17),
+            ("e4m3", 2.0**120, np.float32, 240 * 2.0**120),
+            ("e4m3", 1e36, np.float32, 320 * 1e36),
+            ("fp64", 1.0, np.float32, float(np.finfo(np.float32).max)),
+            ("int8", 2.0**1020, np.float64, 15 * 2.0**1020),
+            ("e5m2", 1e308, np.float64, 1.75e308),
+        ],
+    )
+    def test_saturation_ends_where_the_dtype_does(
+        self, name: str, scale: float, kind: Any, top: float
+    ) -> None:
+        most = np.finfo(kind).max
+        x = np.array([np.inf, most, -most, -np.inf, 0], kind)
+        signed = as_scalar_format(name).grid().min < 0
+        low = -top if signed else quantize(x[4:], name, scale)[0]
+        if name == "nf4":  # not symmetric
+            low = -0.39491748809814453 * scale
+        got = quantize(x, name, scale)
+        for engine in ("numpy", "numba"):
+            got = quantize(x, name, scale, engine=engine)
+            np.testing.assert_array_equal(got[:4], np.array([top, top, low, low], kind))
+            each = quantize(np.stack([x, x]), name, [[scale], [2.0**-20 * scale]], engine=engine)
+            assert_same_bits(each[0], got, x)
+            assert np.isfinite(each).all()
+        if as_scalar_format(name).bits <= 16:
+            assert_same_bits(decode(encode(x, name, scale), name, scale, dtype=kind), got, x)
+
+    def test_no_level_held_is_refused(self) -> None:
+        out = np.full(2, 7.0, np.float16)
+        with pytest.raises(InvalidValue, match="float16 holds no level"):
+            quantize(np.ones(2, np.float16), "codebook:1e5,1e6", out=out)
+        assert (out == 7).all()
+
+    def test_conventions_still_overflow(self) -> None:
+        x = np.array([65504.0], np.float16)
+        assert quantize(x, "bf16", overflow="convention").tolist() == [np.inf]
 
 
 class TestStochastic:
@@ -438,9 +510,9 @@ class TestScales:
         x = np.array([1e-40, 3e-39, 1e38, 3e38], np.float32)
         for scale in (1e-41, 2.0**-140, 2.0**121, 1e-60, 3e38):
             got = quantize(x, "int8", scale)
-            with np.errstate(over="ignore"):
-                wanted = quantize(x.astype(np.float64), "int8", scale).astype(np.float32)
-            assert (got == wanted).all()
+            wide = quantize(x.astype(np.float64), "int8", scale)
+            most = largest_held(np.arange(128), scale, np.float32)
+            assert (got == np.minimum(wide, most).astype(np.float32)).all()
 
 
 class TestRefusals:
@@ -461,6 +533,12 @@ class TestRefusals:
             quantize(x, "int8")
         with pytest.raises(InvalidType):
             quantize([[1.0], [1.0, 2.0]], "int8")
+
+    def test_masked_arrays(self) -> None:
+        x = np.ma.masked_array([1.0, 2.0], [False, True])
+        for function in (quantize, encode):
+            with pytest.raises(InvalidType, match=r"masked array.*x\.filled\(np\.nan\)"):
+                function(x, "int8")
 
     @pytest.mark.parametrize(
         ("scale", "message"),
