@@ -136,7 +136,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _is_number(text: str) -> bool:
-    return not math.isnan(_number(text))

@@ -1,7 +1,6 @@
 """Walks over arrays of any layout in chunks that stay in the cache, on several threads."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
@@ -16,8 +15,6 @@ Chunk: TypeAlias = tuple[AnyArray, AnyArray | None, AnyArray]
 """Values, their scales if these differ, and where the results go."""
 
 CHUNK_BYTES = 1 << 18  # two scratch arrays, values and results fit in 2 MiB of cache
-THREADED_FROM = 1 << 20  # values: below it a second thread costs more than it saves
-DEFAULT_THREADS = 2
 
 
 def chunk_size(kind: WorkType) -> int:
@@ -29,7 +26,7 @@ def for_each_part(
     work: Callable[[Iterator[Chunk]], None],
     arrays: Chunk,
     size: int,
-    threads: int | None,
+    threads: int,
 ) -> None:
     """Call `work` with the chunks of each part, one part a thread.
 
@@ -39,12 +36,10 @@ def for_each_part(
         Values, scales and results, of one shape: the scales are broadcast already.
     size : int
         Values per chunk.
-    threads : int or None
-        None: two for large arrays.
+    threads : int
+        At least 1.
     """
     x, scale, out = _in_memory_order(*arrays)
-    if threads is None:
-        threads = min(DEFAULT_THREADS, os.cpu_count() or 1) if x.size >= THREADED_FROM else 1
     parts = list(_parts(x, scale, out, size, threads))
     if len(parts) < 2:
         for part in parts:

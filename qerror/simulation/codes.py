@@ -66,7 +66,7 @@ def encode(
     mode, beyond = as_rounding(rounding), as_overflow(overflow)
     coder = _coder(form)
     x = as_floats(x)
-    threads = threads_for(threads, mode, rng)
+    workers = threads_for(threads, mode, rng)
     if coder.nan is None and np.isnan(x).any():
         raise InvalidValue(
             f"x holds {int(np.isnan(x).sum()):,} NaN and no code of {form.name} is NaN; "
@@ -80,7 +80,7 @@ def encode(
         np.copyto(out, coder.codes(levels, plan.levels, unit), casting="unsafe")
 
     out = np.empty_like(x, dtype=coder.dtype, subok=False)
-    run(plan, x, scales, out, emit=emit, rng=rng, threads=threads)
+    run(plan, x, scales, out, emit=emit, rng=rng, threads=workers)
     return out
 
 

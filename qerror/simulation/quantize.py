@@ -15,13 +15,15 @@ from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part
 from qerror.simulation._held import holder
 from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, keep_above_zero
 from qerror.simulation._levels import Levels, levels_of
+from qerror.simulation._numba import compiled, compiled_if_possible, pays
 from qerror.simulation._plan import Plan, plan_for
 
 Emit: TypeAlias = Callable[[AnyReal, Any, AnyArray], None]
 """Takes levels in the kernel's units and the scale, and writes results."""
 
 DTYPES = ("float16", "float32", "float64")
-MOST_THREADS = 256
+ENGINES = ("auto", "numpy", "numba")
+MOST_THREADS = 256  # a slip of the pen beyond it; every thread has scratch memory of its own
 
 
 def quantize(
@@ -34,7 +36,7 @@ def quantize(
     rng: np.random.Generator | None = None,
     out: AnyArray | None = None,
     threads: int | None = None,
-    engine: str = "numpy",
+    engine: str = "auto",
 ) -> AnyArray:
     """Replace every value by a level of a format, as a real quantizer does.
 
@@ -62,10 +64,12 @@ def quantize(
     out : ndarray, optional
         Where the result goes: of the dtype and shape of `x`; may be `x` itself.
     threads : int, optional
-        By default 2 for arrays of a million values or more.
-    engine : {"numpy", "numba"}
+        By default 1: where memory is what rounding waits for, more gain nothing.
+    engine : {"auto", "numpy", "numba"}
         "numba" compiles rounding to nearest even at its first use (needs qerror[fast]) and
-        returns the same bits faster; other modes run in NumPy either way.
+        returns the same bits in a third of the time; other modes run in NumPy either way.
+        Loading it takes a second or two, so "auto" does so from 2^29 values on if numba is
+        installed, from 2^27 if something else has imported it, and goes on with it from 2^16.
 
     Returns
     -------
@@ -99,16 +103,16 @@ def quantize(
     levels = levels_of(as_scalar_format(format))
     x = as_floats(x)
     out = _destination(out, x)
-    if engine not in {"numpy", "numba"}:
-        raise InvalidValue(f"engine must be 'numpy' or 'numba', got {engine!r}")
-    threads = threads_for(threads, mode, rng)
+    if engine not in ENGINES:
+        raise InvalidValue(f"engine must be 'auto', 'numpy' or 'numba', got {engine!r}")
+    workers = threads_for(threads, mode, rng)
     plan, scales = prepare(levels, scale, x, (mode, beyond))
     if engine == "numba":
-        from qerror.simulation._numba import compiled  # noqa: PLC0415 - numba is slow to import
-
         plan = compiled(plan, x.dtype)
+    elif engine == "auto" and pays(plan, x.dtype, x.size):
+        plan = compiled_if_possible(plan, x.dtype)
     hold = holder(plan, scales, x.dtype) if beyond == "saturate" else None
-    run(plan, x, scales, out, emit=_multiply, rng=rng, threads=threads)
+    run(plan, x, scales, out, emit=_multiply, rng=rng, threads=workers)
     if hold is not None:
         hold(out)
     return out
@@ -160,7 +164,7 @@ def run(
     *,
     emit: Emit,
     rng: np.random.Generator | None,
-    threads: int | None,
+    threads: int,
 ) -> None:
     """Quantize `x` and let `emit` write the levels into `out`."""
     x = _apart(x, out)
@@ -302,9 +306,9 @@ def _destination(out: object, x: AnyArray) -> AnyArray:
     return found
 
 
-def threads_for(threads: object, mode: Rounding, rng: object) -> int | None:
+def threads_for(threads: object, mode: Rounding, rng: object) -> int:
     """Return the checked number of threads: one where random numbers are drawn in order."""
-    checked = None if threads is None else integer("threads", threads, 1, MOST_THREADS)
+    checked = 1 if threads is None else integer("threads", threads, 1, MOST_THREADS)
     if mode != "stochastic":
         return checked
     require_rng(rng)

@@ -1,6 +1,7 @@
 """The compiled kernels return the bits of NumPy's."""
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,47 @@ def test_other_modes_are_numpys(rounding: str) -> None:
     x = np.linspace(-9, 9, 1001)
     got = quantize(x, "e2m1", rounding=rounding, engine="numba", overflow="convention")
     assert_same_bits(got, quantize(x, "e2m1", rounding=rounding), x)
+
+
+def uses_numba(monkeypatch: pytest.MonkeyPatch, size: int, rounding: str = "RNE") -> bool:
+    module = import_module("qerror.simulation.quantize")
+    seen: list[int] = []
+    compile_it = module.compiled_if_possible
+
+    def spy(plan: Any, dtype: Any) -> Any:
+        seen.append(1)
+        return compile_it(plan, dtype)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "compiled_if_possible", spy)
+        x = np.random.default_rng(1).normal(size=size).astype(np.float32)
+        got = quantize(x, "e4m3", 0.1, rounding=rounding)
+    assert_same_bits(got, quantize(x, "e4m3", 0.1, rounding=rounding, engine="numpy"), x)
+    return bool(seen)
+
+
+def test_auto_compiles_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    from qerror.simulation import _numba
+
+    monkeypatch.setattr(_numba, "_USED", set())
+    monkeypatch.setattr(_numba, "PAYS_UNLOADED", 400_000)
+    monkeypatch.setattr(_numba, "PAYS_LOADED", 200_000)
+    assert not uses_numba(monkeypatch, 199_999)
+    assert not uses_numba(monkeypatch, 300_000, "RTZ")  # nothing is compiled for it
+    assert uses_numba(monkeypatch, 200_000)
+    assert uses_numba(monkeypatch, 1 << 16)  # now it is ready
+    assert not uses_numba(monkeypatch, (1 << 16) - 1)
+
+
+def test_auto_does_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    from qerror.simulation import _numba
+
+    monkeypatch.setattr(_numba, "_USED", set())
+    monkeypatch.setattr(_numba, "PAYS_LOADED", 0)
+    _numba._loops.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert uses_numba(monkeypatch, 100_000)  # tried, found broken, done by NumPy
+    _numba._loops.cache_clear()
 
 
 def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
