@@ -95,7 +95,7 @@ def _contenders(case: Case, x: np.ndarray[Any, Any]) -> dict[str, Callable[[], o
     form, out = as_scalar_format(case.format), np.empty_like(x)
     found: dict[str, Callable[[], object]] = {
         "np.copyto": lambda: np.copyto(out, x),
-        "qerror, numpy": lambda: quantize(x, form, case.scale, out=out, threads=1),
+        "qerror, numpy": lambda: quantize(x, form, case.scale, out=out, threads=1, engine="numpy"),
         "qerror, numba": lambda: quantize(x, form, case.scale, out=out, threads=1, engine="numba"),
     }
     return found | _peers(case, form, x)

@@ -15,6 +15,8 @@ from qerror.simulation._chunks import AnyArray, split_blocks
 from qerror.simulation._levels import Levels
 from qerror.simulation._plan import Plan
 
+_LARGEST = {char: float(np.finfo(char).max) for char in "efd"}
+
 
 def holder(
     plan: Plan, scales: AnyArray | None, dtype: np.dtype[Any]
@@ -31,15 +33,17 @@ def holder(
     InvalidValue
         If the dtype holds no level at one of the scales.
     """
+    farthest = max(-plan.levels.low, plan.levels.high)
     one = 1.0 if plan.scale is None else float(plan.scale)
-    units = np.array([one]) if scales is None else np.unique(scales.astype(np.float64))
+    most = one if scales is None else float(scales.max(initial=0.0))
+    if farthest * most <= _LARGEST[dtype.char]:
+        return None
+    units = [one] if scales is None else np.unique(scales.astype(np.float64)).tolist()
     ends = {
         unit: _ends_held(plan.levels, unit, dtype)
-        for unit in units.tolist()
-        if not (_is_held(plan.levels.high, unit, dtype) and _is_held(plan.levels.low, unit, dtype))
+        for unit in units
+        if farthest * unit > _LARGEST[dtype.char]
     }
-    if not ends:
-        return None
     return partial(_hold, ends=ends, scales=scales)
 
 
@@ -70,7 +74,7 @@ def _ends_held(levels: Levels, unit: float, dtype: np.dtype[Any]) -> tuple[float
         if not kept:
             raise InvalidValue(f"{dtype} holds no level of the format at this scale; widen x")
         return kept[0] * unit, kept[-1] * unit
-    largest = float(np.finfo(dtype).max) / unit
+    largest = _LARGEST[dtype.char] / unit
     low = _outermost(levels, -levels.low, largest, partial(_is_held, unit=unit, dtype=dtype))
     high = _outermost(levels, levels.high, largest, partial(_is_held, unit=unit, dtype=dtype))
     return -low * unit, high * unit

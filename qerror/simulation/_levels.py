@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -71,6 +72,7 @@ class Levels:
         return np.array(self.points) * scale
 
 
+@lru_cache(maxsize=256)
 def levels_of(form: ScalarFormat) -> Levels:
     """Return the levels of a format of any family."""
     match form:
