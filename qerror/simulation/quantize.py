@@ -56,7 +56,7 @@ def quantize(
         "down" (RTN), "to-odd" (RTO) or "stochastic" (SR). Even and odd are the codes.
     overflow : {"saturate", "convention"}
         What lies beyond the range goes to its nearest end, infinities too, and never becomes
-        infinite: where the dtype does not hold that level, to the outermost one that it holds.
+        infinite: levels that the dtype does not hold count as beyond the range.
         Or, where the format has them, to infinity or else NaN, as IEEE 754 rounds them in each
         mode. In an unsigned format negative numbers go to its smallest level either way.
     rng : numpy.random.Generator, optional

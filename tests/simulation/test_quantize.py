@@ -5,6 +5,7 @@ import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ SMALL = [
 def by_definition(x: Any, form: ScalarFormat, mode: str, scale: Fraction = Fraction(1)) -> Any:
     levels, codes = levels_and_codes(form)
     levels = [level * scale for level in levels]
+    with np.errstate(over="ignore"):  # levels that the dtype does not hold are none
+        held = [bool(np.isfinite(x.dtype.type(float(level)))) for level in levels]
+    levels, codes = list(compress(levels, held)), list(compress(codes, held))
     found = np.empty_like(x)
     with np.errstate(over="ignore"):
         for i, v in enumerate(x.tolist()):
