@@ -57,12 +57,13 @@ def integer(name: str, value: object, low: int, high: int) -> int:
 
 def real_array(name: str, value: npt.ArrayLike) -> FloatArray:
     """Return `value` as a float64 array, any shape, of finite numbers."""
+    array: FloatArray | None = None
     try:
-        array = np.asarray(value)
-        real_numbers = array.dtype.kind in "fiu" or (array.dtype.kind == "O" and array.size > 0)
-        array = array.astype(np.float64, copy=False) if real_numbers or not array.size else None
+        given = np.asarray(value)
+        if given.dtype.kind in "fiuO" or not given.size:
+            array = given.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError):
-        array = None
+        pass
     if array is None:
         raise InvalidType(f"{name} must be a number or an array of numbers, got {value!r}")
     if not np.isfinite(array).all():
@@ -72,8 +73,9 @@ def real_array(name: str, value: npt.ArrayLike) -> FloatArray:
 
 def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
     """Return `value` as a float64 array, any shape, of finite positive numbers."""
-    if type(value) is float and 0 < value < math.inf:
-        return np.array(value)
+    one: object = value
+    if isinstance(one, float) and 0 < one < math.inf:
+        return np.array(one, dtype=np.float64)
     try:
         given = np.asarray(value)
         if given.dtype.kind == "c":  # a cast would drop the imaginary parts
