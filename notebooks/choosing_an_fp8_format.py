@@ -111,8 +111,8 @@ plt.show()
 
 # %%
 result = sweep(FORMATS, ["uniform", "gaussian", "student-t(nu=8)", "student-t(nu=3)"])
-table = {(row["density"], row["format"]): row["sqnr_db"] for row in result.rows}
-names = list(dict.fromkeys(row["density"] for row in result.rows))
+table = {(row["density"], row["format"]): row["sqnr_db"] for row in result.to_records()}
+names = list(dict.fromkeys(row["density"] for row in result.to_records()))
 print("SQNR in dB".ljust(18) + "".join(name.rjust(8) for name in FORMATS) + "   best")
 for density in names:
     values = [table[density, name] for name in FORMATS]

@@ -114,7 +114,7 @@ print(f"4M3E on a Gumbel density: {quantization_error('4M3E', gumbel, 0.5).sqnr_
 # %% [markdown]
 # ## A sweep, to CSV and to a figure
 #
-# Rows are plain dictionaries: give them to any data frame, or write them.
+# Rows are typed; as plain dictionaries they go into any data frame, or into a file.
 
 # %%
 result = sweep(
@@ -122,7 +122,7 @@ result = sweep(
     [Gaussian(), skewed],
     over=("max_value", np.geomspace(1, 100, 25).tolist()),
 )
-print(len(result.rows), "rows with", ", ".join(result.rows[0]))
+print(len(result), "rows with", ", ".join(result.to_records()[0]))
 
 # %%
 from qerror.plotting import sweep_files
@@ -133,7 +133,7 @@ with (OUT / "sweep.csv").open(newline="") as stream:
     rows = list(csv.DictReader(stream))
 top = max(rows, key=lambda row: float(row["sqnr_db"]))
 print(top["density"], top["format"], top["max_value"], top["sqnr_db"])
-assert len(rows) == len(result.rows)
+assert len(rows) == len(result)
 
 # %% [markdown]
 # A figure for a paper: SVG, PDF or PNG by the suffix, the same bytes on every run, and beside it

@@ -1,5 +1,6 @@
 """Run the command line by ``python -m qerror_cli``."""
 
-from qerror_cli.main import main
+from qerror_cli.process import run
 
-main(prog_name="qerror")
+if __name__ == "__main__":
+    run()

@@ -1,4 +1,4 @@
-"""The options that choose densities: --dist and its parameters."""
+"""The options that choose densities: --dist and the parameters of the registered families."""
 
 import dataclasses
 import functools
@@ -12,20 +12,22 @@ from qerror_cli.parameters import Over
 
 if TYPE_CHECKING:
     from qerror.densities import Density
+    from qerror.densities.density import Family
 
-PARAMETERS = {
-    "nu": "degrees of freedom (student-t)",
-    "mean": "mean (gaussian)",
-    "std": "standard deviation (gaussian, half-gaussian)",
-    "low": "lower limit (uniform, truncated, clipped)",
-    "high": "upper limit (uniform, truncated, clipped)",
-    "loc": "location (student-t, laplace, logistic)",
-    "beta": "shape (generalized-gaussian)",
-    "scale": "the density's own scale (student-t, laplace, logistic)",
+_MEANINGS = {
+    "nu": "degrees of freedom",
+    "mean": "mean",
+    "std": "standard deviation",
+    "low": "lower limit",
+    "high": "upper limit",
+    "loc": "location",
+    "beta": "shape",
+    "scale": "the density's own scale",
 }
-"""The parameters of densities that have an option, with its help."""
+"""Words for the names of parameters that are usual; another one is named as it is."""
 
 _QUANTIZER = ("scale", "max_value", "bias")
+"""Names that the range of a format has: the options of densities of that name are longer."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,14 @@ class Densities:
 
     texts: Sequence[str]
     parameters: Mapping[str, float]
+    side: str = ""
+    """Before the options' names: "weight-" of --weight-dist."""
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, as they are spelled."""
+        dist = [f"--{self.side}dist"] if self.texts else []
+        return [*dist, *(self._option(name) for name in self.parameters)]
 
     def parse(self, over: Over | None = None) -> "list[Density]":
         """Return the densities; a swept parameter of theirs starts at its first value.
@@ -51,108 +61,161 @@ class Densities:
                 "See: qerror densities"
             )
         taken = [_parameter_names(text) for text in self.texts]
-        self._refuse_strangers(taken, over)
-        self._refuse_unswept(taken, over)
-        swept = {over.name: over.values[0]} if over and over.name not in _QUANTIZER else {}
+        self._refuse_strangers(taken)
+        swept = self._swept(taken, over) if over else {}
         given = {**self.parameters, **swept}
         densities: list[Density] = []
         for text, names in zip(self.texts, taken, strict=True):
             own = {name: value for name, value in given.items() if name in names}
-            _refuse_incomplete(text, own)
+            self._refuse_incomplete(text, own)
             densities.append(parse_density(text, **own))
         return densities
 
-    def parse_one(self) -> "Density":
+    def parse_one(self, over: Over | None = None) -> "Density":
         """Return the density of a command that takes a single one."""
         if len(self.texts) > 1:
             raise click.UsageError(
                 f"this command takes one --dist, got {len(self.texts)}; "
                 "to compare densities use: qerror sweep"
             )
-        return self.parse()[0]
+        return self.parse(over)[0]
 
-    def _refuse_strangers(self, taken: Sequence[Sequence[str]], over: Over | None) -> None:
+    def _option(self, parameter: str) -> str:
+        return option_of(parameter, self.side)
+
+    def _refuse_strangers(self, taken: Sequence[Sequence[str]]) -> None:
         known = {name for names in taken for name in names}
         for name in self.parameters:
             if name not in known:
                 listed = " and ".join(
-                    f"{text!r} takes {', '.join(names)}"
+                    f"{text!r} takes {', '.join(names) or 'none'}"
                     for text, names in zip(self.texts, taken, strict=True)
                 )
                 raise click.UsageError(
-                    f"{option_of(name)} is no parameter of any density named by --dist: {listed}. "
-                    "See: qerror densities"
+                    f"{self._option(name)} is no parameter of any density named by "
+                    f"--{self.side}dist: {listed}. See: qerror densities"
                 )
-            if over and over.name == name and name not in _QUANTIZER:
-                raise click.UsageError(f"{name} is given by {option_of(name)} and by --over")
 
-    def _refuse_unswept(self, taken: Sequence[Sequence[str]], over: Over | None) -> None:
-        """Refuse a swept name before a density is found to lack the parameter that it meant."""
+    def _swept(self, taken: Sequence[Sequence[str]], over: Over) -> dict[str, float]:
+        """Return the first value of a swept parameter of theirs, by its own name.
+
+        What none of them has is refused before a density is found to lack what was meant.
+        """
         from qerror.registry import nearest
 
         for text, names in zip(self.texts, taken, strict=True):
-            known = [*names, *_QUANTIZER]
-            if over and over.name not in known:
+            known = [*(f"density.{n}" if n in _QUANTIZER else n for n in names), *_QUANTIZER]
+            if over.name not in {*known, *(f"density.{name}" for name in names)}:
                 close = nearest(over.name, {name: name for name in known}, most=1)
                 hint = f"; did you mean {close[0]}?" if close else ""
                 raise click.UsageError(
-                    f"cannot sweep {over.name!r}: {text!r} has {', '.join(names)}; "
+                    f"cannot sweep {over.name!r}: {text!r} has {', '.join(known[:-3]) or 'none'}; "
                     f"the formats have {', '.join(_QUANTIZER)}{hint}"
                 )
+        if over.name in _QUANTIZER:
+            return {}
+        own = over.name.removeprefix("density.")
+        if own in self.parameters:
+            raise click.UsageError(f"{own} is given by {self._option(own)} and by --over")
+        return {own: over.values[0]}
+
+    def _refuse_incomplete(self, text: str, given: Mapping[str, float]) -> None:
+        """Say which option is missing where a bare name needs one."""
+        from qerror.densities import DENSITIES, density_name
+
+        name = text.strip()
+        if "(" in name:
+            return
+        missing = [
+            field.name
+            for field in _fields(DENSITIES[name])
+            if field.default is dataclasses.MISSING and field.name not in given
+        ]
+        if missing and set(missing) <= set(parameters_of_densities()):
+            options = " and ".join(f"{self._option(key)} NUMBER" for key in missing)
+            example = density_name(DENSITIES[name].example)
+            raise click.UsageError(
+                f"{name} needs {', '.join(missing)}: add {options}, or write "
+                f"--{self.side}dist '{example}'"
+            )
 
 
-def option_of(parameter: str) -> str:
-    """Return the option that sets a parameter of a density."""
-    return "--density-scale" if parameter == "scale" else f"--{parameter}"
+def option_of(parameter: str, side: str = "") -> str:
+    """Return the option for a density's parameter: --nu, but --density-scale."""
+    name = parameter.replace("_", "-")
+    return f"--{side}density-{name}" if parameter in _QUANTIZER else f"--{side}{name}"
 
 
-def density_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --dist and the parameters' options; the command receives `densities`."""
+@functools.cache
+def parameters_of_densities() -> dict[str, str]:
+    """Return every number that a registered density takes, with its help."""
+    from qerror.densities import DENSITIES
 
-    @functools.wraps(command)
-    def gathered(dist: tuple[str, ...], **given: Any) -> None:
-        values = {name: given.pop(f"density_{name}") for name in PARAMETERS}
-        chosen = {name: value for name, value in values.items() if value is not None}
-        command(densities=Densities(dist, chosen), **given)
+    takers: dict[str, list[str]] = {}
+    for name, family in DENSITIES.items():
+        for field in _fields(family):
+            if field.type in {float, "float"}:
+                takers.setdefault(field.name, []).append(name)
+    return {
+        name: f"{_MEANINGS.get(name, name)} ({', '.join(families)})"
+        for name, families in takers.items()
+    }
 
-    add = click.option(
-        "--dist",
-        multiple=True,
-        metavar="DENSITY",
-        help="A density: a name such as student-t, with its parameters as options, or a call "
-        "such as 'student-t(nu=3)' or 'truncated(gaussian(std=2), low=-3, high=3)'. "
-        "See: qerror densities  [required]",
-    )
-    decorated: Callable[..., None] = gathered
-    for name, text in reversed(PARAMETERS.items()):
-        option = click.option(option_of(name), f"density_{name}", type=float, help=text)
-        decorated = option(decorated)
-    return add(decorated)
+
+def density_options(
+    instead: str = "",
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --dist and the parameters' options; the command receives `densities`.
+
+    Parameters
+    ----------
+    instead : str
+        The option that does without a density, for the help.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def gathered(dist: tuple[str, ...], **given: Any) -> None:
+            command(densities=Densities(dist, take_parameters(given)), **given)
+
+        add = click.option(
+            "--dist",
+            multiple=True,
+            metavar="DENSITY",
+            help="A density: a name such as student-t, with its parameters as options, or a call "
+            "such as 'student-t(nu=3)' or 'truncated(gaussian(std=2), low=-3, high=3)'. "
+            f"See: qerror densities  [{f'this or {instead}' if instead else 'required'}]",
+        )
+        return add(add_parameters(gathered))
+
+    return decorate
+
+
+def add_parameters(command: Callable[..., None], side: str = "") -> Callable[..., None]:
+    """Add an option for every parameter of the registered densities."""
+    for name, text in reversed(parameters_of_densities().items()):
+        option = click.option(option_of(name, side), _place(name, side), type=float, help=text)
+        command = option(command)
+    return command
+
+
+def take_parameters(given: dict[str, Any], side: str = "") -> dict[str, float]:
+    """Take the parameters that were given out of a command's arguments."""
+    values = {name: given.pop(_place(name, side)) for name in parameters_of_densities()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _place(parameter: str, side: str) -> str:
+    return f"{side.replace('-', '_')}density_{parameter}"
 
 
 def _parameter_names(text: str) -> list[str]:
     """Return the parameters of the outermost density of a text."""
     from qerror.densities import DENSITIES
-    from qerror.densities.names import parameter_names
 
-    return parameter_names(DENSITIES[text.partition("(")[0].strip()])
+    return [field.name for field in _fields(DENSITIES[text.partition("(")[0].strip()])]
 
 
-def _refuse_incomplete(text: str, given: Mapping[str, float]) -> None:
-    """Say which option is missing where a bare name needs one."""
-    from qerror.densities import DENSITIES, density_name
-
-    name = text.strip()
-    if "(" in name:
-        return
-    missing = [
-        field.name
-        for field in dataclasses.fields(DENSITIES[name].make)  # type: ignore[arg-type]
-        if field.default is dataclasses.MISSING and field.name not in given
-    ]
-    if missing and set(missing) <= set(PARAMETERS):
-        options = " and ".join(f"{option_of(key)} NUMBER" for key in missing)
-        example = density_name(DENSITIES[name].example)
-        raise click.UsageError(
-            f"{name} needs {', '.join(missing)}: add {options}, or write --dist '{example}'"
-        )
+def _fields(family: "Family") -> tuple[dataclasses.Field[Any], ...]:
+    make = family.make
+    return dataclasses.fields(make) if dataclasses.is_dataclass(make) else ()

@@ -90,9 +90,12 @@ class OverType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
         if not text:
             self._refuse(value, "it has no values", param, ctx)
         found = _RANGE.fullmatch(text)
+        values: list[float] | str
         values = _spaced(found) if found else [_number(part) for part in text.split(",")]
         if isinstance(values, str):
             self._refuse(value, values, param, ctx)
+        if not found and ":" in text:
+            self._refuse(value, "a range needs N, how many values it has", param, ctx)
         if not all(math.isfinite(number) for number in values):
             self._refuse(value, "every value must be a finite number", param, ctx)
         if any(a >= b for a, b in pairwise(values)):

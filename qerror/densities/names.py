@@ -58,11 +58,18 @@ def parse_density(text: str, **parameters: float) -> Density:
     return _Reader(text).density(tree, parameters)
 
 
-def density_name(density: Density) -> str:
+def density_name(density: Density, without: str | None = None) -> str:
     """Return text that `parse_density` reads back to an equal density.
 
     A parameter at its default is left out: ``student-t(nu=3)``. A density that is not
     registered shows its `repr`.
+
+    Parameters
+    ----------
+    density : Density
+        What to name.
+    without : str, optional
+        A parameter of the outermost density to leave out: for a title where it varies.
     """
     name = _registered_name(density)
     if name is None:
@@ -75,6 +82,8 @@ def density_name(density: Density) -> str:
     given: list[str] = []
     for field in _fields(type(density)):
         value = getattr(density, field.name)
+        if field.name == without:
+            continue
         if isinstance(value, Density):
             given.append(density_name(value))
         elif isinstance(value, np.ndarray) or value != field.default:
@@ -91,6 +100,24 @@ def parameter_values(density: Density) -> dict[str, float]:
     """Return a density's own numbers by name; what it wraps is left out."""
     found = {field.name: getattr(density, field.name) for field in _fields(type(density))}
     return {name: value for name, value in found.items() if isinstance(value, float)}
+
+
+def own_parameter(name: str) -> str:
+    """Return a parameter's own name: "density.scale" becomes "scale"."""
+    return name.removeprefix("density.")
+
+
+def at_parameter(density: Density, name: str, value: float) -> Density:
+    """Return the density with another value of one of its `parameter_values`.
+
+    Raises
+    ------
+    InvalidValue
+        If the density has no such parameter, or it cannot take the value.
+    """
+    if name not in parameter_values(density):
+        raise InvalidValue(f"{density_name(density)} has no parameter {name!r}")
+    return cast("Density", dataclasses.replace(cast("Any", density), **{name: value}))
 
 
 def _fields(make: type[Any]) -> tuple[dataclasses.Field[Any], ...]:

@@ -1,6 +1,5 @@
 """The best format of a bit width, and where along a parameter another one takes its place."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,14 @@ from qerror.analysis.decibels import decibels_above
 from qerror.analysis.single import quantization_error
 from qerror.densities.clipped import Clipped
 from qerror.densities.density import Density
-from qerror.densities.names import DensityLike, as_density, density_name, parameter_values
+from qerror.densities.names import (
+    DensityLike,
+    as_density,
+    at_parameter,
+    density_name,
+    own_parameter,
+    parameter_values,
+)
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
@@ -24,6 +30,7 @@ from qerror.formats.integer import Integer
 from qerror.formats.names import as_scalar_format
 from qerror.optimize.fractional_length import optimal_fractional_length
 from qerror.optimize.scale import OptimalScale, optimal_scale
+from qerror.tables import decibels, html_table, place, short
 
 Formats: TypeAlias = Sequence[Format | str] | int
 """Formats to choose from, or a bit width that stands for all of its formats."""
@@ -31,7 +38,11 @@ Formats: TypeAlias = Sequence[Format | str] | int
 RANGE_PARAMETERS = ("max_value", "range")
 """What `format_switches` can sweep besides the parameters of the density."""
 
+_AMBIGUOUS = ("scale", "bias")
+"""Parameters that a quantizer has: those of a density by these names need their prefix."""
+
 _MOST_EXPONENT_BITS = 11
+_SHOWN = 6  # formats in a repr
 _POINTS = 17  # where winners are compared before the switches between them are closed in
 _TIE = 1e-12  # of ln MSE: less than this sets no format apart; the earlier one is taken
 
@@ -46,7 +57,7 @@ class RankedFormat:
     """How far its SQNR lies below the best one's; nan where E[X^2] is infinite."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FormatRanking:
     """Formats from the least mean squared error to the largest."""
 
@@ -57,6 +68,30 @@ class FormatRanking:
     def best(self) -> RankedFormat:
         """The first of the ranking."""
         return self.ranking[0]
+
+    def __repr__(self) -> str:
+        names = ", ".join(
+            f"{entry.format.name} {decibels(entry.optimum.report.sqnr_db)}"
+            for entry in self.ranking[:_SHOWN]
+        )
+        more = ", ..." if len(self.ranking) > _SHOWN else ""
+        return f"<FormatRanking on {density_name(self.density)}, SQNR in dB: {names}{more}>"
+
+    def _repr_html_(self) -> str:
+        header = ("rank", "format", "max value", "bias/scale", "MSE", "SQNR dB", "dB below")
+        body = [
+            (
+                str(rank),
+                entry.format.name,
+                short(entry.optimum.max_value),
+                place(entry.optimum.scale, entry.optimum.bias),
+                short(entry.optimum.report.mse),
+                decibels(entry.optimum.report.sqnr_db),
+                decibels(entry.below_best_db),
+            )
+            for rank, entry in enumerate(self.ranking, start=1)
+        ]
+        return html_table(density_name(self.density), header, body, marked=(0,))
 
 
 @dataclass(frozen=True)
@@ -69,7 +104,7 @@ class FormatSwitch:
     mse: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FormatSwitches:
     """The best formats along a parameter, from `low` to `high`."""
 
@@ -79,6 +114,19 @@ class FormatSwitches:
     winners: tuple[ScalarFormat, ...]
     """The best format of each stretch; one more than there are switches."""
     switches: tuple[FormatSwitch, ...]
+
+    def __repr__(self) -> str:
+        later = (f" | {short(switch.value, 6)} | {switch.above.name}" for switch in self.switches)
+        way = f"{short(self.low)} | {self.winners[0].name}{''.join(later)} | {short(self.high)}"
+        return f"<FormatSwitches over {self.parameter}: {way}>"
+
+    def _repr_html_(self) -> str:
+        ends = [self.low, *(switch.value for switch in self.switches), self.high]
+        body = [
+            (short(ends[i], 11), short(ends[i + 1], 11), form.name)
+            for i, form in enumerate(self.winners)
+        ]
+        return html_table("", (f"from {self.parameter}", "to", "best"), body)
 
 
 def formats_of_width(bits: int, signed: bool = True) -> tuple[ScalarFormat, ...]:
@@ -171,7 +219,8 @@ def format_switches(
     density : Density, str or array_like
         What is quantized; its own value of the parameter does not matter.
     over : str
-        A parameter of the density ("nu", "std", ...): every format stands at its best range. Or
+        A parameter of the density ("nu", "std", "density.scale", ...): every format stands at
+        its best range. Or
         "max_value", the largest level of every format; or "range", a largest level r to which
         the density is clipped too, as by min-max calibration (Kuzmin et al. 2022, appendix D).
         Fixed point, whose range is not free, is left out of these two.
@@ -259,9 +308,8 @@ def _contest(formats: Sequence[ScalarFormat], density: Density, over: str, low: 
         formats = [form for form in formats if not isinstance(form, FixedPoint)]
         if not formats:
             raise InvalidValue(f"fixed point has no {over} to sweep; sweep std, or leave it out")
-    elif over not in parameter_values(density):
-        known = ", ".join([*parameter_values(density), *RANGE_PARAMETERS])
-        raise InvalidValue(f"cannot sweep {over!r} of {density_name(density)}; there are {known}")
+    else:
+        _check_own(density, over)
 
     @cache
     def log_mse(index: int, value: float) -> float:
@@ -275,16 +323,25 @@ def _contest(formats: Sequence[ScalarFormat], density: Density, over: str, low: 
     return _Contest(tuple(formats), log_mse)
 
 
+def _check_own(density: Density, over: str) -> None:
+    """Refuse what is no parameter of the density, or what a quantizer has too."""
+    names = [f"density.{own}" if own in _AMBIGUOUS else own for own in parameter_values(density)]
+    known = ", ".join([*names, *RANGE_PARAMETERS])
+    if over in _AMBIGUOUS:
+        raise InvalidValue(
+            f"cannot sweep {over!r}: it is the quantizer's, and every format stands at its best; "
+            f"for the density's own write density.{over}. {density_name(density)} has {known}"
+        )
+    if own_parameter(over) not in parameter_values(density):
+        raise InvalidValue(f"cannot sweep {over!r} of {density_name(density)}; there are {known}")
+
+
 def _mse(form: ScalarFormat, density: Density, over: str, value: float) -> float:
     if over == "max_value":
         return quantization_error(form, density, form.scale_for(value)).mse
     if over == "range":
         return quantization_error(form, Clipped(density, -value, value), form.scale_for(value)).mse
-    return optimal_scale(form, _at(density, over, value)).report.mse
-
-
-def _at(density: Density, name: str, value: float) -> Density:
-    return dataclasses.replace(density, **{name: value})  # type: ignore[type-var]
+    return optimal_scale(form, at_parameter(density, own_parameter(over), value)).report.mse
 
 
 def _between(contest: _Contest, low: float, high: float, depth: int) -> Iterator[FormatSwitch]:

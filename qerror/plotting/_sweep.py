@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,8 +14,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from qerror.plotting._files import render
 from qerror.plotting._style import COLORS, drawing, line_style
-from qerror.reporting import Document, Row, decibels, encode, series, swept_name
-from qerror.sweep import SweepResult
+from qerror.reporting import Document, encode
+from qerror.sweep import SweepResult, SweepRow
+from qerror.tables import decibels
 
 _PANEL = (4.4, 3.4)  # inches
 _LEGEND = 1.3
@@ -30,8 +30,8 @@ def sweep_figure(result: SweepResult) -> Figure:
     Curves over the swept parameter, on a logarithmic axis where its values are so spaced;
     without one, a bar a format. Undefined values (infinite variance) leave a gap.
     """
-    name = swept_name(result)
-    panels = series(result)
+    name = result.parameter
+    panels = result.series
     with drawing():
         figure, axes = _panels(len(panels), 0.0 if name is None else _LEGEND)
         for (title, rows), ax in zip(panels, axes, strict=True):
@@ -48,15 +48,15 @@ def sweep_figure(result: SweepResult) -> Figure:
 
 def sweep_files(result: SweepResult, path: Path) -> dict[Path, bytes]:
     """Return the figure's file and, beside it, a CSV file with the data that it shows."""
-    densities = ", ".join(title for title, _ in series(result))
+    densities = ", ".join(title for title, _ in result.series)
     figure = render(sweep_figure(result), path, f"SQNR of number formats on {densities}")
     return {path: figure, path.with_suffix(".csv"): encode(_plotted(result), "csv")}
 
 
 def _plotted(result: SweepResult) -> Document:
-    name = swept_name(result)
+    name = result.parameter
     keys = ["density", *([name] if name else []), "format", "sqnr_db"]
-    rows = [{key: row[key] for key in keys} for row in result.rows]
+    rows = [{key: row[key] for key in keys} for row in result.to_records()]
     return Document("plot", result.params, rows)
 
 
@@ -72,28 +72,28 @@ def _panels(count: int, legend: float) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
-def _curves(ax: Axes, rows: Sequence[Row], name: str) -> None:
-    formats = list(dict.fromkeys(row["format"] for row in rows))
+def _curves(ax: Axes, rows: Sequence[SweepRow], name: str) -> None:
+    formats = list(dict.fromkeys(row.format for row in rows))
     for index, each in enumerate(formats):
-        own = [row for row in rows if row["format"] == each]
-        x = [cast("float", row[name]) for row in own]
-        y = [cast("float", row["sqnr_db"]) for row in own]
+        own = [row for row in rows if row.format == each]
+        x = [row.value for row in own if row.value is not None]
+        y = [row.report.sqnr_db for row in own]
         # Markers of neighbouring curves are shifted, so that equal curves show both.
         every = max(1, len(x) // _MARKERS)
-        ax.plot(x, y, label=str(each), markevery=(index % every, every), **line_style(index))
-    values = sorted({cast("float", row[name]) for row in rows})
+        ax.plot(x, y, label=each.name, markevery=(index % every, every), **line_style(index))
+    values = sorted({row.value for row in rows if row.value is not None})
     if is_log_spaced(values):
         _log_axis(ax, values)
     ax.set_xlabel(name.replace("_", " "))
     ax.set_ylabel("SQNR in dB")
     ax.label_outer()
-    if all(math.isnan(cast("float", row["sqnr_db"])) for row in rows):
+    if all(math.isnan(row.report.sqnr_db) for row in rows):
         _say_undefined(ax)
 
 
-def _bars(ax: Axes, rows: Sequence[Row]) -> None:
-    names = [str(row["format"]) for row in rows]
-    heights = [cast("float", row["sqnr_db"]) for row in rows]
+def _bars(ax: Axes, rows: Sequence[SweepRow]) -> None:
+    names = [row.format.name for row in rows]
+    heights = [row.report.sqnr_db for row in rows]
     best = max((height for height in heights if math.isfinite(height)), default=math.nan)
     places = range(len(rows))
     drawn = [height if math.isfinite(height) else 0.0 for height in heights]

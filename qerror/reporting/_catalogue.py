@@ -10,7 +10,7 @@ from qerror.formats import FORMATS, BlockFormat, FloatingPoint, Format, ScalarFo
 from qerror.grids import Grid
 from qerror.registry import fold
 from qerror.reporting._document import Document, Row, View
-from qerror.reporting._text import compact, short
+from qerror.tables import compact, short
 
 MOST_LISTED = 256  # levels of a grid that are written one by one
 _WIDTH = 78
@@ -51,12 +51,12 @@ def _blocks_view() -> View:
     return View("Blocks that share a scale", header, body, (0, 2, 4), notes)
 
 
-def format_document(number_format: Format) -> Document:
+def format_document(form: Format) -> Document:
     """Return one format: its convention card, and its levels if it has a grid of few."""
-    grid = number_format.grid() if isinstance(number_format, ScalarFormat) else None
-    card = number_format.conventions()
+    grid = form.grid() if isinstance(form, ScalarFormat) else None
+    card = form.conventions()
     points = grid.points.tolist() if grid is not None and grid.size <= MOST_LISTED else None
-    row = _facts(number_format) | {"conventions": card, "points": points}
+    row = _facts(form) | {"conventions": card, "points": points}
     lines = [
         (label if i == 0 else "", line)
         for label, text in card.items()
@@ -64,7 +64,7 @@ def format_document(number_format: Format) -> Document:
     ]
     notes = _levels(grid, points) if grid is not None and points is not None else []
     view = View("", ("", ""), lines, (0, 1), notes)
-    return Document("format", {"format": number_format.name}, [row], [view])
+    return Document("format", {"format": form.name}, [row], [view])
 
 
 def densities_document() -> Document:
@@ -108,34 +108,34 @@ def _formats_line(name: str, member: ScalarFormat) -> tuple[str, ...]:
     )
 
 
-def _facts(number_format: Format) -> dict[str, object]:
+def _facts(form: Format) -> dict[str, object]:
     facts: dict[str, object] = {
-        "format": number_format.name,
-        "family": fold(type(number_format).__name__),
-        "bits": number_format.bits_per_value,
+        "format": form.name,
+        "family": fold(type(form).__name__),
+        "bits": form.bits_per_value,
     }
-    match number_format:
+    match form:
         case ScalarFormat():
-            return facts | _grid_facts(number_format)
+            return facts | _grid_facts(form)
         case BlockFormat():
-            return facts | _block_facts(number_format)
+            return facts | _block_facts(form)
         case _:
             return facts
 
 
-def _block_facts(number_format: BlockFormat) -> dict[str, object]:
+def _block_facts(form: BlockFormat) -> dict[str, object]:
     return {
-        "element": number_format.element.name,
-        "block_size": number_format.block_size,
-        "scale": number_format.scale.summary,
+        "element": form.element.name,
+        "block_size": form.block_size,
+        "scale": form.scale.summary,
     }
 
 
-def _grid_facts(number_format: ScalarFormat) -> dict[str, object]:
-    grid = number_format.grid()
-    floating = number_format if isinstance(number_format, FloatingPoint) else None
+def _grid_facts(form: ScalarFormat) -> dict[str, object]:
+    grid = form.grid()
+    floating = form if isinstance(form, FloatingPoint) else None
     return {
-        "bits": number_format.bits,
+        "bits": form.bits,
         "levels": grid.size,
         "min_value": grid.min,
         "max_value": grid.max,

@@ -2,9 +2,42 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias, cast
+
+from qerror.tables import html_table
 
 Row: TypeAlias = Mapping[str, object]
+
+ColumnKind: TypeAlias = Literal["number", "integer", "flag", "text", "list", "empty"]
+"""What a column holds, None aside; "empty" has nothing but None."""
+
+_UNITS = {
+    "mse": "x^2",
+    "rounding": "x^2",
+    "clipping": "x^2",
+    "clipping_low": "x^2",
+    "clipping_high": "x^2",
+    "cross_moment": "x^2",
+    "signal_power": "x^2",
+    "mean_error": "x",
+    "signal_mean": "x",
+    "max_value": "x",
+    "min_value": "x",
+    "finest_step": "x",
+}
+"""Units of the figures by the end of their names, with x that of the data."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a document with all of its values."""
+
+    name: str
+    kind: ColumnKind
+    unit: str
+    """"dB"; "x" and "x^2" for the data's own unit and its square; empty for pure numbers."""
+    values: tuple[object, ...]
+    """A value a row; None where the row has none."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +53,14 @@ class View:
     body : sequence of sequences of str, each of length n
         The cells.
     words : collection of int
-        The columns of words, which stand left; numbers stand right.
+        The columns of words, which stand left and may be wrapped; numbers stand right.
     notes : sequence of str
         Sentences below the table.
     marked : collection of int
         The rows to point out: the best ones.
+    spare : sequence of int
+        The columns to leave out on a narrow terminal, the first one first. Those that are not
+        named go on below the others.
     """
 
     title: str
@@ -33,9 +69,10 @@ class View:
     words: Collection[int] = (0,)
     notes: Sequence[str] = ()
     marked: Collection[int] = ()
+    spare: Sequence[int] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Document:
     """A result as plain data.
 
@@ -62,6 +99,43 @@ class Document:
         return f"qerror.{self.name}/1"
 
     @property
-    def columns(self) -> list[str]:
+    def keys(self) -> list[str]:
         """The keys of all rows, in the order of their first appearance."""
         return list(dict.fromkeys(key for row in self.rows for key in row))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The rows as typed columns, to sort or to draw by."""
+        return tuple(self.column(key) for key in self.keys)
+
+    def column(self, key: str) -> Column:
+        """Return the values under one key, None where a row does not have it."""
+        values = tuple(row.get(key) for row in self.rows)
+        return Column(key, _kind_of(values), _unit_of(key), values)
+
+    def __repr__(self) -> str:
+        return f"<Document {self.schema}: {len(self.rows)} rows of {len(self.keys)} columns>"
+
+    def _repr_html_(self) -> str:
+        views = (html_table(v.title, v.header, v.body, v.marked) for v in self.views)
+        return "\n".join(views)
+
+
+def _kind_of(values: Sequence[object]) -> ColumnKind:
+    present = [value for value in values if value is not None]
+    kinds: dict[ColumnKind, type | tuple[type, ...]] = {
+        "flag": bool,
+        "integer": int,
+        "number": (int, float),
+        "list": (list, tuple),
+    }
+    if not present:
+        return "empty"
+    fits = (kind for kind, types in kinds.items() if all(isinstance(v, types) for v in present))
+    return cast("ColumnKind", next(fits, "text"))
+
+
+def _unit_of(key: str) -> str:
+    if key.endswith("_db"):
+        return "dB"
+    return next((unit for end, unit in _UNITS.items() if key == end or key.endswith(f"_{end}")), "")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from qerror.exceptions import InvalidValue, MissingLibrary
-from qerror.reporting._document import Document, View
-from qerror.reporting._plain import for_cell, for_json
+from qerror.reporting._document import Column, Document, View
+from qerror.reporting._plain import encodable, for_cell, for_json, for_spreadsheet
 from qerror.reporting._text import aligned, markdown
 
 Kind: TypeAlias = Literal["table", "json", "jsonl", "csv", "markdown", "parquet"]
@@ -24,6 +24,9 @@ KINDS: Mapping[Kind, tuple[str, ...]] = {
     "parquet": (".parquet",),
 }
 """The kinds of output, each with the suffixes of its files."""
+
+
+_FIGURES = (".svg", ".png", ".pdf")
 
 
 def encode(document: Document, kind: Kind) -> bytes:
@@ -59,7 +62,8 @@ def kind_of(path: Path, wanted: Kind | None = None) -> Kind:
     if found is None and (suffix or wanted is None):
         listed = " ".join(known for suffixes in KINDS.values() for known in suffixes)
         shown = f"the suffix {suffix!r}" if suffix else "no suffix"
-        raise InvalidValue(f"cannot write {str(path)!r}: it has {shown}; use one of {listed}")
+        hint = ". Figures are drawn by --plot" if suffix in _FIGURES else ""
+        raise InvalidValue(f"cannot write {str(path)!r}: it has {shown}; use one of {listed}{hint}")
     kind: Kind = found or wanted or "table"
     if wanted not in {None, kind}:
         raise InvalidValue(
@@ -93,8 +97,9 @@ def _json_row(row: Mapping[str, object]) -> str:
 def _csv(document: Document) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(document.columns)
-    writer.writerows([for_cell(row.get(key)) for key in document.columns] for row in document.rows)
+    keys = document.keys
+    writer.writerow(keys)
+    writer.writerows([for_spreadsheet(row.get(key)) for key in keys] for row in document.rows)
     return text.getvalue().encode()
 
 
@@ -109,7 +114,7 @@ def _markdown(document: Document) -> bytes:
 def _views(document: Document) -> list[View]:
     if document.views:
         return list(document.views)
-    header = document.columns
+    header = document.keys
     body = [[for_cell(row.get(key)) for key in header] for row in document.rows]
     return [View("", header, body)]
 
@@ -117,25 +122,24 @@ def _views(document: Document) -> list[View]:
 def _parquet(document: Document) -> bytes:
     """Write the rows as columns; schema and parameters go to the file's metadata."""
     arrow = _pyarrow()
-    arrays = [_arrow_array(arrow, document, key) for key in document.columns]
+    arrays = [_arrow_array(arrow, column) for column in document.columns]
     notes = {
         "qerror.schema": document.schema,
         "qerror.params": json.dumps(for_json(document.params)),
     }
-    table = arrow.Table.from_arrays(arrays, names=document.columns)
+    table = arrow.Table.from_arrays(arrays, names=document.keys)
     sink = arrow.BufferOutputStream()
     parquet: Any = importlib.import_module("pyarrow.parquet")
     parquet.write_table(table.replace_schema_metadata(notes), sink)
     return cast("bytes", sink.getvalue().to_pybytes())
 
 
-def _arrow_array(arrow: Any, document: Document, key: str) -> Any:
-    values = [row.get(key) for row in document.rows]
-    if all(value is None for value in values):
-        return arrow.array(values, arrow.float64())  # only numbers can be absent: the bias
-    if any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
-        return arrow.array([None if each is None else float(cast("int", each)) for each in values])
-    return arrow.array(values, from_pandas=False)
+def _arrow_array(arrow: Any, column: Column) -> Any:
+    if column.kind == "empty":
+        return arrow.array(column.values, arrow.float64())  # only numbers can be absent: the bias
+    if column.kind == "integer" and any(abs(cast("int", v or 0)) >= 2**63 for v in column.values):
+        return arrow.array([None if v is None else float(cast("int", v)) for v in column.values])
+    return arrow.array([encodable(value) for value in column.values], from_pandas=False)
 
 
 def _pyarrow() -> Any:

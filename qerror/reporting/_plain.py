@@ -6,10 +6,19 @@ from typing import cast
 
 import numpy as np
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 
 def spelled(number: float) -> str:
     """Return the shortest text that reads back as `number`: "0.1", "inf", "-inf", "nan"."""
     return repr(float(number))
+
+
+def encodable(value: object) -> object:
+    r"""Return text that UTF-8 can hold: a byte of a file name that is no UTF-8 as ``\udcff``."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def for_json(value: object) -> object:
@@ -24,10 +33,10 @@ def for_json(value: object) -> object:
         return spelled(value)
     if isinstance(value, Mapping):
         pairs = cast("Mapping[object, object]", value).items()
-        return {str(key): for_json(inner) for key, inner in pairs}
+        return {str(encodable(key)): for_json(inner) for key, inner in pairs}
     if isinstance(value, list | tuple):
         return [for_json(inner) for inner in cast("Sequence[object]", value)]
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
+    return encodable(value if isinstance(value, bool | int | float | str | None) else str(value))
 
 
 def for_cell(value: object) -> str:
@@ -42,4 +51,23 @@ def for_cell(value: object) -> str:
         return spelled(value)
     if isinstance(value, list | tuple):
         return " ".join(map(for_cell, cast("Sequence[object]", value)))
-    return str(value)
+    return str(encodable(str(value)))
+
+
+def for_spreadsheet(value: object) -> str:
+    """Return a cell that no spreadsheet takes for a formula.
+
+    A text that begins with ``=``, ``+``, ``-``, ``@`` or a control character gets an apostrophe
+    in front, which spreadsheets hide; numbers stay as they are.
+    """
+    text = for_cell(value)
+    is_text = isinstance(value, str) and not _is_number(value)
+    return f"'{text}" if is_text and text.startswith(_FORMULA) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -64,7 +64,7 @@ def test_sweep_prints_what_the_library_returns(run: Run) -> None:
     assert document == {
         "schema": "qerror.sweep/1",
         "params": expected.params,
-        "rows": expected.rows,
+        "rows": expected.to_records(),
     }
     assert set(document["rows"][0]) == {*ROW, "below_best_db", "at_edge", "note"}
 
@@ -75,7 +75,7 @@ def test_csv_reads_back_to_the_same_numbers(run: Run) -> None:
     text = run("sweep", *arguments, "--formats", "int8,4M3E", "--format", "csv").stdout
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 4
-    for row, wanted in zip(rows, expected.rows, strict=True):
+    for row, wanted in zip(rows, expected.to_records(), strict=True):
         assert list(row) == list(wanted)
         for key, value in wanted.items():
             if isinstance(value, bool):
@@ -114,7 +114,7 @@ def test_over_a_density_parameter_gives_a_line_a_value(run: Run) -> None:
     assert [line.split()[0] for line in lines[4:7]] == ["2", "3", "5.5"]
     assert lines[4].split() == ["2", "nan", "nan"]
     assert "note: nu = 2: E[x^2] is infinite" in result.stdout
-    library = sweep(["int8"], [StudentT(3)]).rows[0]["sqnr_db"]
+    library = sweep(["int8"], [StudentT(3)]).rows[0].report.sqnr_db
     assert lines[5].split()[1] == f"{library:.2f}"
 
 
@@ -199,7 +199,7 @@ def test_parquet_reads_back_to_the_same_numbers(run: Run, tmp_path: Path) -> Non
     assert run("sweep", "--dist", "student-t", "--nu", "2", "-o", "x.parquet").exit_code == 0
     table: Any = parquet.read_table(tmp_path / "x.parquet")
     expected = sweep(parse_formats(DEFAULT_FORMATS), [StudentT(2)])
-    assert [str(row) for row in table.to_pylist()] == [str(row) for row in expected.rows]
+    assert [str(row) for row in table.to_pylist()] == [str(row) for row in expected.to_records()]
     assert table.schema.metadata[b"qerror.schema"] == b"qerror.sweep/1"
 
 
@@ -216,8 +216,15 @@ def test_plot_writes_the_figure_and_its_data(run: Run, tmp_path: Path) -> None:
     assert [row["sqnr_db"] for row in rows] == [row["sqnr_db"] for row in everything]
 
 
-def test_the_full_table_may_take_the_place_of_the_plotted_data(run: Run, tmp_path: Path) -> None:
-    run("sweep", *T3, "--formats", "int8", "--plot", "x.svg", "--csv", "x.csv")
+def test_the_full_table_takes_the_place_of_the_plotted_data_by_force(
+    run: Run, tmp_path: Path
+) -> None:
+    line = ["sweep", *T3, "--formats", "int8", "--plot", "x.svg", "--csv", "x.csv"]
+    refused = run(*line)
+    assert refused.exit_code == 2
+    assert "'x.csv' is named twice" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert run(*line, "--force").exit_code == 0
     assert "rounding" in (tmp_path / "x.csv").read_text().splitlines()[0]
 
 

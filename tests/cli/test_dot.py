@@ -42,6 +42,17 @@ def rows(run: Run, line: str) -> list[dict[str, Any]]:
     return found
 
 
+def test_the_densities_take_their_parameters_as_options(run: Run) -> None:
+    line = "--weight int8 --weight-dist student-t --weight-nu 5 --activation int8"
+    line += " --activation-dist laplace --activation-density-scale 2"
+    (row,) = rows(run, line)
+    densities = (row["weight_density"], row["activation_density"])
+    assert densities == ("student-t(nu=5)", "laplace(scale=2)")
+    refused = run("dot", *PAIR.split(), "--weight-nu", "3")
+    assert refused.exit_code == 2
+    assert "--weight-nu is no parameter" in refused.stderr
+
+
 def test_one_pair_shows_every_term(run: Run) -> None:
     result = run("dot", *PAIR.split(), "--length", "512")
     assert result.exit_code == 0
@@ -189,7 +200,10 @@ def test_infinite_variance_is_answered_honestly(run: Run, tmp_path: Path) -> Non
         ("--weight int8 --weight-dist gaussian --activation int8", ["--activation-dist"]),
         (PAIR.replace("4M3E", "4M3F"), ["'4M3F'", "qerror formats"]),
         (PAIR.replace("gaussian", "gausian"), ["'gausian'", "did you mean gaussian"]),
-        (PAIR.replace("gaussian", "student-t"), ["student-t needs nu", "student-t(nu=3)"]),
+        (
+            PAIR.replace("gaussian", "student-t"),
+            ["student-t needs nu", "--weight-nu", "student-t(nu=3)"],
+        ),
         (PAIR.replace("4M3E", "codebook:-2,-1"), ["no positive level"]),
         (PAIR.replace("4M3E", ","), ["no format given"]),
         (f"{PAIR} --weight-scale 0", ["scale must be finite and positive", "0"]),
@@ -199,7 +213,10 @@ def test_infinite_variance_is_answered_honestly(run: Run, tmp_path: Path) -> Non
         (f"{PAIR} --weight-scale 1 --weight-bias 3", ["--weight-scale and --weight-bias"]),
         (f"{PAIR} --plot x.gif", ["'.gif'"]),
         (f"{PAIR} --plot no/x.svg", ["no folder"]),
-        (f"{PAIR} --plot x.svg -o x.csv", ["'x.csv' is written by --plot"]),
+        (
+            f"{PAIR} --plot x.svg -o x.csv",
+            ["'x.csv' is named twice", "written by the data of --plot"],
+        ),
         (f"{PAIR} -o x.xyz", ["'.xyz'"]),
     ],
 )

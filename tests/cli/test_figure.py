@@ -27,7 +27,7 @@ def test_a_figure_and_its_data(run: Run, tmp_path: Path) -> None:
 
 def test_another_folder_and_another_kind(run: Run, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    result = run("figure", "fp8-fig7", "--out", "sub", "--format", "pdf")
+    result = run("figure", "fp8-fig7", "-o", "sub", "--format", "pdf")
     assert result.exit_code == 0, result.stderr
     assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == [
         *("fp8-fig7.csv", "fp8-fig7.pdf")
@@ -51,9 +51,10 @@ def test_the_list_has_every_figure(run: Run) -> None:
         ("figure", ["no figure named", "qerror figure --list"]),
         ("figure fp8-fig33", ["'fp8-fig33'", "did you mean fp8-fig3", "qerror figure --list"]),
         ("figure int8-fig9 nothing", ["'nothing'", "qerror figure --list"]),
-        ("figure int8-fig9 --out nowhere", ["no folder"]),
+        ("figure int8-fig9 --output nowhere", ["no folder"]),
         ("figure int8-fig9 --format gif", ["gif", "svg"]),
         ("figure int8-fig9 --list", ["--list takes no figure"]),
+        ("figure --list -o x", ["--list takes no --output"]),
     ],
 )
 def test_bad_input_exits_2_and_writes_nothing(
@@ -71,7 +72,7 @@ def test_bad_input_exits_2_and_writes_nothing(
 def test_a_folder_that_may_not_be_written(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
-    result = run("figure", "int8-fig9", "--out", "locked")
+    result = run("figure", "int8-fig9", "-o", "locked")
     assert result.exit_code == 2
     assert "no permission" in result.stderr
 

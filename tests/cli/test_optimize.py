@@ -89,7 +89,13 @@ def test_long_lists_stay_short_and_narrow(run: Run) -> None:
 def test_fixed_point_is_offered_its_own_ranges_only(run: Run) -> None:
     result = run("optimize", "fixed8.4", "--dist", "gaussian", "--std", "0.3")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[3].split() == ["scale", "0.125"]
+    lines = result.stdout.splitlines()
+    assert lines[2].split() == ["best", "fractional", "length", "7"]
+    assert lines[3].split() == ["max", "value", "0.9921875"]
+    assert "scale" not in result.stdout
+    line = ["optimize", "fixed8.4", "--dist", "gaussian", "--std", "0.3", "--json"]
+    row = json.loads(run(*line).stdout)["rows"][0]
+    assert (row["fractional_length"], row["scale"]) == (7, 0.125)
     assert "Ways to choose" not in result.stdout
 
 
@@ -123,6 +129,19 @@ def test_unsigned_formats(run: Run) -> None:
     )["rows"]
     names = {row["format"].split(".")[0] for row in rows}
     assert names == {form.name.split(".")[0] for form in formats_of_width(4, signed=False)}
+
+
+def test_unsigned_formats_on_signed_data_are_warned_of(run: Run) -> None:
+    line = ["optimize", "--bits", "4", "--unsigned", "--dist"]
+    assert "gaussian has values below 0" in run(*line, "gaussian").stderr
+    assert run(*line, "half-gaussian").stderr == ""
+
+
+def test_switches_along_a_scale_of_the_density(run: Run) -> None:
+    base = ["optimize", "--formats", "int8,5M2E", "--dist", "laplace", "--over"]
+    result = run(*base, "density.scale=1:3")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("laplace over density.scale: the best format")
 
 
 def test_switches_along_a_parameter(run: Run) -> None:

@@ -128,9 +128,16 @@ def test_error_data_writes_nothing_but_its_report(
     assert "predicted_mse" not in row
 
 
-def test_a_file_may_replace_itself(run: Run, tmp_path: Path, weights: np.ndarray[Any, Any]) -> None:
+def test_a_file_may_replace_itself_by_force(
+    run: Run, tmp_path: Path, weights: np.ndarray[Any, Any]
+) -> None:
     (tmp_path / "w.npy").chmod(0o640)
-    first = run("quantize", "int4", "w.npy", "-o", "w.npy", "--scale", "0.3", "--json")
+    line = ["quantize", "int4", "w.npy", "-o", "w.npy", "--scale", "0.3", "--json"]
+    refused = run(*line)
+    assert refused.exit_code == 2
+    assert "it is read as INPUT" in refused.stderr
+    assert (np.load(tmp_path / "w.npy") == weights).all()
+    first = run(*line, "--force")
     assert first.exit_code == 0
     assert (np.load(tmp_path / "w.npy") == quantize(weights, "int4", 0.3)).all()
     assert (tmp_path / "w.npy").stat().st_mode & 0o777 == 0o640
@@ -176,6 +183,8 @@ BAD = [
     ("quantize int8 integers.npz -o y.npz", ["int64", "convert"]),
     ("error int8 --data none.npy", ["no such file"]),
     ("error int8 --data w.npy --dist gaussian", ["--data and --dist"]),
+    ("error int8 --data w.npy --nu 3", ["--nu", "--data"]),
+    ("error int8 --data w.npy --method quadrature", ["--method is for densities"]),
     ("error int8 --data w.npy --method closed-form", ["--method is for densities"]),
     ("error int8 --dist gaussian --fit laplace", ["--fit goes with --data"]),
 ]

@@ -26,6 +26,7 @@ def test_a_table_of_the_default_formats(run: Run) -> None:
     names = [line.split()[0] for line in lines[4:11]]
     assert names == ["INT8", "5M2E", "4M3E", "3M4E", "2M5E", "E4M3FN", "E5M2"]
     assert "E[x^4] does not exist (tail exponent 3)" in result.stdout
+    assert result.stdout.count("note:") == 1
     assert lines[-1].startswith("all: chi-square")
 
 
@@ -60,6 +61,13 @@ def test_the_range(run: Run, option: str) -> None:
     assert (rows[0]["scale"], rows[0]["max_value"]) == (0.5, 63.5)
 
 
+@pytest.mark.parametrize(("check", "code"), [(["--check"], 3), ([], 0)])
+def test_a_check_that_judges_nothing_is_not_met(run: Run, check: list[str], code: int) -> None:
+    result = run("verify", "--dist", "student-t", "--nu", "1", "--size", "2", *check)
+    assert result.exit_code == code, result.output
+    assert "not met: no figure could be judged" in result.stderr
+
+
 @pytest.mark.slow
 def test_all_formats_on_all_densities(run: Run) -> None:
     result = run("verify", "--all", "--size", "3e4", "--check", "--json")
@@ -90,7 +98,9 @@ def test_a_figure_one_percent_off_is_not_met(
     ("line", "words"),
     [
         ("verify", ["--dist student-t --nu 3"]),
-        ("verify --all --dist gaussian", ["--all takes every density"]),
+        ("verify --all --dist gaussian", ["--all takes every density", "--dist"]),
+        ("verify --all --formats int8", ["--all takes every density and format", "--formats"]),
+        ("verify --all --nu 3", ["--all takes every density", "--nu"]),
         ("verify --dist gaussian --size 1", ["'1'", "whole number of at least 2", "1e7"]),
         ("verify --dist gaussian --size 1.5e0", ["'1.5e0'", "whole number"]),
         ("verify --dist gaussian --size many", ["'many'", "1e7"]),

@@ -84,7 +84,7 @@ def test_curves_show_the_sqnr_of_every_format(curves: SweepResult) -> None:
     ax = figure.axes[1]
     assert ax.get_xscale() == "log"
     assert [line.get_label() for line in ax.lines] == ["INT8", "4M3E", "5M2E"]
-    expected = [row["sqnr_db"] for row in curves.rows if row["format"] == "4M3E"][4:]
+    expected = [row.report.sqnr_db for row in curves.rows if row.format.name == "4M3E"][4:]
     assert np.asarray(ax.lines[1].get_ydata()).tolist() == expected
     assert figure.legends[0].get_texts()[0].get_text() == "INT8"
 
@@ -94,7 +94,7 @@ def test_bars_show_the_sqnr_of_every_format(bars: SweepResult) -> None:
     assert len(figure.axes) == 4
     first = figure.axes[0]
     widths = [patch.get_bbox().width for patch in first.patches if isinstance(patch, Rectangle)]
-    assert widths == [row["sqnr_db"] for row in bars.rows[:3]]
+    assert widths == [row.report.sqnr_db for row in bars.rows[:3]]
     assert [text.get_text() for text in first.get_yticklabels()] == ["INT8", "4M3E", "5M2E"]
 
 

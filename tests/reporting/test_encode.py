@@ -1,6 +1,7 @@
 """Documents as text."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -18,12 +19,11 @@ from qerror.reporting import (
     View,
     decibels,
     encode,
-    series,
     short,
     sweep_document,
 )
-from qerror.reporting._text import compact
-from qerror.sweep import sweep
+from qerror.sweep import SweepResult, sweep
+from qerror.tables import compact
 
 ODD = Document(
     "odd",
@@ -178,7 +178,7 @@ def test_decibels_have_no_negative_zero() -> None:
 
 def test_a_sweep_is_divided_by_density_even_if_two_are_equal() -> None:
     result = sweep(["int8"], [Gaussian(), Gaussian(), StudentT(3)], ("scale", [0.1, 0.2]))
-    parts = series(result)
+    parts = result.series
     assert [title for title, _ in parts] == ["gaussian", "gaussian", "student-t(nu=3)"]
     assert all(len(rows) == 2 for _, rows in parts)
 
@@ -194,7 +194,7 @@ def test_a_sweep_is_divided_by_density_even_if_two_are_equal() -> None:
 )
 def test_the_title_leaves_out_what_is_swept(density: Any, name: str, title: str) -> None:
     values = [-3.0, -2.0] if name == "low" else [2.5, 3.5]
-    assert series(sweep(["int8"], [density], (name, values)))[0][0] == title
+    assert sweep(["int8"], [density], (name, values)).series[0].title == title
 
 
 def test_notes_say_what_they_are_about() -> None:
@@ -202,23 +202,64 @@ def test_notes_say_what_they_are_about() -> None:
     view = sweep_document(result).views[0]
     assert len(view.notes) == 1
     assert view.notes[0].startswith("note: nu = 1.5, 2: E[x^2] is infinite")
-    rows = [dict(row) for row in sweep(["int8", "4M3E"], [Gaussian()]).rows]
-    rows[1]["note"] = "odd"
-    document = sweep_document(_Result({"densities": ["gaussian"], "over": None}, rows))
-    assert document.views[0].notes == ["note: 4M3E: odd"]
-    swept = [dict(row) for row in result.rows]
-    swept[5]["note"] = "odd"
-    view = sweep_document(_Result(result.params, swept)).views[0]
+    one = sweep(["int8", "4M3E"], [Gaussian()])
+    assert sweep_document(_remarked(one, 1)).views[0].notes == ["note: 4M3E: odd"]
+    view = sweep_document(_remarked(result, 5)).views[0]
     assert view.notes[1] == "note: 4M3E, nu = 3: odd"
 
 
-class _Result:
-    def __init__(self, params: dict[str, object], rows: list[dict[str, object]]) -> None:
-        self.params = params
-        self.rows = rows
+def _remarked(result: SweepResult, index: int) -> SweepResult:
+    """Return the result with a remark on one row."""
+    rows = [
+        dataclasses.replace(row, note="odd") if i == index else row
+        for i, row in enumerate(result.rows)
+    ]
+    return dataclasses.replace(result, rows=tuple(rows))
 
 
 def test_the_best_format_is_marked() -> None:
     view = sweep_document(sweep(["int8", "5M2E", "2M5E"], [Gaussian()])).views[0]
     assert view.marked == {1}
     assert cast("list[tuple[str, ...]]", view.body)[1][-1] == "0.00"
+
+
+def test_columns_are_typed() -> None:
+    columns = {column.name: column for column in ODD.columns}
+    kinds = {name: column.kind for name, column in columns.items()}
+    assert kinds == {
+        "a": "number",
+        "b": "empty",
+        "c": "text",
+        "d": "flag",
+        "e": "integer",
+        "f": "list",
+    }
+    assert columns["e"].values == (1, None)
+    document = sweep_document(sweep(["int8"], [Gaussian()]))
+    units = {column.name: column.unit for column in document.columns}
+    assert (units["sqnr_db"], units["mse"], units["max_value"]) == ("dB", "x^2", "x")
+    assert (units["format"], units["scale"]) == ("", "")
+    assert repr(document) == "<Document qerror.sweep/1: 1 rows of 18 columns>"
+
+
+def test_a_spreadsheet_runs_no_cell() -> None:
+    names = ["=1+1", "+cmd", "-cmd", "@x", "\tx", "-1.5", "a=b"]
+    document = Document("odd", {}, [{"x": name, "y": -1.5} for name in names])
+    rows = list(csv.reader(io.StringIO(read(document, "csv"))))[1:]
+    assert [row[0] for row in rows] == ["'=1+1", "'+cmd", "'-cmd", "'@x", "'\tx", "-1.5", "a=b"]
+    assert {row[1] for row in rows} == {"-1.5"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_that_is_no_utf_8_is_written(kind: Any) -> None:
+    document = Document("odd", {"file": "a\udcff"}, [{"file": "a\udcff"}])
+    assert encode(document, kind)
+
+
+def test_what_a_terminal_obeys_is_shown_instead() -> None:
+    view = View("\x1b[31mred", ("a\x07", "b"), [("\x1b]0;x", "1")], notes=["\x1b[2J"])
+    for kind in ("table", "markdown"):
+        text = read(Document("odd", {}, [], [view]), kind)
+        assert "\\x1b[31mred" in text
+        assert "\x1b" not in text
+        assert "\x07" not in text

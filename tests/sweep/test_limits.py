@@ -10,7 +10,7 @@ from qerror.sweep import sweep
 
 def test_limits_are_those_of_as_many_bits() -> None:
     result = sweep(["int8", "3M4E", "int4"], [StudentT(3)], limits=True)
-    for row, bits in zip(result.rows, (8, 8, 4), strict=True):
+    for row, bits in zip(result.to_records(), (8, 8, 4), strict=True):
         mse = row["mse"]
         assert isinstance(mse, float)
         best, bound = lloyd_max(StudentT(3), 2**bits).report.mse, shannon_bound(StudentT(3), bits)
@@ -19,12 +19,12 @@ def test_limits_are_those_of_as_many_bits() -> None:
 
 
 def test_without_limits_there_are_no_such_columns() -> None:
-    assert "above_shannon_db" not in sweep(["int4"], [StudentT(3)]).rows[0]
+    assert "above_shannon_db" not in sweep(["int4"], [StudentT(3)]).to_records()[0]
 
 
 @pytest.mark.parametrize("over", [("nu", [2.0, 3.0, 5.0]), ("max_value", [1.0, 2.0])])
 def test_limits_along_a_parameter(over: tuple[str, list[float]]) -> None:
-    for row in sweep(["int4", "e2m1"], [StudentT(4)], over, limits=True).rows:
+    for row in sweep(["int4", "e2m1"], [StudentT(4)], over, limits=True).to_records():
         above = row["above_lloyd_max_db"]
         assert isinstance(above, float)
         # nu = 2: the MSE of every codebook is infinite.
@@ -32,11 +32,11 @@ def test_limits_along_a_parameter(over: tuple[str, list[float]]) -> None:
 
 
 def test_limits_that_are_not_to_be_had() -> None:
-    (row,) = sweep(["fp32"], ["gaussian"], limits=True).rows
+    (row,) = sweep(["fp32"], ["gaussian"], limits=True).to_records()
     above = row["above_shannon_db"]
     assert isinstance(row["above_lloyd_max_db"], float)
     assert math.isnan(row["above_lloyd_max_db"])
     assert isinstance(above, float)
     assert above > 30
-    (row,) = sweep(["int4"], ["discrete([0, 1], [0.5, 0.5])"], limits=True).rows
+    (row,) = sweep(["int4"], ["discrete([0, 1], [0.5, 0.5])"], limits=True).to_records()
     assert row["above_shannon_db"] in {0.0, math.inf}

@@ -1,16 +1,22 @@
 """Sweeps: plain rows that agree with the calls they stand for."""
 
+import dataclasses
 import math
+import sys
+import types
+from typing import Any
 
 import pytest
 
 from qerror.analysis import quantization_error
 from qerror.analysis.report import FIELDS
-from qerror.densities import DENSITIES, Gaussian, StudentT, density_name
-from qerror.exceptions import InvalidType, InvalidValue, UnknownName
+from qerror.densities import DENSITIES, Gaussian, Laplace, StudentT, density_name
+from qerror.exceptions import InvalidType, InvalidValue, MissingLibrary, UnknownName
 from qerror.formats import FloatingPoint, as_scalar_format, scalar_formats
 from qerror.optimize import optimal_scale
-from qerror.sweep import Row, sweep
+from qerror.sweep import SweepRow, sweep
+
+Row = dict[str, object]
 
 KEYS = ["density", "format", "scale", "max_value", "bias", *FIELDS]
 LAST = ["below_best_db", "at_edge", "note"]
@@ -34,8 +40,8 @@ def agree(row: Row, density: str, scale: float) -> bool:
 
 def test_best_ranges() -> None:
     result = sweep(SEVEN, ["gaussian", StudentT(3.0)])
-    assert len(result.rows) == 14
-    for row in result.rows:
+    assert len(result.to_records()) == 14
+    for row in result.to_records():
         assert list(row) == KEYS + LAST
         best = optimal_scale(str(row["format"]), str(row["density"]))
         assert number(row, "scale") == best.scale
@@ -43,8 +49,10 @@ def test_best_ranges() -> None:
         assert row["bias"] == best.bias
         assert row["at_edge"] == best.at_edge
         assert agree(row, str(row["density"]), best.scale)
-    assert [row["format"] for row in result.rows[:7]] == [as_scalar_format(f).name for f in SEVEN]
-    assert [row["density"] for row in result.rows[::7]] == ["gaussian", "student-t(nu=3)"]
+    assert [row["format"] for row in result.to_records()[:7]] == [
+        as_scalar_format(f).name for f in SEVEN
+    ]
+    assert [row["density"] for row in result.to_records()[::7]] == ["gaussian", "student-t(nu=3)"]
     assert result.params == {
         "formats": [as_scalar_format(f).name for f in SEVEN],
         "densities": ["gaussian", "student-t(nu=3)"],
@@ -52,8 +60,63 @@ def test_best_ranges() -> None:
     }
 
 
+def test_rows_are_typed_and_keep_their_objects() -> None:
+    law, form = StudentT(3.0), as_scalar_format("4M3E")
+    result = sweep([form, "int8"], [law], ("density.nu", [3, 4]))
+    assert len(result) == len(result.rows) == 4
+    assert list(result) == list(result.rows)
+    first = result.rows[0]
+    assert isinstance(first, SweepRow)
+    assert (first.density, first.format, first.value) == (law, form, 3.0)
+    assert first.report == optimal_scale(form, law).report
+    assert [row.density for row in result] == [StudentT(nu) for nu in (3, 3, 4, 4)]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.scale = 2.0  # type: ignore[misc]
+    assert result.parameter == "nu"
+    assert repr(result) == (
+        "<SweepResult: 2 formats on 1 densities over nu (2), 4 rows; to_records(), to_pandas()>"
+    )
+    assert result._repr_html_().count("<tr>") == 5
+
+
+def test_one_format_and_one_density_stand_for_themselves() -> None:
+    one = sweep("int8", "gaussian")
+    assert one == sweep(["int8"], ["gaussian"])
+    assert one == sweep(as_scalar_format("int8"), Gaussian())
+
+
+def test_a_scale_of_the_density_and_one_of_the_quantizer() -> None:
+    law = Laplace(scale=3.0)
+    own = sweep("int8", law, ("density.scale", [1.0, 2.0]))
+    assert [row.density for row in own] == [Laplace(), Laplace(scale=2.0)]
+    assert list(own.to_records()[0])[1] == "density.scale"
+    assert [row.report.sqnr_db for row in own] == [
+        optimal_scale("int8", Laplace(scale=scale)).report.sqnr_db for scale in (1.0, 2.0)
+    ]
+    assert own.series[0].title == "laplace"
+    quantizer = sweep("int8", law, ("scale", [1.0, 2.0]))
+    assert {row.density for row in quantizer} == {law}
+    assert [row.scale for row in quantizer] == [1.0, 2.0]
+    assert quantizer.series[0].title == "laplace(scale=3)"
+
+
+def test_a_data_frame_is_made_where_pandas_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = sweep("int8", "gaussian")
+
+    class Frame:
+        @staticmethod
+        def from_records(records: list[Row]) -> list[Row]:
+            return records
+
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=Frame))
+    assert result.to_pandas() == result.to_records()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingLibrary, match="pip install pandas"):
+        result.to_pandas()
+
+
 def test_the_best_format_of_a_group_is_zero_below_itself() -> None:
-    rows = sweep(SEVEN, ["gaussian", "laplace"]).rows
+    rows = sweep(SEVEN, ["gaussian", "laplace"]).to_records()
     for start in (0, 7):
         group = rows[start : start + 7]
         top = max(number(row, "sqnr_db") for row in group)
@@ -65,8 +128,8 @@ def test_the_best_format_of_a_group_is_zero_below_itself() -> None:
 def test_over_a_parameter_of_the_density() -> None:
     result = sweep(["INT8", "4M3E"], ["student-t(nu=9)"], ("nu", [2.5, 3, 30]))
     assert result.params["over"] == {"name": "nu", "values": [2.5, 3.0, 30.0]}
-    assert [number(row, "nu") for row in result.rows] == [2.5, 2.5, 3.0, 3.0, 30.0, 30.0]
-    for row in result.rows:
+    assert [number(row, "nu") for row in result.to_records()] == [2.5, 2.5, 3.0, 3.0, 30.0, 30.0]
+    for row in result.to_records():
         assert list(row) == ["density", "nu", *KEYS[1:], *LAST]
         density = StudentT(number(row, "nu"))
         assert row["density"] == density_name(density)
@@ -76,7 +139,9 @@ def test_over_a_parameter_of_the_density() -> None:
 
 @pytest.mark.parametrize("density", ["gaussian", "clipped(gaussian, low=-2, high=3)", "laplace"])
 def test_over_the_largest_value(density: str) -> None:
-    rows = sweep(["INT8", "4M3E", "FIXED8.4"], [density], ("max_value", [0.5, 3, 4.75])).rows
+    rows = sweep(
+        ["INT8", "4M3E", "FIXED8.4"], [density], ("max_value", [0.5, 3, 4.75])
+    ).to_records()
     assert [number(row, "max_value") for row in rows] == [0.5] * 3 + [3.0] * 3 + [4.75] * 3
     for row in rows:
         form = as_scalar_format(str(row["format"]))
@@ -89,7 +154,7 @@ def test_over_the_largest_value(density: str) -> None:
 
 
 def test_over_the_scale() -> None:
-    rows = sweep(["INT8", "UINT8"], ["gaussian"], ("scale", [0.01, 0.1])).rows
+    rows = sweep(["INT8", "UINT8"], ["gaussian"], ("scale", [0.01, 0.1])).to_records()
     for row in rows:
         form = as_scalar_format(str(row["format"]))
         assert number(row, "max_value") == number(row, "scale") * form.max_value
@@ -98,7 +163,7 @@ def test_over_the_scale() -> None:
 
 
 def test_over_the_bias() -> None:
-    rows = sweep(["4M3E", "E4M3"], ["gaussian"], ("bias", [2.5, 5, 7])).rows
+    rows = sweep(["4M3E", "E4M3"], ["gaussian"], ("bias", [2.5, 5, 7])).to_records()
     for row in rows:
         form = as_scalar_format(str(row["format"]))
         assert isinstance(form, FloatingPoint)
@@ -122,7 +187,7 @@ def test_progress_counts_every_row() -> None:
 
 def test_infinite_power_is_said() -> None:
     for over in (None, ("max_value", [1.0])):
-        (row,) = sweep(["INT8"], ["student-t(nu=2)"], over).rows
+        (row,) = sweep(["INT8"], ["student-t(nu=2)"], over).to_records()
         assert number(row, "mse") == math.inf
         assert math.isnan(number(row, "sqnr_db"))
         assert math.isnan(number(row, "below_best_db"))
@@ -130,7 +195,7 @@ def test_infinite_power_is_said() -> None:
 
 
 def test_an_edge_is_said() -> None:
-    (row,) = sweep(["2M5E"], ["student-t(nu=2.5)"]).rows
+    (row,) = sweep(["2M5E"], ["student-t(nu=2.5)"]).to_records()
     assert row["at_edge"] is True
     assert "no optimum" in str(row["note"])
 
@@ -138,7 +203,7 @@ def test_an_edge_is_said() -> None:
 @pytest.mark.slow
 def test_everything_at_once() -> None:
     forms = [form for form in scalar_formats().values() if form.bits <= 8][::3]
-    rows = sweep(forms, [f.example for f in DENSITIES.values()]).rows
+    rows = sweep(forms, [f.example for f in DENSITIES.values()]).to_records()
     assert len(rows) == len(forms) * len(DENSITIES)
     assert all(number(row, "rounding") >= 0 for row in rows)
     assert all(number(row, "mse") < math.inf for row in rows)
@@ -160,12 +225,21 @@ def test_everything_at_once() -> None:
         (["INT9x"], ["gaussian"], None, UnknownName, "INT9x"),
         (["INT8"], ["gauss"], None, UnknownName, "gauss"),
         (["INT8"], [3.0], None, InvalidType, "density"),
+        (["INT8"], ["gaussian"], "std", InvalidType, "a name and its values"),
+        (["INT8"], ["gaussian"], ("std", 2), InvalidType, "a name and its values"),
+        (["INT8"], ["gaussian"], ("std", "12"), InvalidType, "a name and its values"),
+        (["INT8"], ["gaussian"], ("std",), InvalidType, "a name and its values"),
+        (["INT8"], ["gaussian"], (3, [1]), InvalidType, "a name and its values"),
+        (["INT8"], ["gaussian"], 3, InvalidType, "a name and its values"),
+        (["INT8"], ["laplace"], ("density.std", [1]), InvalidValue, r"has loc, density\.scale"),
+        (3, ["gaussian"], None, InvalidType, "list of formats"),
+        (["INT8"], None, None, InvalidType, "list of densities"),
     ],
 )
 def test_refusals(
-    formats: list[str],
-    densities: list[str],
-    over: tuple[str, list[float]] | None,
+    formats: Any,
+    densities: Any,
+    over: Any,
     kind: type[Exception],
     message: str,
 ) -> None:
@@ -174,5 +248,5 @@ def test_refusals(
 
 
 def test_swept_densities_keep_their_other_parameters() -> None:
-    rows = sweep(["INT8"], [Gaussian(0.25, 3.0)], ("std", [0.5])).rows
+    rows = sweep(["INT8"], [Gaussian(0.25, 3.0)], ("std", [0.5])).to_records()
     assert [row["density"] for row in rows] == ["gaussian(mean=0.25, std=0.5)"]

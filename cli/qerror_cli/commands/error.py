@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qerror_cli.command import Command
+from qerror_cli.command import Command, was_given
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command("error", cls=Command)
-@click.argument("number_format", metavar="FORMAT", type=ScalarFormatType())
-@density_options
+@click.argument("form", metavar="FORMAT", type=ScalarFormatType())
+@density_options(instead="--data")
 @range_options
 @click.option(
     "--data",
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     help="closed-form: the papers' formulas, for comparison; they lose digits to cancellation.",
 )
 @output_options
+@click.pass_context
 def command(  # noqa: PLR0917 - click passes them by name
-    number_format: "ScalarFormat",
+    ctx: click.Context,
+    form: "ScalarFormat",
     densities: Densities,
     scale: float | None,
     max_value: float | None,
@@ -58,13 +60,11 @@ def command(  # noqa: PLR0917 - click passes them by name
     from qerror.analysis import quantization_error
     from qerror.reporting import error_document
 
-    chosen = scale_of(number_format, scale, max_value, bias)
+    chosen = scale_of(form, scale, max_value, bias)
     if data is not None:
-        if densities.texts:
-            raise click.UsageError("--data and --dist each say what to quantize; give one of them")
-        if method != "quadrature":
-            raise click.UsageError("--method is for densities; --data are measured")
-        errors = DataErrors(data, number_format, chosen)
+        _check_data(ctx, densities)
+        output.refuse_collisions({}, {"--data": data})
+        errors = DataErrors(data, form, chosen)
         with Bar("measure") as bar:
             measured = errors.measure(bar)
         with Bar("fit") as bar:
@@ -75,7 +75,20 @@ def command(  # noqa: PLR0917 - click passes them by name
     if fit is not None:
         raise click.UsageError("--fit goes with --data: it fits a density to the values")
     density = densities.parse_one()
-    report = quantization_error(number_format, density, chosen, method=method)
+    report = quantization_error(form, density, chosen, method=method)
     if scale is max_value is bias is None:
         say("note: no --scale, --max-value or --bias given: scale 1")
-    output.emit(error_document(number_format, density, chosen, report, method))
+    output.emit(error_document(form, density, chosen, report, method))
+
+
+def _check_data(ctx: click.Context, densities: Densities) -> None:
+    """Refuse options that say something about a density beside --data."""
+    if densities.texts:
+        raise click.UsageError("--data and --dist each say what to quantize; give one of them")
+    if densities.given:
+        raise click.UsageError(
+            f"{' and '.join(densities.given)} set a density's parameters, but --data are what is "
+            "quantized; leave out the one or the other"
+        )
+    if was_given(ctx, "method"):
+        raise click.UsageError("--method is for densities; --data are measured")

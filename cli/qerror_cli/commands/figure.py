@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from qerror_cli.command import Command
+from qerror_cli.command import Command, was_given
 from qerror_cli.output import Output, save
 
 
@@ -13,12 +13,15 @@ from qerror_cli.output import Output, save
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--list", "wants_list", is_flag=True, help="List the figures.")
 @click.option(
-    "--out",
+    "-o",
+    "--output",
+    "out",
     type=click.Path(path_type=Path, readable=False),
     default=".",
     metavar="DIR",
     help="The folder to write to, which must exist.  [default: the current one]",
 )
+@click.option("--out", "old_out", type=click.Path(path_type=Path, readable=False), hidden=True)
 @click.option(
     "--format",
     "kinds",
@@ -26,26 +29,40 @@ from qerror_cli.output import Output, save
     multiple=True,
     help="The kind of file; repeat it for several.  [default: svg and png]",
 )
-def command(names: Sequence[str], wants_list: bool, out: Path, kinds: Sequence[str]) -> None:
+@click.pass_context
+def command(  # noqa: PLR0917 - click passes them by name
+    ctx: click.Context,
+    names: Sequence[str],
+    wants_list: bool,
+    out: Path,
+    old_out: Path | None,
+    kinds: Sequence[str],
+) -> None:
     r"""Draw figures of the papers from exact data, with the data as CSV beside each.
 
     The same figure gives the same bytes every time.
 
     \b
     qerror figure --list
-    qerror figure fp8-fig3 --out figures/
+    qerror figure fp8-fig3 -o figures/
     qerror figure int8-fig5 --format pdf
     """
     from qerror.plotting.papers import figures_document, file_names, paper_files
     from qerror.storage import check_writable
 
     if wants_list:
-        if names:
-            raise click.UsageError("--list takes no figure; leave it out to draw one")
+        others = was_given(ctx, "out", "old_out", "kinds")
+        if names or others:
+            what = ", ".join(others) or "figure"
+            raise click.UsageError(f"--list takes no {what}; leave it out to draw one")
         Output(None, "table", "auto").emit(figures_document())
         return
     if not names:
         raise click.UsageError("no figure named; see: qerror figure --list")
+    if old_out is not None:
+        if was_given(ctx, "out"):
+            raise click.UsageError("-o and --out each name the folder; give -o alone")
+        out = old_out
     wanted = tuple(kinds) or ("svg", "png")
     # All names and files are checked before the first figure is computed.
     for name in names:

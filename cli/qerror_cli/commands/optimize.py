@@ -7,10 +7,11 @@ import click
 
 from qerror_cli.command import Command
 from qerror_cli.density_options import Densities, density_options
-from qerror_cli.output import Output, output_options
+from qerror_cli.output import Output, output_options, say
 from qerror_cli.parameters import FormatList, FormatType, Over
 
 if TYPE_CHECKING:
+    from qerror.densities import Density
     from qerror.formats import Format
     from qerror.reporting import Document
 
@@ -56,8 +57,8 @@ class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
 
 
 @click.command("optimize", cls=Command)
-@click.argument("number_format", metavar="[FORMAT]", type=FormatType(), required=False)
-@density_options
+@click.argument("form", metavar="[FORMAT]", type=FormatType(), required=False)
+@density_options()
 @click.option("--bits", type=int, help="Rank all formats of this bit width instead.")
 @click.option("--unsigned", is_flag=True, help="With --bits: formats without a sign.")
 @click.option("--formats", type=FormatList(), help="Rank these formats, separated by commas.")
@@ -65,12 +66,12 @@ class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
     "--over",
     type=SpanType(),
     help="With --bits or --formats: where along a parameter another format becomes the best. "
-    "A parameter of the density (nu, std, ...); max-value, the largest level of all formats; or "
-    "range, to which the density is clipped too.",
+    "A parameter of the density (nu, std, density.scale, ...); max-value, the largest level of "
+    "all formats; or range, to which the density is clipped too.",
 )
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
-    number_format: "Format | None",
+    form: "Format | None",
     densities: Densities,
     bits: int | None,
     unsigned: bool,
@@ -89,22 +90,23 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror optimize --bits 8 --dist gaussian
     qerror optimize --bits 8 --dist student-t --over nu=2.1:20
     """
-    _check_choice(number_format, bits, formats, unsigned, over)
-    if number_format is not None:
-        output.emit(_one(number_format, densities))
+    _check_choice(form, bits, formats, unsigned, over)
+    if form is not None:
+        output.emit(_one(form, densities))
     else:
-        output.emit(_many(_chosen(bits, unsigned, formats), densities, over))
+        chosen = _chosen(bits, unsigned, formats)
+        output.emit(_many(chosen, densities, over, warn=unsigned))
 
 
 def _check_choice(
-    number_format: "Format | None",
+    form: "Format | None",
     bits: int | None,
     formats: "list[Format] | None",
     unsigned: bool,
     over: Span | None,
 ) -> None:
     """Refuse anything but one of FORMAT, --bits and --formats, and options beside the wrong one."""
-    given = {"FORMAT": number_format, "--bits": bits, "--formats": formats}
+    given = {"FORMAT": form, "--bits": bits, "--formats": formats}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
         found = " and ".join(named) if named else "none"
@@ -113,21 +115,21 @@ def _check_choice(
         )
     if unsigned and bits is None:
         raise click.UsageError("--unsigned goes with --bits; a format's name says it: uint8, U4M4E")
-    if over is not None and number_format is not None:
+    if over is not None and form is not None:
         raise click.UsageError("--over compares formats; add others by --formats, or use --bits")
 
 
-def _one(number_format: "Format", densities: Densities) -> "Document":
+def _one(form: "Format", densities: Densities) -> "Document":
     from qerror.formats import FixedPoint
     from qerror.optimize import compare_ranges, optimal_scale
     from qerror.reporting import optimum_document
 
     density = densities.parse_one()
-    best = optimal_scale(number_format, density)
+    best = optimal_scale(form, density)
     # The range of fixed point is not free: other rules would choose none that it has.
-    alone = math.isnan(best.scale) or isinstance(number_format, FixedPoint)
-    choices = [] if alone else compare_ranges(number_format, density)
-    return optimum_document(number_format, density, best, choices)
+    alone = math.isnan(best.scale) or isinstance(form, FixedPoint)
+    choices = [] if alone else compare_ranges(form, density)
+    return optimum_document(form, density, best, choices)
 
 
 def _chosen(bits: int | None, unsigned: bool, formats: "list[Format] | None") -> "list[Format]":
@@ -139,16 +141,28 @@ def _chosen(bits: int | None, unsigned: bool, formats: "list[Format] | None") ->
     return list(formats_of_width(bits, signed=not unsigned))
 
 
-def _many(formats: "list[Format]", densities: Densities, over: Span | None) -> "Document":
-    from qerror.densities import density_name
+def _many(
+    formats: "list[Format]", densities: Densities, over: Span | None, *, warn: bool
+) -> "Document":
     from qerror.optimize import format_switches, optimal_format
     from qerror.reporting import ranking_document, switches_document
 
-    if len(densities.texts) > 1:
-        densities.parse_one()
+    swept = None
+    if over is not None and over.name not in _RANGES:
+        swept = Over(over.name, [over.low, over.high])
+    density = densities.parse_one(swept)
+    if warn:
+        _warn_of_signs(density)
     if over is None:
-        return ranking_document(optimal_format(formats, densities.parse_one()))
-    swept = None if over.name in _RANGES else Over(over.name, [over.low, over.high])
-    density = densities.parse(swept)[0]
-    found = format_switches(formats, density, *over)
-    return switches_document(found, [form.name for form in formats], density_name(density))
+        return ranking_document(optimal_format(formats, density))
+    return switches_document(format_switches(formats, density, *over), formats, density)
+
+
+def _warn_of_signs(density: "Density") -> None:
+    from qerror.densities import density_name
+
+    if density.support[0] < 0:
+        say(
+            f"note: {density_name(density)} has values below 0, which formats without a sign set "
+            "to 0; for a ReLU's output use 'rectified(...)'"
+        )

@@ -7,7 +7,7 @@ import click
 
 from qerror_cli.command import Command
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
-from qerror_cli.output import ON_STDOUT, Output, say
+from qerror_cli.output import Output, form_options, say
 from qerror_cli.parameters import ScalarFormatType
 from qerror_cli.progress import Bar
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("quantize", cls=Command)
-@click.argument("number_format", metavar="FORMAT", type=ScalarFormatType())
+@click.argument("form", metavar="FORMAT", type=ScalarFormatType())
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -38,17 +38,9 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For stochastic rounding.")
 @families_option
-@click.option("--format", "output_format", type=click.Choice(ON_STDOUT), help="Form of the report.")
-@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
-@click.option(
-    "--color",
-    type=click.Choice(["always", "auto", "never"]),
-    default="auto",
-    show_default=True,
-    help="Styled tables; auto: on a terminal. NO_COLOR is honoured.",
-)
+@form_options
 def command(  # noqa: PLR0917 - click passes them by name
-    number_format: "ScalarFormat",
+    form: "ScalarFormat",
     source: Path,
     output: Path,
     scale: float | None,
@@ -60,6 +52,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     output_format: "Kind | None",
     as_json: bool,
     color: str,
+    force: bool,
 ) -> None:
     r"""Quantize the arrays of INPUT (.npy or .npz) to FORMAT and report what it cost.
 
@@ -76,18 +69,19 @@ def command(  # noqa: PLR0917 - click passes them by name
     from qerror.simulation import quantize_file
     from qerror.storage import check_writable
 
-    report = Output.checked(None, output_format, as_json, color)
+    report = Output.checked(None, output_format, as_json, color, force)
     check_writable(output)
+    report.refuse_collisions({"-o": output}, {"INPUT": source})
     if seed < 0:
         raise click.UsageError(f"--seed must not be negative, got {seed}")
-    errors = DataErrors(source, number_format, scale_of(number_format, scale, max_value, bias))
+    errors = DataErrors(source, form, scale_of(form, scale, max_value, bias))
     with Bar("fit") as bar:
         fitted = errors.fit(fit, bar)  # first: OUTPUT may be INPUT
     with Bar("quantize") as bar:
         measured = quantize_file(
             source,
             output,
-            number_format,
+            form,
             errors.scale,
             rounding=rounding,
             rng=np.random.default_rng(seed),

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 @click.command("show", cls=Command)
-@click.argument("number_format", metavar="FORMAT", type=FormatType())
+@click.argument("form", metavar="FORMAT", type=FormatType())
 @output_options
-def command(number_format: "Format", output: Output) -> None:
+def command(form: "Format", output: Output) -> None:
     r"""Show the conventions of FORMAT, and its levels if there are at most 256.
 
     \b
@@ -24,4 +24,4 @@ def command(number_format: "Format", output: Output) -> None:
     """
     from qerror.reporting import format_document
 
-    output.emit(format_document(number_format))
+    output.emit(format_document(form))

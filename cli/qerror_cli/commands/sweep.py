@@ -7,7 +7,14 @@ import click
 
 from qerror_cli.command import Command
 from qerror_cli.density_options import Densities, density_options
-from qerror_cli.output import Output, file_option, output_options, save
+from qerror_cli.output import (
+    Output,
+    file_option,
+    output_options,
+    plot_option,
+    plotted_files,
+    save,
+)
 from qerror_cli.parameters import FormatList, Over, OverType
 from qerror_cli.progress import Bar
 
@@ -18,7 +25,7 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
 
 
 @click.command("sweep", cls=Command)
-@density_options
+@density_options()
 @click.option(
     "--formats",
     type=FormatList(),
@@ -30,8 +37,8 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
     "--over",
     type=OverType(),
     metavar="NAME=VALUES",
-    help="Sweep a parameter of the densities (nu, std, ...), or the formats' scale, max-value or "
-    "bias. VALUES: LO:HI:N, LO:HI:Nlog or A,B,C.",
+    help="Sweep a parameter of the densities (nu, std, density.scale, ...), or the formats' "
+    "scale, max-value or bias. VALUES: LO:HI:N, LO:HI:Nlog or A,B,C.",
 )
 @click.option(
     "--limits",
@@ -39,10 +46,7 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
     help="Also show how many dB the MSE lies above the best quantizer of 2^bits levels "
     "(Lloyd-Max) and above Shannon's bound.",
 )
-@file_option(
-    "--plot",
-    help="Draw the SQNR into FILE (.svg, .png or .pdf); its data goes to a .csv beside it.",
-)
+@plot_option
 @file_option("--csv", help="Also write all columns to FILE (.csv).")
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
@@ -69,7 +73,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     from qerror.reporting import encode, sweep_document
     from qerror.sweep import sweep
 
-    _check_files(plot, csv, output.path)
+    _check_csv(csv)
+    output.refuse_collisions({**plotted_files(plot), "--csv": csv})
     chosen = densities.parse(over)
     with Bar("sweep") as bar:
         result = sweep(formats, chosen, over, limits=limits, progress=bar)
@@ -77,34 +82,21 @@ def command(  # noqa: PLR0917 - click passes them by name
     if plot is not None:
         from qerror.plotting import sweep_files
 
-        beside = plot.with_suffix(".csv")
         for path, content in sweep_files(result, plot).items():
-            if path != beside or not _is_among(beside, csv, output.path):
-                save(path, content)
+            save(path, content)
     if csv is not None:
         save(csv, encode(document, "csv"))
     output.emit(document)
 
 
-def _check_files(plot: Path | None, csv: Path | None, output: Path | None) -> None:
-    """Refuse files that cannot be written, before anything is computed."""
-    from qerror.reporting import kind_of
-    from qerror.storage import check_writable
+def _check_csv(path: Path | None) -> None:
+    """Refuse a file that is no CSV file or cannot be written."""
+    if path is None:
+        return
+    from qerror.storage import check_writable, is_stream
 
-    named = [path for path in (plot, csv, output) if path is not None]
-    for i, path in enumerate(named):
-        if _is_among(path, *named[:i]):
-            raise click.UsageError(f"{str(path)!r} is named twice; give each output its own file")
-    if plot is not None:
-        from qerror.plotting import check_figure
-
-        check_writable(plot)
-        check_figure(plot)
-        check_writable(plot.with_suffix(".csv"))
-    if csv is not None:
-        check_writable(csv)
-        kind_of(csv, "csv")
-
-
-def _is_among(path: Path, *others: Path | None) -> bool:
-    return any(other is not None and path.resolve() == other.resolve() for other in others)
+    check_writable(path)
+    if path.suffix.lower() not in {".csv", ""} or not (path.suffix or is_stream(path)):
+        raise click.UsageError(
+            f"--csv writes a .csv file, got {str(path)!r}; for another kind use -o"
+        )

@@ -1,0 +1,35 @@
+"""How far an MSE lies above what any code of as many bits can reach."""
+
+import math
+
+from qerror.analysis.decibels import decibels_above
+from qerror.codebooks.bounds import shannon_bound
+from qerror.codebooks.lloyd_max import lloyd_max
+from qerror.densities.density import Density
+
+_MOST_LIMIT_BITS = 16
+
+
+class Limits:
+    """What the best codes of as many bits reach: searched once for each density and width."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._found: dict[tuple[Density, int], tuple[float, float]] = {}
+
+    def above(self, density: Density, bits: int, mse: float) -> tuple[float | None, float | None]:
+        """Return the dB above Lloyd-Max and above Shannon's bound; None if not asked for."""
+        if not self._wanted:
+            return None, None
+        key = density, bits
+        if key not in self._found:
+            self._found[key] = _best_codebook(*key), shannon_bound(*key)
+        lloyd, shannon = self._found[key]
+        return decibels_above(mse, lloyd), decibels_above(mse, shannon)
+
+
+def _best_codebook(density: Density, bits: int) -> float:
+    """Return the least MSE of 2^bits levels, nan where it is not to be had."""
+    if bits > _MOST_LIMIT_BITS or not math.isfinite(density.second_moment):
+        return math.nan
+    return lloyd_max(density, 2**bits).report.mse
