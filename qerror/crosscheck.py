@@ -159,16 +159,16 @@ def verify(
         Called with (done, total) pairs.
     """
     chosen = [as_scalar_format(each) for each in formats]
-    densities = [as_density(each) for each in densities]
+    on = [as_density(each) for each in densities]
     pairs: list[Pair] = []
-    for density in densities:
+    for density in on:
         for form in chosen:
             at = telling_scale(form, density) if scale is None else scale
             at = at if max_value is None else form.scale_for(max_value)
             check = cross_check(form, density, scale=at, size=size, rng=rng)
             pairs.append(Pair(form, density, at, check))
             if progress is not None:
-                progress(len(pairs), len(densities) * len(chosen))
+                progress(len(pairs), len(on) * len(chosen))
     return pairs
 
 

@@ -152,7 +152,7 @@ def parameters_of_densities() -> dict[str, str]:
     from qerror.densities import DENSITIES
 
     takers: dict[str, list[str]] = {}
-    for name, family in DENSITIES.items():
+    for name, family in sorted(DENSITIES.items()):
         for field in _fields(family):
             if field.type in {float, "float"}:
                 takers.setdefault(field.name, []).append(name)
@@ -217,5 +217,5 @@ def _parameter_names(text: str) -> list[str]:
 
 
 def _fields(family: "Family") -> tuple[dataclasses.Field[Any], ...]:
-    make = family.make
+    make: Any = family.make
     return dataclasses.fields(make) if dataclasses.is_dataclass(make) else ()

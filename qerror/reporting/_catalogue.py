@@ -77,13 +77,13 @@ def densities_document() -> Document:
             "example": density_name(family.example),
             "also": DENSITIES.aliases(name),
         }
-        for name, family in DENSITIES.items()
+        for name, family in sorted(DENSITIES.items())
     ]
     kinds = [
         (name, ", ".join(_parameters(family)), ", ".join(DENSITIES.aliases(name)))
-        for name, family in DENSITIES.items()
+        for name, family in sorted(DENSITIES.items())
     ]
-    about = [(name, family.summary) for name, family in DENSITIES.items()]
+    about = [(name, family.summary) for name, family in sorted(DENSITIES.items())]
     examples = [(f"--dist '{row['example']}'",) for row in rows]
     views = [
         View("Families and their parameters", ("density", "parameters", "also"), kinds, (0, 1, 2)),

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -96,12 +96,12 @@ def sweep(
 _PLURAL = {"format": "formats", "density": "densities"}
 
 
-def _listed(given: object, kind: type, what: str) -> Sequence[object]:
+def _listed(given: object, kind: type, what: str) -> Sequence[Any]:
     """Return what was given as a sequence; a single one stands for itself."""
     if isinstance(given, str | kind):
-        return (cast("object", given),)
+        return (given,)
     try:
-        found = list(cast("Sequence[object]", given))
+        found = list(cast("Sequence[Any]", given))
     except TypeError:
         raise InvalidType(
             f"a sweep takes a list of {_PLURAL[what]}, or one, got {given!r}"
