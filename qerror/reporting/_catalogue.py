@@ -1,7 +1,6 @@
 """What there is, as documents: formats and densities."""
 
 import dataclasses
-import textwrap
 from collections.abc import Sequence
 
 from qerror.densities import DENSITIES, density_name
@@ -13,7 +12,6 @@ from qerror.reporting._document import Document, Row, View
 from qerror.tables import compact, short
 
 MOST_LISTED = 256  # levels of a grid that are written one by one
-_WIDTH = 78
 
 
 def formats_document() -> Document:
@@ -23,7 +21,7 @@ def formats_document() -> Document:
     body = [_formats_line(name, member) for name, member in scalar_formats().items()]
     notes = [
         "step: the smallest distance between levels. All conventions: qerror show NAME",
-        "Other splits of the bits read the same way: 3M2E, 6M1E, U4M4E, 4M3E:bias=3.9,",
+        "Other splits of the bits read the same way: 3M2E, 6M1E, U4M4E, 4M3E:bias=3.9, "
         "int6, uint8:zp=128, fixed16.8, p3109_k8p4sf, codebook:-1,0,0.5,1.",
     ]
     views = [View("", header, body, (0, 6, 7), notes), _blocks_view()]
@@ -57,13 +55,8 @@ def format_document(form: Format) -> Document:
     card = form.conventions()
     points = grid.points.tolist() if grid is not None and grid.size <= MOST_LISTED else None
     row = _facts(form) | {"conventions": card, "points": points}
-    lines = [
-        (label if i == 0 else "", line)
-        for label, text in card.items()
-        for i, line in enumerate(textwrap.wrap(text, _WIDTH - max(map(len, card)) - 2))
-    ]
     notes = _levels(grid, points) if grid is not None and points is not None else []
-    view = View("", ("", ""), lines, (0, 1), notes)
+    view = View("", ("", ""), list(card.items()), (0, 1), notes)
     return Document("format", {"format": form.name}, [row], [view])
 
 
@@ -153,7 +146,7 @@ def _levels(grid: Grid, points: Sequence[float]) -> list[str]:
     """List the levels; of a grid that is its own mirror image, those from zero up."""
     shown = [x for x in points if x >= 0] if grid.is_symmetric else points
     title = "levels from 0 up; those below mirror them:" if grid.is_symmetric else "levels:"
-    return [title, *textwrap.wrap(" ".join(short(x, 8) for x in shown), _WIDTH)]
+    return [title, " ".join(short(x, 8) for x in shown)]
 
 
 def _parameters(family: Family) -> list[str]:

@@ -12,7 +12,7 @@ from qerror.tables import printable
 _GAP = "  "
 _NARROWEST = 16  # of a wrapped column of words
 _LONGEST_WORD = 40  # that is not broken for the sake of the columns beside it
-_NOTE_WIDTH = 80  # of notes where the table may be as wide as it likes
+_TEXT_WIDTH = 80  # of notes and columns of words where a table may be as wide as it likes
 
 Style: TypeAlias = Literal["title", "header", "rule", "body", "marked", "note", "plain"]
 
@@ -34,11 +34,13 @@ def lay_out(view: View, width: int | None = None) -> Iterator[Line]:
     width : int, optional
         The columns of the terminal. A table that does not fit has its columns of words wrapped
         and its spare columns left out, named in a note; what still does not fit goes on below,
-        with the first column repeated. None for any width.
+        with the first column repeated. None for any width: then words alone are wrapped.
     """
     table = _Table.of(view)
     dropped: list[str] = []
-    if width is not None:
+    if width is None:
+        table = table.wrapped(_TEXT_WIDTH)
+    else:
         table, dropped = table.fitted(width)
     if view.title:
         for line in view.title.split("\n"):
@@ -53,7 +55,7 @@ def lay_out(view: View, width: int | None = None) -> Iterator[Line]:
         yield Line("", "plain")
     for note in notes:
         style: Style = "note" if note.startswith("note:") else "plain"
-        for text in _broken(printable(note), width or _NOTE_WIDTH):
+        for text in _broken(printable(note), width or _TEXT_WIDTH):
             yield Line(text, style)
 
 
@@ -132,7 +134,7 @@ class _Table:
         if self.width <= width:
             return self, []
         slim = replace(self, columns=tuple(column.slim() for column in self.columns))
-        table = slim._wrapped(width)
+        table = slim.wrapped(width)
         dropped: list[str] = []
         for index in self.spare:
             if table.width <= width:
@@ -140,10 +142,10 @@ class _Table:
             dropped.append(self.columns[index].title)
             kept = tuple(column for column in slim.columns if column.index != index)
             slim = replace(slim, columns=kept)
-            table = slim._wrapped(width)
+            table = slim.wrapped(width)
         return table, dropped
 
-    def _wrapped(self, width: int) -> "_Table":
+    def wrapped(self, width: int) -> "_Table":
         """Wrap the widest columns of words into what the others leave of the line."""
         table = self
         for column in sorted(self.columns, key=lambda each: -each.width):
