@@ -9,7 +9,7 @@ from qerror.analysis.report import ErrorReport
 from qerror.analysis.scalar_product import ScalarProductReport, scalar_product_error
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
-from qerror.densities.names import as_density, density_name
+from qerror.densities.names import DensityLike, as_density, density_name
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.execution import Progress, silent
 from qerror.formats.floating import FloatingPoint
@@ -29,8 +29,8 @@ class Operand:
     ----------
     formats : sequence of Format or str, or one of them
         What the side is stored in.
-    density : Density or str
-        What its values are drawn from.
+    density : Density, str or array_like
+        What its values are drawn from, or the values.
     scale, max_value, bias : float, optional
         Where all of the formats stand; at most one is given. Without any, each format stands
         at its best range.
@@ -50,7 +50,7 @@ class Operand:
     def __init__(
         self,
         formats: Sequence[Format | str] | Format | str,
-        density: Density | str,
+        density: DensityLike,
         *,
         scale: float | None = None,
         max_value: float | None = None,

@@ -152,6 +152,6 @@ def _levels(grid: Grid, points: Sequence[float]) -> list[str]:
 def _parameters(family: Family) -> list[str]:
     """Return the parameters as one would write them: "nu", "loc=0"."""
     return [
-        field.name if field.default is dataclasses.MISSING else f"{field.name}={field.default:g}"
+        f"{field.name}={field.default:g}" if isinstance(field.default, float) else field.name
         for field in dataclasses.fields(family.make)  # type: ignore[arg-type]
     ]

@@ -13,6 +13,7 @@ from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.densities.names import (
+    DensityLike,
     as_density,
     at_parameter,
     density_name,
@@ -40,7 +41,7 @@ _EDGE = "no optimum inside the searched ranges: their end is shown"
 
 def sweep(
     formats: Sequence[Format | str] | Format | str,
-    densities: Sequence[Density | str] | Density | str,
+    densities: Sequence[DensityLike] | DensityLike,
     over: tuple[str, Sequence[float]] | None = None,
     *,
     limits: bool = False,
@@ -52,8 +53,8 @@ def sweep(
     ----------
     formats : sequence of Format or str, or one of them
         Each is taken at its best range (`optimal_scale`), unless `over` sets the range.
-    densities : sequence of Density or str, or one of them
-        The densities, or their texts.
+    densities : sequence of Density, str or array_like, or one of them
+        The densities, their texts, or arrays of data.
     over : (str, sequence of float), optional
         What is swept, and the values that it takes: "scale", "max_value" or "bias" of the
         formats; or a parameter of all the densities, "density.std", or "std" for short where
@@ -97,8 +98,8 @@ _PLURAL = {"format": "formats", "density": "densities"}
 
 
 def _listed(given: object, kind: type, what: str) -> Sequence[Any]:
-    """Return what was given as a sequence; a single one stands for itself."""
-    if isinstance(given, str | kind):
+    """Return what was given as a sequence; a single one stands for itself, as an array does."""
+    if isinstance(given, str | kind) or hasattr(given, "__array__") or hasattr(given, "dist"):
         return (given,)
     try:
         found = list(cast("Sequence[Any]", given))
