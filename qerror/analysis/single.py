@@ -227,7 +227,8 @@ def _report(
     sums: Sums, density: Density, shape: tuple[int, ...]
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Name the sums; an infinite error settles the cross moment, whatever inf - inf gave."""
-    power, mean = _signal(density)
+    # Samples, which may be large, are not kept alive by the cache.
+    power, mean = (_signal if density.pieces() else _signal.__wrapped__)(density)
     size = math.prod(shape)
     if not shape:
         values = [float(x) if isinstance(x, float) else float(x[0]) for x in sums.figures()]
@@ -246,7 +247,7 @@ def _report(
     return ErrorReport(*(_shaped(field, shape) for field in fields))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _signal(density: Density) -> tuple[float, float]:
     """Return E[X^2] and E[X], which cost more than a small grid's error where limits cut."""
     return density.second_moment, density.mean
