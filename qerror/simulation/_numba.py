@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import numpy as np
 
 from qerror.exceptions import MissingLibrary
-from qerror.simulation._kernels import COUNTED, LAYOUTS, AnyReal, Binade, Layout, Table, Uniform
+from qerror.simulation._kernels import LAYOUTS, AnyReal, Binade, Layout, Uniform
 from qerror.simulation._plan import Plan
+from qerror.simulation._table import COUNTED, Table
 
 Loop: TypeAlias = Callable[..., Any]
 

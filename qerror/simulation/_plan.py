@@ -19,13 +19,13 @@ from qerror.simulation._kernels import (
     Exact,
     Kernel,
     Layout,
-    Table,
     Uniform,
     WorkType,
     drawn,
     exponents,
 )
 from qerror.simulation._levels import Levels, is_power_of_two
+from qerror.simulation._table import Table
 
 
 @dataclass(frozen=True)
