@@ -11,6 +11,7 @@ from qerror.codebooks import shannon_bound as shannon_bound
 from qerror.crosscheck import CrossCheck as CrossCheck
 from qerror.crosscheck import cross_check as cross_check
 from qerror.densities import DENSITIES as DENSITIES
+from qerror.densities import Arcsine as Arcsine
 from qerror.densities import Clipped as Clipped
 from qerror.densities import Density as Density
 from qerror.densities import Discrete as Discrete
@@ -21,6 +22,7 @@ from qerror.densities import GeneralizedGaussian as GeneralizedGaussian
 from qerror.densities import HalfGaussian as HalfGaussian
 from qerror.densities import Laplace as Laplace
 from qerror.densities import Logistic as Logistic
+from qerror.densities import LogUniform as LogUniform
 from qerror.densities import Mixture as Mixture
 from qerror.densities import Rectified as Rectified
 from qerror.densities import StudentT as StudentT

@@ -1,5 +1,6 @@
 """Probability densities with exact local integrals. One law a file."""
 
+from qerror.densities.arcsine import Arcsine as Arcsine
 from qerror.densities.clipped import Clipped as Clipped
 from qerror.densities.density import DENSITIES as DENSITIES
 from qerror.densities.density import Affine as Affine
@@ -15,6 +16,7 @@ from qerror.densities.laplace import Laplace as Laplace
 from qerror.densities.law import Law as Law
 from qerror.densities.law import LocalIntegrals as LocalIntegrals
 from qerror.densities.location_scale import LocationScale as LocationScale
+from qerror.densities.log_uniform import LogUniform as LogUniform
 from qerror.densities.logistic import Logistic as Logistic
 from qerror.densities.mixture import Mixture as Mixture
 from qerror.densities.names import DensityLike as DensityLike

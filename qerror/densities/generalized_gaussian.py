@@ -12,7 +12,7 @@ from qerror._arrays import BoolArray, FloatArray, positive
 from qerror.densities.density import DENSITIES, Family
 from qerror.densities.law import LocalIntegrals
 from qerror.densities.location_scale import LocScale
-from qerror.densities.smooth_law import SmoothLaw
+from qerror.densities.smooth_law import SmoothLaw, geometric_breaks
 from qerror.exceptions import InvalidValue
 
 _GROWTH = 1.45  # ratio of neighbouring breaks below the origin's interval
@@ -127,12 +127,8 @@ class StandardGeneralizedGaussian(SmoothLaw):
         return float(1e-17 ** (1 / min(self.beta, 1.0))) if self.beta >= 0.1 else 0.0
 
     def breaks(self, start: float, stop: float) -> FloatArray:
-        upper = super().breaks(start, stop)
-        if not 0 < start < self.inner:
-            return upper
         growth = 1 + min(_GROWTH - 1, 3 / self.beta)
-        count = math.ceil(math.log(self.inner / start) / math.log(growth)) + 1
-        return np.concatenate([self.inner * np.power(growth, -np.arange(count, 0, -1.0)), upper])
+        return geometric_breaks(start, self.inner, growth, super().breaks(start, stop))
 
     def origin_width(self) -> float:
         return self.inner

@@ -234,6 +234,14 @@ class SmoothLaw(Law):
             sums.add(part.owner[at], mass, part.sign[at] * first, level * p.sum(axis=1))
 
 
+def geometric_breaks(start: float, inner: float, growth: float, upper: FloatArray) -> FloatArray:
+    """Return breaks that shrink towards a singular 0, from `start` to `inner`, before `upper`."""
+    if not 0 < start < inner:
+        return upper
+    count = math.ceil(math.log(inner / start) / math.log(growth)) + 1
+    return np.concatenate([inner * np.power(growth, -np.arange(count, 0, -1.0)), upper])
+
+
 def one_panel_outer(law: SmoothLaw, a: FloatArray, count: int) -> LocalIntegrals:
     """Integrate over [a, inf) by one panel, for tails that are gone at the law's reach."""
     nodes, moments = _outer_moments(count)

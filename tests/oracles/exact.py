@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import flint
 
 from qerror.densities import (
+    Arcsine,
     Clipped,
     Density,
     Discrete,
@@ -23,6 +24,7 @@ from qerror.densities import (
     HalfGaussian,
     Laplace,
     Logistic,
+    LogUniform,
     Mixture,
     Rectified,
     StudentT,
@@ -83,6 +85,13 @@ def upper_moments(shape: Shape, z: Ball) -> list[Ball]:
             return [_student_upper(ball(shape.parameter), z, k) for k in range(3)]
         case "flat":
             return [-(z ** (k + 1)) / (k + 1) for k in range(3)]
+        case "arcsine":
+            height = (1 - z * z).nonnegative_part().sqrt()
+            angle = flint.arb.atan2(height, z)
+            return [x / flint.arb.pi() for x in (angle, height, (angle + z * height) / 2)]
+        case "reciprocal":
+            # From 1 on: a piece ends before 0, and its own limits are all that counts.
+            return [-z.log() if z > 0 else ball(0), -z, -z * z / 2]
         case _:
             raise AssertionError(shape)
 
@@ -121,6 +130,11 @@ def density_at(shape: Shape, z: Ball) -> Ball:
             return _student_peak(nu) * (1 + z * z / nu) ** (-(nu + 1) / 2)
         case "flat":
             return ball(1)
+        case "arcsine":
+            square = 1 - z * z
+            return 1 / (flint.arb.pi() * square.sqrt()) if square > 0 else flint.arb.pos_inf()
+        case "reciprocal":
+            return 1 / z
         case _:
             raise AssertionError(shape)
 
@@ -206,8 +220,8 @@ class Part(NamedTuple):
 
     shape: Shape
     weight: Ball = 1
-    location: float = 0.0
-    spread: float = 1.0
+    location: float | Ball = 0.0
+    spread: float | Ball = 1.0
     low: float = -INF
     high: float = INF
 
@@ -247,6 +261,12 @@ def take_apart(density: Density) -> Parts:  # noqa: PLR0911, PLR0912 - one famil
         case Uniform(low, high):
             weight = 1 / (ball(high) - ball(low))
             return Parts([Part(Shape("flat"), weight, low=low, high=high)], {})
+        case Arcsine(low, high):
+            half, centre = (ball(high) - ball(low)) / 2, (ball(high) + ball(low)) / 2
+            return Parts([Part(Shape("arcsine"), ball(1), centre, half, low, high)], {})
+        case LogUniform(low, high):
+            weight = 1 / (ball(high) / ball(low)).log()
+            return Parts([Part(Shape("reciprocal"), weight, low=low, high=high)], {})
         case Discrete(values, probabilities):
             return Parts([], {x: ball(p) for x, p in zip(values, probabilities, strict=True)})
         case Empirical():
