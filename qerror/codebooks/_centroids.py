@@ -28,6 +28,7 @@ _LARGEST = 5.0  # change of u in one step
 _ENOUGH = 1e-17  # of the MSE: a step that gains less is the last
 _LOCALLY = 1e-12  # of a cell's own error, the same
 _TOLERANCE = 1e-13  # of the MSE: what may be left to gain where rounding ends the descent
+_SMALL = 1e-8  # of a cell's own error: a last step that needs no second look
 _SLACK = 1e-14  # of the MSE: what a step may seem to lose to rounding
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 50.0  # in units of Lloyd's own curvature
 _UNSTABLE = -1e-9  # curvature, in these units, from which a point is no minimum
@@ -61,6 +62,11 @@ class Cells(NamedTuple):
     @property
     def mse(self) -> float:
         return float(self.second.sum())
+
+    @property
+    def unrest(self) -> float:
+        """What the MSE would fall by if every level moved to its cell's centroid."""
+        return float((self.first * self.first / self.mass).sum())
 
 
 def measure(source: Source, levels: FloatArray) -> Cells:
@@ -108,8 +114,7 @@ def descend(source: Source, levels: FloatArray) -> FloatArray:
         if _is_settled(cells, probe):
             step = _escape(cells, curvature)
             if step is None:
-                # The MSE no longer shows this last step, but the centroids do.
-                return cells.levels + probe
+                return _settle(source, cells, probe)
         elif damping > _MOST_DAMPING:
             # Lloyd 1982: moving every level to its centroid never raises the MSE.
             step = lloyd
@@ -144,6 +149,30 @@ def _in_use(source: Source, levels: FloatArray) -> Cells:
         halves = (cells.levels[worst] + side * spread for side in (-1, 1))
         cells = measure(source, np.unique(np.concatenate([kept, *halves])))
     return measure(source, cells.levels[cells.mass > 0])
+
+
+def _settle(source: Source, cells: Cells, step: FloatArray) -> FloatArray:
+    """Take the last steps, which the MSE no longer shows but the centroids do.
+
+    Where the curvature all but vanishes in some direction, as where a threshold lies on the kink
+    of a Laplace density, Newton's step is rounding magnified: one that is not small against its
+    cells must bring the levels nearer to their centroids.
+    """
+    for _ in range(_STEPS):
+        moved = cells.levels + step
+        if (np.abs(step) <= _SMALL * np.sqrt(cells.second / cells.mass)).all():
+            return moved
+        if not (np.diff(moved) > 0).all():
+            break
+        trial = measure(source, moved)
+        if not ((trial.mass > 0).all() and trial.unrest < cells.unrest):
+            break
+        cells = trial
+        following = _newton_step(cells, curvature_of(source, cells), 0.0)
+        if following is None:
+            break
+        step = following
+    return cells.levels
 
 
 def _is_settled(cells: Cells, step: FloatArray) -> bool:

@@ -38,8 +38,9 @@ class Continuous:
     origin: float
 
     def pdf(self, u: FloatArray) -> FloatArray:
-        """Return the density at origin + u."""
-        return sum((piece.pdf(u) for piece in self.pieces), np.zeros(u.shape))
+        """Return the density at origin + u; a singular point itself counts nothing."""
+        level = sum((piece.pdf(u) for piece in self.pieces), np.zeros(u.shape))
+        return np.where(np.isinf(level), 0.0, level)
 
     @cached_property
     def mass(self) -> float:

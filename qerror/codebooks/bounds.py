@@ -9,7 +9,6 @@ from qerror._arrays import FloatArray, integer, real
 from qerror.codebooks._continuous import Continuous, continuous_part
 from qerror.densities.density import Density
 from qerror.densities.names import as_density
-from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidValue
 
 _MOST_LEVELS = 2**64
@@ -92,16 +91,16 @@ def shannon_bound(density: Density | str, bits: float) -> float:
     density, bits = as_density(density), real("bits", bits)
     if bits < 0:
         raise InvalidValue(f"bits must not be negative, got {bits:g}")
-    single = _whole_piece(density)
-    known = single.law.differential_entropy if single else None
-    if single and known is not None:
-        # Relative to the Gaussian's, whose own bound then has no rounding.
-        return single.spread**2 * math.exp(2 * (known - _GAUSSIAN_ENTROPY)) * 2 ** (-2 * bits)
     mass = continuous_part(density).mass
     if mass <= 0:
         return 0.0
-    log_bound = 2 * (differential_entropy(density) - _GAUSSIAN_ENTROPY)
-    return mass * math.exp(log_bound - 2 * bits / mass * math.log(2))
+    whole = density.whole_piece
+    known = whole.law.differential_entropy if whole else None
+    if whole and known is not None:
+        # By the law's own entropy: a Gaussian's bound then has no rounding at all.
+        return whole.spread**2 * math.exp(2 * (known - _GAUSSIAN_ENTROPY)) * 2 ** (-2 * bits)
+    entropy_power = math.exp(2 * (differential_entropy(density) - _GAUSSIAN_ENTROPY))
+    return mass * entropy_power * 2 ** (-2 * bits / mass)
 
 
 def differential_entropy(density: Density | str) -> float:
@@ -112,10 +111,9 @@ def differential_entropy(density: Density | str) -> float:
     returned then is that of X given that it is no point mass.
     """
     density = as_density(density)
-    piece = _whole_piece(density)
-    known = piece.law.differential_entropy if piece else None
-    if piece and known is not None:
-        return known + math.log(piece.spread)
+    known = density.differential_entropy
+    if known is not None:
+        return known
     part = continuous_part(density)
     if not part.pieces:
         return -math.inf
@@ -130,10 +128,9 @@ def differential_entropy(density: Density | str) -> float:
 
 def cube_root_integral(density: Density) -> float:
     """Return int p^(1/3) over the continuous part; E[X^2] must be finite."""
-    piece = _whole_piece(density)
-    known = piece.law.cube_root_integral if piece else None
-    if piece and known is not None:
-        return known * math.cbrt(piece.spread) ** 2
+    known = density.cube_root_integral
+    if known is not None:
+        return known
     part = continuous_part(density)
     return _cube_root_by_quadrature(part) if part.pieces else 0.0
 
@@ -142,13 +139,6 @@ def _cube_root_by_quadrature(part: Continuous) -> float:
     total = part.integrate(np.cbrt)
     tails = (math.cbrt(level) * distance / (power / 3 - 1) for distance, level, power in part.tails)
     return total + sum(tails)
-
-
-def _whole_piece(density: Density) -> Piece | None:
-    """Return the only piece of a density that is one whole law, else None."""
-    pieces = density.pieces()
-    single = len(pieces) == 1 and pieces[0].is_whole and pieces[0].weight == 1
-    return pieces[0] if single else None
 
 
 def _minus_p_log_p(p: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import final
 
 import numpy as np
+from scipy import special
 
 from qerror._arrays import FloatArray, real
 from qerror.densities._cut import affine_limits
@@ -16,7 +17,6 @@ from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw, geometric_breaks
 from qerror.exceptions import InvalidValue
 
-_TINY = 1e-300  # as near to the end as the density is evaluated
 _NODES = 16  # of a panel in the angle, at most pi/3 wide: 1e-30
 _INNER = 0.5  # the first panel, in the angle, ends here
 _WIDTH = 0.8  # panels of this share of the distance from the end
@@ -38,9 +38,11 @@ class ArcsineEnd(SmoothLaw):
     horizon = 2.0
 
     def pdf(self, z: FloatArray) -> FloatArray:
-        a = np.maximum(np.abs(z), _TINY)
+        a = np.abs(z)
         inside = a < 2
-        return np.where(inside, 1 / (math.pi * np.sqrt(a * np.where(inside, 2 - a, 1.0))), 0.0)
+        with np.errstate(divide="ignore"):  # infinite at the end itself
+            level = 1 / (math.pi * np.sqrt(a * np.where(inside, 2 - a, 1.0)))
+        return np.where(inside, level, 0.0)
 
     def cdf(self, z: FloatArray) -> FloatArray:
         """Return the integral from -2; the two halves together make 2."""
@@ -73,7 +75,7 @@ class ArcsineEnd(SmoothLaw):
     def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
         # x (2 - x) p^(k+1) = -(2k + 1)(1 - x) p^(k) + k^2 p^(k-1), all terms of one sign; at the
         # end itself, where no series ever begins, the derivatives are left at zero.
-        curve = np.where(x > 0, step / np.maximum(x * (2 - x), _TINY), 0.0)
+        curve = np.where(x > 0, step / np.where(x > 0, x * (2 - x), 1.0), 0.0)
         p = self.pdf(x)
         found = [p, -curve * (1 - x) * p]
         for k in range(1, order):
@@ -143,18 +145,30 @@ class Arcsine(Density):
     def _second_moment(self) -> float:
         return self.mean**2 + self._variance()
 
+    def _differential_entropy(self) -> float:
+        return math.log(0.25 * math.pi) + math.log(self.high - self.low)
+
+    def _cube_root_integral(self) -> float:
+        # int (1 - z^2)^(-1/6) dz = B(1/2, 5/6)
+        half = 0.5 * self.high - 0.5 * self.low
+        return float(special.beta(0.5, 5 / 6)) / math.cbrt(math.pi) * math.cbrt(half) ** 2
+
     def _kinks(self) -> tuple[float, ...]:
         return (self.low, self.high)
 
     def _pdf(self, x: FloatArray) -> FloatArray:
-        below, above = np.maximum(x - self.low, 0.0), np.maximum(self.high - x, 0.0)
+        inside = np.clip(x, self.low, self.high)
         with np.errstate(divide="ignore"):
-            level = 1 / (math.pi * np.sqrt(below) * np.sqrt(above))
-        return np.where((x >= self.low) & (x <= self.high), level, 0.0)
+            level = 1 / (math.pi * np.sqrt(inside - self.low) * np.sqrt(self.high - inside))
+        return np.where(inside == x, level, 0.0)
 
     def _cdf(self, x: FloatArray) -> FloatArray:
-        share = np.clip(x, self.low, self.high) - self.low
-        return 2 / math.pi * np.arcsin(np.minimum(np.sqrt(share / (self.high - self.low)), 1.0))
+        # From the nearer end: its distance keeps its digits, and the arc is away from its own.
+        inside = np.clip(x, self.low, self.high)
+        below, above = inside - self.low, self.high - inside
+        share = np.minimum(below, above) / (self.high - self.low)
+        tail: FloatArray = 2 / math.pi * np.arcsin(np.sqrt(share))
+        return np.where(below <= above, tail, 1 - tail)
 
     def _ppf(self, p: FloatArray) -> FloatArray:
         # From the nearer end, whose distance keeps its digits.

@@ -54,6 +54,10 @@ class Clipped(Density):
         probability = np.concatenate([[below], probability[strictly], [above]])
         return Atoms(x[probability > 0], probability[probability > 0])
 
+    def _pdf(self, x: FloatArray) -> FloatArray:
+        inside = (x >= self.low) & (x <= self.high)
+        return np.where(inside, self.density.pdf(x), 0.0)
+
     def _affine(self, scale: float, shift: float) -> Density:
         limits = affine_limits(self.low, self.high, scale, shift)
         return Clipped(self.density.affine(scale, shift), *limits)

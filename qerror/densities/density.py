@@ -43,7 +43,8 @@ class Density(Immutable, ABC):
     everything else is derived here. Where a member knows better, a closed form say, it fills one
     of the hooks, which are named like the public methods with an underscore in front: `_pdf`,
     `_cdf`, `_ppf`, `_sample`, `_variance`, `_second_moment`, `_support`, `_kinks`,
-    `_is_symmetric`, `_affine`; and the property `mean`, which may be a parameter.
+    `_is_symmetric`, `_differential_entropy`, `_cube_root_integral`, `_affine`; and the property
+    `mean`, which may be a parameter.
 
     To add a density in your own module, subclass this and return pieces of existing laws,
     subclass `SmoothLaw` and `LocationScale` for a new shape, or wrap a distribution of
@@ -80,6 +81,26 @@ class Density(Immutable, ABC):
     def is_symmetric(self) -> bool:
         """Whether the density is seen to be its own mirror image in 0."""
         return self._is_symmetric()
+
+    @final
+    @property
+    def whole_piece(self) -> Piece | None:
+        """The only piece of a density that is one whole law, else None."""
+        pieces = self.pieces()
+        single = len(pieces) == 1 and pieces[0].is_whole and pieces[0].weight == 1
+        return pieces[0] if single else None
+
+    @final
+    @property
+    def differential_entropy(self) -> float | None:
+        """-int p ln p in nats, where there is a closed form."""
+        return self._differential_entropy()
+
+    @final
+    @property
+    def cube_root_integral(self) -> float | None:
+        """The integral of p^(1/3), where it is finite and there is a closed form."""
+        return self._cube_root_integral()
 
     @property
     def mean(self) -> float:
@@ -201,6 +222,16 @@ class Density(Immutable, ABC):
     def _affine(self, scale: float, shift: float) -> "Density":
         """Return the density of scale X + shift, scale != 0."""
         return Affine(self, scale, shift)
+
+    def _differential_entropy(self) -> float | None:
+        piece = self.whole_piece
+        known = piece.law.differential_entropy if piece else None
+        return None if piece is None or known is None else known + math.log(piece.spread)
+
+    def _cube_root_integral(self) -> float | None:
+        piece = self.whole_piece
+        known = piece.law.cube_root_integral if piece else None
+        return None if piece is None or known is None else known * math.cbrt(piece.spread) ** 2
 
     def _second_moment(self) -> float:
         return self._moment_about(0.0)

@@ -122,6 +122,14 @@ class LogUniform(Density):
     def _second_moment(self) -> float:
         return self.mean * (0.5 * self.low + 0.5 * self.high)
 
+    def _differential_entropy(self) -> float:
+        return math.log(self._length) + 0.5 * (math.log(self.low) + math.log(self.high))
+
+    def _cube_root_integral(self) -> float:
+        # (x length)^(-1/3) has the antiderivative 3/2 x^(2/3) length^(-1/3)
+        rise = math.expm1(2 / 3 * self._length)
+        return 1.5 * math.cbrt(self.low) ** 2 * rise / math.cbrt(self._length)
+
     def _cdf(self, x: FloatArray) -> FloatArray:
         inside = np.clip(x, self.low, self.high)
         share: FloatArray = np.log1p((inside - self.low) / self.low) / self._length

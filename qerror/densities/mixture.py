@@ -75,6 +75,10 @@ class Mixture(Density):
         pairs = zip(self.weights, self.components, strict=True)
         return sum(w * component.mean for w, component in pairs if w > 0)
 
+    def _pdf(self, x: FloatArray) -> FloatArray:
+        pairs = zip(self.weights, self.components, strict=True)
+        return sum((w * part.pdf(x) for w, part in pairs if w > 0), np.zeros(x.shape))
+
     def _affine(self, scale: float, shift: float) -> Density:
         return Mixture([part.affine(scale, shift) for part in self.components], self.weights)
 

@@ -35,6 +35,9 @@ class Rectified(Density):
     def atoms(self) -> Atoms:
         return self._clipped.atoms()
 
+    def _pdf(self, x: FloatArray) -> FloatArray:
+        return self._clipped.pdf(x)
+
     def _affine(self, scale: float, shift: float) -> Density:
         inner = self.density.affine(scale, shift)
         if shift == 0 and scale > 0:

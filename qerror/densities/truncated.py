@@ -61,6 +61,10 @@ class Truncated(Density):
         x, probability = atoms_within(self.density, self.low, self.high)
         return Atoms(x, probability / self.kept)
 
+    def _pdf(self, x: FloatArray) -> FloatArray:
+        inside = (x >= self.low) & (x <= self.high)
+        return np.where(inside, self.density.pdf(x) / self.kept, 0.0)
+
     def _affine(self, scale: float, shift: float) -> Density:
         limits = affine_limits(self.low, self.high, scale, shift)
         return Truncated(self.density.affine(scale, shift), *limits)

@@ -120,6 +120,12 @@ class Uniform(Density):
     def _second_moment(self) -> float:
         return self.mean**2 + self.variance
 
+    def _differential_entropy(self) -> float:
+        return math.log(self.high - self.low)
+
+    def _cube_root_integral(self) -> float:
+        return math.cbrt(self.high - self.low) ** 2
+
     def _affine(self, scale: float, shift: float) -> Density:
         return Uniform(*affine_limits(self.low, self.high, scale, shift))
 

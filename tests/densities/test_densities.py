@@ -11,6 +11,7 @@ from scipy import stats
 
 from qerror.densities import (
     DENSITIES,
+    Arcsine,
     Clipped,
     Density,
     Discrete,
@@ -19,6 +20,7 @@ from qerror.densities import (
     HalfGaussian,
     Laplace,
     Logistic,
+    LogUniform,
     Mixture,
     Rectified,
     StudentT,
@@ -41,6 +43,11 @@ MORE: list[Density] = [
     GeneralizedGaussian(3.0),
     GeneralizedGaussian(8.0, -2.0, 0.5),
     Uniform(5.0, 5.5),
+    Arcsine(-3.0, 0.25),
+    Arcsine(100.0, 100.5),
+    LogUniform(1e-12, 1e12),
+    LogUniform(3.0, 3.0625),
+    Truncated(Arcsine(), -1.0, 0.5),
     HalfGaussian(7.0),
     Rectified(Laplace(-1.0, 2.0)),
     Truncated(Gaussian(), 29.9, 31.0),
@@ -232,6 +239,8 @@ def test_names_read_back(density: Density) -> None:
         (Uniform(-0.5, 3.0), stats.uniform(-0.5, 3.5)),
         (HalfGaussian(1.5), stats.halfnorm(scale=1.5)),
         (Truncated(Gaussian(), -1.0, 2.0), stats.truncnorm(-1.0, 2.0)),
+        (Arcsine(-0.5, 3.0), stats.arcsine(-0.5, 3.5)),
+        (LogUniform(0.02, 30.0), stats.reciprocal(0.02, 30.0)),
     ],
 )
 def test_against_scipy(density: Density, theirs: stats.rv_continuous) -> None:

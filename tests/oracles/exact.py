@@ -62,7 +62,7 @@ def ball(x: float | Fraction | Ball) -> Ball:
     return flint.arb(x)
 
 
-def upper_moments(shape: Shape, z: Ball) -> list[Ball]:
+def upper_moments(shape: Shape, z: Ball) -> list[Ball]:  # noqa: PLR0911 - one family a line
     """Return int_z^inf y^k p(y) dy, k = 0, 1, 2, for z >= 0 (up to a constant if infinite)."""
     match shape.name:
         case "gaussian":
@@ -111,7 +111,7 @@ def _student_upper(nu: Ball, z: Ball, k: int) -> Ball:
     return -peak * z ** (k + 1) / (k + 1) * (-z * z / nu).hypgeom_2f1((nu + 1) / 2, half, half + 1)
 
 
-def density_at(shape: Shape, z: Ball) -> Ball:
+def density_at(shape: Shape, z: Ball) -> Ball:  # noqa: PLR0911 - one family a line
     """Return the standard density."""
     z = abs(z)
     match shape.name:
