@@ -5,7 +5,7 @@ from typing import Generic, TypeVar, cast
 
 import numpy as np
 
-from qerror._arrays import ArrayValue, FloatArray
+from qerror._arrays import ArrayValue, FloatArray, frozen
 
 Value = TypeVar("Value", float, FloatArray)
 
@@ -17,7 +17,14 @@ def decibels(power: Value, mse: Value) -> Value:
         # Two logarithms: the ratio itself can leave the range of float64.
         db = 10 * (np.log10(signal) - np.log10(noise))
     db = np.where(np.isfinite(signal), db, np.nan)
-    return cast("Value", db if db.ndim else float(db))
+    return cast("Value", frozen(db) if db.ndim else float(db))
+
+
+def _fixed(value: Value) -> Value:
+    """Make a derived figure read-only if it is an array."""
+    if not isinstance(value, float):
+        frozen(value)
+    return value
 
 
 def _short(value: float | FloatArray) -> str:
@@ -63,12 +70,12 @@ class ErrorReport(ArrayValue, Generic[Value]):
     @property
     def clipping(self) -> Value:
         """E[e^2; X outside the grid's range]."""
-        return self.clipping_low + self.clipping_high
+        return _fixed(self.clipping_low + self.clipping_high)
 
     @property
     def mse(self) -> Value:
         """E[e^2], the mean squared error."""
-        return self.rounding + self.clipping
+        return _fixed(self.rounding + self.clipping)
 
     @property
     def sqnr_db(self) -> Value:

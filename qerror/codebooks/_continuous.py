@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, frozen
-from qerror.densities.density import Density
+from qerror.densities.density import Density, joined_pdf
 from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
 
@@ -39,7 +39,7 @@ class Continuous:
 
     def pdf(self, u: FloatArray) -> FloatArray:
         """Return the density at origin + u; a singular point itself counts nothing."""
-        level = sum((piece.pdf(u) for piece in self.pieces), np.zeros(u.shape))
+        level = joined_pdf(self.pieces, u)
         return np.where(np.isinf(level), 0.0, level)
 
     @cached_property

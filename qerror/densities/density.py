@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
@@ -201,7 +201,7 @@ class Density(Immutable, ABC):
         return self._sample(size, rng)
 
     def _pdf(self, x: FloatArray) -> FloatArray:
-        return sum((piece.pdf(x) for piece in self.pieces()), np.zeros(x.shape))
+        return joined_pdf(self.pieces(), x)
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         """Return P(X <= x) at a vector of points."""
@@ -328,6 +328,19 @@ class Affine(Density):
 
     def _affine(self, scale: float, shift: float) -> Density:
         return self.density.affine(scale * self.factor, scale * self.shift + shift)
+
+
+def joined_pdf(pieces: Sequence[Piece], x: FloatArray) -> FloatArray:
+    """Return the sum of the pieces' densities at x.
+
+    Both limits belong to a piece; where one begins at the end of another, the point counts once.
+    """
+    ends = {piece.high for piece in pieces if piece.high < math.inf}
+    total = np.zeros(x.shape)
+    for piece in pieces:
+        level = piece.pdf(x)
+        total += np.where(x == piece.low, 0.0, level) if piece.low in ends else level
+    return total
 
 
 def _mass_below(piece: Piece, x: FloatArray) -> FloatArray:

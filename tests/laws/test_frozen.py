@@ -1,0 +1,214 @@
+"""What is handed out cannot be changed: every attribute and every array is tried."""
+
+import copy
+import dataclasses
+import pickle
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from types import ModuleType
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from qerror import (
+    FromScipy,
+    Gaussian,
+    LogUniform,
+    StudentT,
+    lloyd_max,
+    optimal_scale,
+    quantization_error,
+    scalar_product_error,
+    sweep,
+)
+from qerror.codebooks import best_uniform
+from qerror.densities import DENSITIES, Density
+from qerror.densities.generalized_gaussian import StandardGeneralizedGaussian
+from qerror.densities.quadrature import gauss_legendre, rule_for
+from qerror.densities.smooth_law import SmoothLaw
+from qerror.densities.student_t import StandardStudentT
+from qerror.formats import FORMATS, ScalarFormat
+from qerror.grids import Grid
+
+# Tables of options, and rows that are still mappings; the list may only get shorter.
+PENDING = (".OPTIONS", "sweep")
+ATOMIC = (str, bytes, int, float, complex, bool, type(None), np.generic, Enum, type, ModuleType)
+
+
+def walk(value: object, path: str, seen: dict[int, object]) -> Iterator[tuple[str, object]]:
+    """Yield everything that is reached by public attributes, items and what is remembered."""
+    if isinstance(value, ATOMIC) or callable(value) or id(value) in seen:
+        return
+    seen[id(value)] = value
+    yield path, value
+    if isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from walk(item, f"{path}[{i}]", seen)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from walk(item, f"{path}[{key!r}]", seen)
+    elif type(value).__module__.partition(".")[0] == "qerror":
+        for name in names(value):
+            try:
+                item = getattr(value, name)
+            except (ValueError, NotImplementedError):  # a grid too large to be listed, say
+                continue
+            yield from walk(item, f"{path}.{name}", seen)
+
+
+def names(value: object) -> list[str]:
+    """Return the attributes of an object, those that were remembered included."""
+    public = [name for name in dir(value) if not name.startswith("_")]
+    return [*public, *(name for name in getattr(value, "__dict__", {}) if name.startswith("_"))]
+
+
+def writable(value: object) -> str:
+    """Try to write to an object in every way; returns what succeeded, or nothing."""
+    if isinstance(value, np.ndarray):
+        return "array" if value.flags.writeable else ""
+    if isinstance(value, list | dict | set | bytearray):
+        return type(value).__name__
+    if type(value).__module__.partition(".")[0] != "qerror":
+        return ""
+    for name in (*names(value), "something_new"):
+        try:
+            setattr(value, name, getattr(value, name, None))
+        except (AttributeError, TypeError):  # the latter from slots, for a new name
+            continue
+        return name
+    return ""
+
+
+def specimens() -> dict[str, object]:
+    """Return one of everything that the library hands out."""
+    found: dict[str, object] = {name: family.example for name, family in DENSITIES.items()}
+    found |= {f"{name} moved": d.affine(-2.0, 0.5) for name, d in density_examples().items()}
+    found |= {f"format {name}": form for name, form in FORMATS.items()}
+    for name in ("INT4", "4M3E", "E4M3"):
+        form = FORMATS[name]
+        assert isinstance(form, ScalarFormat)
+        found[f"grid {name}"] = form.grid(0.5)
+    return found | {
+        "scipy": FromScipy(stats.skewnorm(4.0)),
+        "grid": Grid.from_points([-1.0, 0.25, 3.0]),
+        "report": quantization_error("INT4", Gaussian(), 0.3),
+        "reports": quantization_error("INT4", StudentT(2.0), [0.3, 0.4]),
+        "product": scalar_product_error(*[quantization_error("INT4", Gaussian(), [0.3])] * 2),
+        "optimal scale": optimal_scale("INT4", Gaussian()),
+        "lloyd-max": lloyd_max(Gaussian(), 4),
+        "best uniform": best_uniform(Gaussian(), 4),
+        "sweep": sweep(["INT4", "E4M3"], [Gaussian()]),
+        "rule": gauss_legendre(12),
+        "moment rule": rule_for(0.1),
+    }
+
+
+def density_examples() -> dict[str, Density]:
+    return {name: family.example for name, family in DENSITIES.items()}
+
+
+def used(value: object) -> object:
+    """Make a density and its laws remember what they can."""
+    if isinstance(value, Density):
+        value.cdf([0.1])
+        quantization_error("E4M3", value, 0.01)
+        quantization_error("INT16", value, 1e-3)
+    return value
+
+
+def faults(value: object, name: str) -> list[str]:
+    """Return what could be written, and how."""
+    found = {path: writable(part) for path, part in walk(value, name, {})}
+    return [
+        f"{p}: {what}" for p, what in found.items() if what and not any(x in p for x in PENDING)
+    ]
+
+
+SPECIMENS = specimens()
+each = pytest.mark.parametrize("name", SPECIMENS)
+
+
+@each
+def test_nothing_can_be_written(name: str) -> None:
+    value = used(SPECIMENS[name])
+    assert faults(value, name) == []
+
+
+@each
+def test_copies_are_equal(name: str) -> None:
+    value = SPECIMENS[name]
+    twins = (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value)))
+    if isinstance(value, tuple):  # of arrays
+        return
+    for twin in twins:
+        assert twin == value
+        assert name in PENDING or hash(twin) == hash(value)
+        assert faults(used(twin), name) == []
+
+
+def test_reports_compare_and_hash() -> None:
+    reports = [quantization_error("INT4", Gaussian(), scales) for scales in ([0.3], [0.3, 0.4])]
+    again = quantization_error("INT4", Gaussian(), [0.3])
+    assert reports[0] == again
+    assert len({*reports, again}) == 2
+    assert quantization_error("INT4", StudentT(1.0), 0.3) == quantization_error(
+        "INT4", StudentT(1.0), 0.3
+    )
+    assert reports[0] != quantization_error("INT4", Gaussian(), 0.3)  # an array is no number
+    assert reports[0] != 1.0
+
+
+def test_a_law_cannot_be_turned() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        StudentT(3).law.power = 1.0  # type: ignore[misc]
+    with pytest.raises(ValueError, match="read-only"):
+        Grid.from_points([-1.0, 0.0, 1.0]).upper_cells.weight[:] = 0
+
+
+def test_laws_are_forgotten() -> None:
+    """Laws with a parameter are shared, but not without end."""
+    first = StudentT(3.0).law
+    assert StudentT(3.0, 1.0, 2.0).law is first
+    for i in range(300):
+        assert StudentT(5.0 + i).law == StandardStudentT(5.0 + i)
+    assert StudentT(3.0).law == first
+
+
+def fresh(kind: int, i: int) -> SmoothLaw:
+    if kind % 2:
+        return StandardStudentT(2.5 + 0.01 * i)
+    return StandardGeneralizedGaussian(0.7 + 0.01 * i)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_threads_share_a_law(kind: int) -> None:
+    """Eight threads ask one fresh law for breaks and integrals at once."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for i in range(25):
+                law, alone = fresh(kind, i), fresh(kind, i)
+                stops = np.geomspace(1.0, 1e4, 24)[np.random.default_rng(i).permutation(24)]
+                found = list(pool.map(lambda x, law=law: law.breaks(0.0, float(x)), stops))
+                for stop, edges in zip(stops.tolist(), found, strict=True):
+                    wanted = alone.breaks(0.0, stop)
+                    size = min(edges.size, wanted.size)
+                    assert edges[:size].tolist() == wanted[:size].tolist()
+                    assert edges[-1] >= stop
+                    assert (np.diff(edges) > 0).all()
+                    assert not edges.flags.writeable
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_mirrored_laws() -> None:
+    """-X of a density that is not symmetric, and back."""
+    density = LogUniform(0.5, 4.0)
+    turned = density.affine(-2.0, 1.0)
+    x = np.array([-6.5, -3.0, -0.25])
+    assert turned.pdf(x) == pytest.approx(density.pdf((1 - x) / 2) / 2, rel=1e-14)
+    assert turned.affine(-0.5, 0.5) == density
