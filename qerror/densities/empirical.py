@@ -9,7 +9,7 @@ from typing import Any, cast, final
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray
+from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.densities.density import DENSITIES, Atoms, Density, Family
 from qerror.densities.piece import Piece
 from qerror.densities.prefix_sums import PrefixSums
@@ -90,7 +90,7 @@ class Empirical(Density):
     @cached_property
     def atom_sums(self) -> PrefixSums:
         """The running sums over the sorted values, weighted by their counts."""
-        return PrefixSums(self._values, self._counts.astype(np.float64), float(self.size))
+        return PrefixSums(self._values, frozen(self._counts.astype(np.float64)), float(self.size))
 
     @property
     def _values(self) -> FloatArray:
@@ -109,7 +109,7 @@ class Empirical(Density):
     @cached_property
     def _ranks(self) -> IntArray:
         """How many values are at or below each distinct one."""
-        return np.cumsum(self._counts)
+        return frozen(np.cumsum(self._counts))
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         share: FloatArray = np.append(0, self._ranks) / self.size

@@ -13,7 +13,6 @@ from qerror.densities import (
     Clipped,
     Density,
     Discrete,
-    Empirical,
     Gaussian,
     GeneralizedGaussian,
     HalfGaussian,
@@ -64,8 +63,8 @@ def deep(term: float, mse: float) -> float:
 
 
 def has_limits(density: Density) -> bool:
-    """Tell whether the density ends somewhere in a jump."""
-    return any(math.isfinite(end) for end in density.support)
+    """Tell whether the density ends somewhere in a jump, away from 0."""
+    return any(math.isfinite(end) and end != 0 for end in density.support)
 
 
 def middling(form: ScalarFormat) -> float:
