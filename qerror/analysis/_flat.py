@@ -303,13 +303,8 @@ def _beginning(halves: Halves, unit: FloatArray, batch: Batch) -> FloatArray:
     if batch.limits is not None:
         ends = [(end - batch.piece.location) / batch.piece.spread for end in batch.limits]
         low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
-<<<<<<< HEAD
     nearest: FloatArray = np.maximum(np.maximum(low, -high), 0.0)
     return nearest
-=======
-    start: FloatArray = np.maximum(np.maximum(low, -high), 0.0)
-    return start
->>>>>>> d3030d7 (A law that tries to write everything; joined pieces count their common point once)
 
 
 def _widest(

@@ -22,8 +22,9 @@ def decibels(power: Value, mse: Value) -> Value:
 
 def _fixed(value: Value) -> Value:
     """Make a derived figure read-only if it is an array."""
-    if not isinstance(value, float):
-        frozen(value)
+    array: object = value
+    if isinstance(array, np.ndarray):
+        frozen(cast("FloatArray", array))
     return value
 
 

@@ -35,6 +35,7 @@ from qerror.exceptions import InvalidType, InvalidValue
 Number: TypeAlias = Any
 Moments: TypeAlias = Callable[[Number], tuple[Number, Number, Number]]
 EXAMPLES = {name: family.example for name, family in DENSITIES.items()}
+MASSES = ("discrete", "empirical")  # no more values than levels: no error is left
 SEVERAL = ("gaussian", "laplace", "student-t", "mixture", "rectified", "truncated")
 
 
@@ -170,11 +171,11 @@ def test_the_error_is_orthogonal_to_the_levels(name: str, levels: int) -> None:
     report = found.report
     assert abs(report.mean_error) <= 1e-9 * math.sqrt(report.mse)
     # Every level is a centroid, so E[Q e] = 0 and E[X e] = -E[e^2].
-    assert abs(report.cross_moment + report.mse) <= 1e-9 * report.mse
+    assert abs(report.cross_moment + report.mse) <= 1e-9 * report.mse + 1e-24
 
 
 @pytest.mark.parametrize("levels", [2, 5, 16])
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "discrete"])
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in MASSES])
 def test_no_small_change_of_the_levels_helps(name: str, levels: int) -> None:
     density, rng = EXAMPLES[name], np.random.default_rng(5)
     found = lloyd_max(density, levels)
@@ -379,7 +380,7 @@ def test_a_laplace_density_wants_a_level_near_its_peak() -> None:
     assert min(map(abs, aside.codebook.values)) < 0.3 * aside.step
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "discrete"])
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in MASSES])
 def test_neither_step_nor_place_can_be_improved(name: str) -> None:
     density = EXAMPLES[name]
     found = best_uniform(density, 12)
