@@ -61,7 +61,10 @@ class ArcsineEnd(SmoothLaw):
         return math.inf
 
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
-        return -0.5 * (np.log1p(u / r) + np.log1p(-u / (2 - r)))
+        # Levels on an end, or beyond the centre, are looked at in passing: they stay finite.
+        near = np.maximum(u / np.maximum(r, 1e-300), -0.999)
+        far = np.maximum(-u / np.maximum(2 - r, 0.25), -0.999)
+        return -0.5 * (np.log1p(near) + np.log1p(far))
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         return _WIDTH * np.minimum(x, np.maximum(2 - x, 0.25))
