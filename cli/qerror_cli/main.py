@@ -66,7 +66,12 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of a pipe has seen enough
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(said(error)) from error
+
+
+def said(error: OSError) -> str:
+    """Return what failed, the output where no file is named."""
+    return str(error) if error.filename else f"cannot write the output: {error.strerror}"
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

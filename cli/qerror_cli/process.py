@@ -8,7 +8,9 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from qerror_cli.main import main
+import click
+
+from qerror_cli.main import INTERRUPTED, main, said
 
 
 def run() -> NoReturn:
@@ -16,16 +18,28 @@ def run() -> NoReturn:
     _open_streams()
     _end_on_signals()
     try:
-        main(prog_name="qerror")
+        sys.exit(_code())
+    finally:
+        _give_up_what_is_left()
+
+
+def _code() -> int:
+    """Run the command and return the exit code, also of a refusal that cannot be shown."""
+    try:
+        code: object = main(prog_name="qerror", standalone_mode=False)
+    except click.ClickException as refusal:
+        with contextlib.suppress(OSError):
+            refusal.show()
+        return refusal.exit_code
+    except click.Abort:
+        return INTERRUPTED
     except OSError as error:
         # What click writes by itself, as --help does, is caught by no command.
         if error.errno != errno.EPIPE:  # the reader of a pipe has seen enough
             with contextlib.suppress(OSError):
-                print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - click's may fail again
-        sys.exit(1)
-    finally:
-        _give_up_what_is_left()
-    sys.exit(0)
+                click.echo(f"Error: {said(error)}", err=True)
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _open_streams() -> None:

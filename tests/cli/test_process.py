@@ -3,9 +3,12 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 T3 = ["sweep", "--dist", "student-t", "--nu", "3"]
@@ -106,6 +109,79 @@ def test_a_signal_ends_with_130() -> None:
     assert result.returncode == 130
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
+
+
+def test_the_library_runs_its_command_line() -> None:
+    result = python("-m", "qerror", "--version")
+    assert (result.returncode, result.stdout) == (0, qerror("--version").stdout)
+
+
+def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line in which `qerror` stands for the command."""
+    command = f"qerror() {{ '{sys.executable}' -m qerror_cli \"$@\"; }}; {line}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=folder,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("to", [">&-", ">/dev/full"])
+@pytest.mark.parametrize("what", ["--version", "--help", "show e2m1"])
+def test_output_that_cannot_be_written_is_no_success(tmp_path: Path, what: str, to: str) -> None:
+    result = shell(f"qerror {what} {to}", tmp_path)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: cannot write the output: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("to", ["2>&-", "2>/dev/full"])
+def test_messages_never_move_to_standard_output(tmp_path: Path, to: str) -> None:
+    result = shell(f"qerror show e4m9 {to}", tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", "")
+    written = shell(f"qerror show e2m1 -o x.csv {to}", tmp_path)
+    assert written.stdout == ""
+    assert (tmp_path / "x.csv").read_text().startswith("format,")
+
+
+def test_open_descriptors_and_pipes_are_written_to(tmp_path: Path) -> None:
+    text = shell("qerror show e2m1", tmp_path).stdout
+    for line in (
+        "qerror show e2m1 -o /dev/stdout",
+        "qerror show e2m1 -o /dev/stdout | cat",
+        "qerror show e2m1 -o /dev/fd/3 3>&1",
+        "mkfifo pipe; cat pipe & qerror show e2m1 -o pipe; wait",
+    ):
+        assert shell(line, tmp_path).stdout == text, line
+    shell("(echo first; qerror show e2m1 -o /dev/stdout; echo last) > x", tmp_path)
+    assert (tmp_path / "x").read_text() == f"first\n{text}last\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_no_temporary_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.json").write_text("precious")
+    code = (
+        "import os, signal, sys, pathlib; from qerror_cli import process;"
+        f"pathlib.Path.replace = lambda *_: os.kill(os.getpid(), signal.{name});"
+        "sys.argv = ['qerror', 'show', 'e2m1', '-o', sys.argv[1]]; process.run()"
+    )
+    result = python("-c", code, str(tmp_path / "x.json"))
+    assert result.returncode == 128 + getattr(signal, name)
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+    assert (tmp_path / "x.json").read_text() == "precious"
+
+
+def test_names_that_are_no_utf_8_or_would_be_obeyed(tmp_path: Path) -> None:
+    result = shell(r"qerror show e2m1 -o $'x\xff.csv'", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "wrote x\\udcff.csv" in result.stderr
+    result = shell(r"qerror show e2m1 -o $'\e[31m.csv'", tmp_path)
+    assert result.stderr == "wrote \\x1b[31m.csv\n"
 
 
 def test_a_pipe_gets_plain_text_in_80_columns() -> None:

@@ -61,6 +61,40 @@ def test_a_device_is_written_to_not_replaced() -> None:
     assert Path(os.devnull).stat().st_ino == before.st_ino
 
 
+def test_the_umask_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the umask was changed"))
+        write_atomically(tmp_path / "x", b"")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
+
+
+def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 255)
+    check_writable(path)
+    write_atomically(path, b"x")
+    assert path.read_bytes() == b"x"
+    with pytest.raises(InvalidValue, match="name too long"):
+        check_writable(tmp_path / ("a" * 256))
+
+
+def test_links_that_lead_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(InvalidValue, match=r"symbolic links|circle"):
+        check_writable(tmp_path / "a")
+
+
+def test_a_null_byte_and_a_descriptor_that_is_closed_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="null"):
+        check_writable(Path("a\0b"))
+    with pytest.raises(InvalidValue, match="descriptor"):
+        check_writable(Path("/dev/fd/987"))
+
+
 def test_check_writable_creates_nothing(tmp_path: Path) -> None:
     check_writable(tmp_path / "x.csv")
     assert list(tmp_path.iterdir()) == []
