@@ -11,7 +11,6 @@ from qerror import Gaussian, Laplace, optimal_scale, quantization_error, scalar_
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.products import Operand, scalar_products
 
-
 ANY: Any = "int8"  # what a type checker would refuse
 
 
