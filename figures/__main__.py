@@ -11,10 +11,10 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Write SVG, PNG and CSV of the figures named on the command line, or of all."""
+    """Write SVG and CSV of the figures named on the command line, or of all."""
     for name in sys.argv[1:] or list(FIGURES):
         start = time.perf_counter()
-        for file, content in paper_files(name).items():
+        for file, content in paper_files(name, ("svg",)).items():
             write_atomically(HERE / file, content)
         print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
 

@@ -26,14 +26,39 @@ _RC: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "figure.dpi": 100,
-    "savefig.dpi": 160,
+    "savefig.dpi": 300,
+    "svg.fonttype": "none",  # text stays text
 }
 
 
+_PRINT: Any = {
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.title_fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "grid.linewidth": 0.4,
+    "hatch.linewidth": 0.5,
+    "axes.titlepad": 4,
+    "legend.borderpad": 0.2,
+    "legend.labelspacing": 0.3,
+    "legend.columnspacing": 1.0,
+}
+"""A column of a paper: 8.5 cm, with text of 6.5 to 7.5 points."""
+
+
 @contextmanager
-def drawing() -> Generator[None]:
-    """Draw, and save, in the library's own style."""
-    with style.context("default"), mpl.rc_context(_RC):
+def drawing(*, in_print: bool = False) -> Generator[None]:
+    """Draw, and save, in the library's own style, or in that of a column of a paper."""
+    with style.context("default"), mpl.rc_context(_RC | (_PRINT if in_print else {})):
         yield
 
 

@@ -125,10 +125,18 @@ def decibels(power: Any, mse: Any) -> float:
 
 def test_every_figure_is_there() -> None:
     assert set(FIGURES) == set(STUDIES) == set(NAMES)
-    files = {f"{name}.{kind}" for name in NAMES for kind in ("svg", "png", "csv")}
-    assert {path.name for path in COMMITTED.iterdir() if path.suffix != ".py"} - {
-        "__pycache__"
-    } == files
+    files = {f"{name}.{kind}" for name in NAMES for kind in ("svg", "csv")}
+    committed = [path for path in COMMITTED.iterdir() if path.suffix in {".svg", ".png", ".csv"}]
+    assert {path.name for path in committed} == files
+    assert sum(path.stat().st_size for path in committed) < 1_900_000
+
+
+def test_text_stays_text() -> None:
+    """No letter is a path: a figure can be searched, and its labels edited."""
+    for name in NAMES:
+        text = (COMMITTED / f"{name}.svg").read_text()
+        assert "<text" in text
+        assert 'id="DejaVu' not in text
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,14 +147,11 @@ def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
     ours, theirs = (list(csv.reader(io.StringIO(text))) for text in (fresh, old))
     assert ours[0] == theirs[0]
     assert len(ours) == len(theirs)
-    # Where the error is flat in the range, the best range has half the digits of the error.
-    tolerances = [1e-6 if key == "max_value" else 1e-12 for key in ours[0]]
-    if name == "fp8-fig8":
-        tolerances = [1e-9] * len(tolerances)
+    tolerances = [tolerance_of(name, key) for key in ours[0]]
     for line, other in zip(ours, theirs, strict=True):
         for a, b, tolerance in zip(line, other, tolerances, strict=True):
             assert same(a, b, tolerance), (line, other)
-    with drawing():
+    with drawing(in_print=True):
         figure = FIGURES[name].draw(document)
     assert_is_labelled(figure)
     pinned = re.search(r"^matplotlib==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
@@ -157,8 +162,28 @@ def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
         assert drawn == (COMMITTED / f"{name}.svg").read_bytes()
 
 
+def tolerance_of(name: str, key: str) -> float:
+    """Return to what a column of a figure is the same on every machine."""
+    if name == "fp8-fig8":
+        return 1e-9  # sums of a million samples, in whatever order
+    at_flat_optimum = {
+        "fp8-fig2": {"w", "error", "weighted", "std", "fixed_db", "integer_db", "integer_loss_db"},
+        "fp8-fig3": {"max_value"},
+        "fp8-fig5": {"c"},
+        "int8-fig9": {"of_gaussian_data"},
+        "f8net-fig3": {"std"},
+    }
+    # Where the error is flat in the range, the best range, and what is computed from it, has
+    # half the digits of the error.
+    return 1e-6 if key in at_flat_optimum.get(name, set()) else 1e-11
+
+
 def assert_is_labelled(figure: Figure) -> None:
-    assert all(ax.get_xlabel() or ax.get_title() or ax.get_ylabel() for ax in figure.axes)
+    for ax in figure.axes:
+        assert ax.get_ylabel(), ax.get_title()
+    assert figure.get_figwidth() == pytest.approx(8.5 / 2.54)
+    letters = [ax.get_title(loc="left")[:3] for ax in figure.axes if ax.get_title(loc="left")]
+    assert sorted(letters) == [f"({letter})" for letter in "abcdefgh"[: len(letters)]]
     legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes)]
     for legend in legends:
         texts = [text.get_text() for text in legend.get_texts()] if legend else []
@@ -229,7 +254,7 @@ def test_fp8_fig2_errors_are_those_of_the_nearest_level() -> None:
 
 def test_fp8_fig2_biases() -> None:
     rows: list[Any] = select(data("fp8-fig2"), panel="octave", format="5M2E")
-    for row in rows[::16]:
+    for row in rows[::33]:
         std, top = row["std"], 63 / 16
         mse = [oracle(levels("5M2E", top * 2.0**k / std), "gaussian")[0] for k in (-1, 0, 1, 2)]
         assert row["integer_db"] == pytest.approx(decibels(1, min(mse)), abs=1e-9)
@@ -412,8 +437,8 @@ def test_int8_fig9_counts() -> None:
 
 def test_f8net_fig3_against_partial_moments() -> None:
     for signed in (True, False):
-        rows: list[Any] = select(data("f8net-fig3"), signed=signed)
-        for row in rows[5::397]:
+        rows: list[Any] = select(data("f8net-fig3"), panel="curve", signed=signed)
+        for row in rows[5::191]:
             step = 2.0 ** -row["fractional_length"] / row["std"]
             codes = range(-127, 128) if signed else range(256)
             if signed:
@@ -440,7 +465,7 @@ def test_f8net_fig4_thresholds_solve_their_equation() -> None:
         shown: list[Any] = select(data("f8net-fig4"), panel="best", signed=signed)
         losses = [row["rule_relative_error"] / row["relative_error"] for row in shown]
         assert min(losses) == 1 < max(losses) < 1.1
-        curves: list[Any] = select(data("f8net-fig3"), signed=signed)
+        curves: list[Any] = select(data("f8net-fig3"), panel="curve", signed=signed)
         for row in select(data("f8net-fig4"), panel="best", signed=signed)[::10]:
             there = [each for each in curves if each["std"] == row["std"]]
             best = min(there, key=lambda each: each["relative_error"])

@@ -32,7 +32,7 @@ def dot_files(document: Document, path: Path) -> dict[Path, bytes]:
     values = np.array(column(rows, "sqnr_db")).reshape(len(weights), len(activations))
     title = f"SQNR in dB: w {rows[0]['weight_density']}, x {rows[0]['activation_density']}"
     with drawing():
-        figure = canvas(2.6 + _CELL[0] * len(activations), 1.6 + _CELL[1] * len(weights))
+        figure = canvas(1.6 + _CELL[1] * len(weights), 2.6 + _CELL[0] * len(activations))
         ax = figure.subplots()
         heat_map(ax, values, weights, activations)
         figure.suptitle(title, fontsize=9)

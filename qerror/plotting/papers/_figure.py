@@ -23,7 +23,7 @@ KINDS = ("svg", "png", "pdf")
 """The kinds of file that a figure can be drawn in."""
 
 _PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
-_HATCHES = ("", "////", "\\\\\\\\", "xxxx", "....", "||||", "----")
+_HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++")  # dots would be heavy in SVG
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,24 @@ def paper_files(name: str, kinds: Sequence[str] = ("svg", "png")) -> dict[str, b
     *drawn, table = file_names(name, kinds)
     member = FIGURES[name]
     document = member.study.data()
-    with drawing():
+    with drawing(in_print=True):
         figure = member.draw(document)
     files = {file: render(figure, Path(file), member.study.title) for file in drawn}
     return files | {table: encode(document, "csv")}
 
 
-def canvas(width: float, height: float) -> Figure:
+COLUMN = 8.5 / 2.54
+"""The width of a paper's column in inches."""
+
+
+def canvas(height: float, width: float = COLUMN) -> Figure:
     """Return an empty figure, its size in inches."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def panel(ax: Axes, letter: str, title: str) -> None:
+    """Name a panel by its letter and what it shows."""
+    ax.set_title(f"({letter}) {title}")
 
 
 def format_index(name: str) -> int:
@@ -95,8 +104,14 @@ def curve(
     """Draw one curve with a few markers, shifted against those of its neighbours."""
     every = max(1, len(rows) // marks)
     start = (index * max(1, every // 7)) % every
-    style = line_style(index)
+    style = thin(index)
     ax.plot(column(rows, x), column(rows, y), label=label, markevery=(start, every), **style)
+
+
+def thin(index: int) -> dict[str, Any]:
+    """Return how the curve number `index` looks in a column of a paper."""
+    style = line_style(index)
+    return {**style, "linewidth": 0.5 * style["linewidth"], "markersize": 0.5 * style["markersize"]}
 
 
 def fill(index: int) -> dict[str, Any]:
@@ -106,7 +121,7 @@ def fill(index: int) -> dict[str, Any]:
         "facecolor": faces[index % len(faces)],
         "edgecolor": "white" if index % len(faces) == 0 else "black",
         "hatch": _HATCHES[index % len(_HATCHES)],
-        "linewidth": 0.5,
+        "linewidth": 0.3,
     }
 
 
@@ -138,7 +153,7 @@ def grouped_bars(
                 textcoords="offset points",
                 ha="center",
                 rotation=90,
-                fontsize=7,
+                fontsize=5.5,
                 **label,
             )
     ax.set_xticks(range(len(groups)), [str(name) for name in groups])

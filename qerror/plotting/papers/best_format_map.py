@@ -8,16 +8,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
 from qerror.plotting.papers._figure import canvas, fill, register
-from qerror.reporting import Document
+from qerror.reporting import Document, Row
 from qerror.studies.our_own.best_format_map import HIGH, LOW
 from qerror.studies.study import column, distinct
 
-_TOO_NARROW = 1.08  # for a name
+_WIDE = 2.2  # for a lead too
+_TOO_NARROW = 1.2  # for a name
 
 
 def draw(document: Document) -> Figure:
     """Draw a bar a width, cut where the best format changes."""
-    figure = canvas(9.5, 4.6)
+    figure = canvas(3.6)
     ax = figure.subplots()
     for row in document.rows:
         (low,), (high,), (bits,) = (column([row], key) for key in ("nu_low", "nu_high", "bits"))
@@ -25,11 +26,11 @@ def draw(document: Document) -> Figure:
         ax.barh(bits, high - low, 0.86, left=low, **fill(_place(exponent_bits)))
         if high / low < _TOO_NARROW:
             continue  # hatch and legend say which it is
-        narrow = high / low < 1.3
+        narrow = high / low < 1.6
         ax.text(
-            (low * high) ** 0.5, bits, str(row["format"]), ha="center", va="center",
-            fontsize=7 if narrow else 8, rotation=90 if narrow else 0,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            (low * high) ** 0.5, bits, _label(row, high / low), ha="center", va="center",
+            fontsize=5.5, rotation=90 if narrow else 0,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
         )  # fmt: skip
     ax.set_xscale("log")
     ticks = (2.2, 3, 4, 5, 7, 10, 20, 50, 100, 200)
@@ -45,8 +46,14 @@ def draw(document: Document) -> Figure:
         Patch(**fill(_place(kind)), label=f"{kind} exponent bits" if kind else "integer")
         for kind in kinds
     ]
-    figure.legend(handles=handles, loc="outside right center")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
+
+
+def _label(row: Row, ratio: float) -> str:
+    """Return the format, and its lead where there is space for it."""
+    lead = f"\n+{column([row], 'lead_db')[0]:.1f} dB" if ratio >= _WIDE else ""
+    return f"{row['format']}{lead}"
 
 
 def _place(exponent_bits: int) -> int:

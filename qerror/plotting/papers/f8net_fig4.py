@@ -3,72 +3,44 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qerror.plotting._style import COLORS, line_style
-from qerror.plotting.papers._figure import canvas, register
-from qerror.reporting import Document, Row
+from qerror.plotting._style import COLORS, LINES
+from qerror.plotting.papers._figure import canvas, panel, register
+from qerror.reporting import Document
 from qerror.studies.f8net.fig4 import SAMPLED
 from qerror.studies.f8net.rule import CONSTANTS
 from qerror.studies.study import column, select
 
 
 def draw(document: Document) -> Figure:
-    """Draw best length and error over std, and the thresholds relative to the rule's."""
-    figure = canvas(11.5, 7)
-    axes = figure.subplots(2, 2, width_ratios=(1.5, 1))
-    for (left, right), signed in zip(axes, (True, False), strict=True):
-        _draw_best(left, select(document, panel="best", signed=signed), signed)
-        _draw_thresholds(right, select(document, panel="threshold", signed=signed), signed)
+    """Draw the best length over std, and what other constants lose against it."""
+    figure = canvas(5.6)
+    axes = figure.subplots(4, 1, sharex=True, height_ratios=(1, 1, 1, 1))
+    for i, signed in enumerate((True, False)):
+        rows = select(document, panel="best", signed=signed)
+        kind = "signed, Gaussian" if signed else "unsigned, after a ReLU"
+        std = column(rows, "std")
+        best, loss = axes[i], axes[2 + i]
+        lengths = column(rows, "fractional_length")
+        best.plot(std, lengths, drawstyle="steps-post", color=COLORS[0], lw=1)
+        best.set_ylabel("best FL")
+        panel(best, "ab"[i], kind)
+        for k, (key, label) in enumerate(
+            (
+                ("rule_loss_db", f"the rule's {CONSTANTS[signed]:g}"),
+                ("sampled_loss_db", f"the samples' {SAMPLED[signed]:.2f}"),
+            )
+        ):
+            loss.plot(std, column(rows, key), LINES[k], color=COLORS[k + 1], lw=0.8, label=label)
+        loss.set_ylabel("loss in dB")
+        panel(loss, "cd"[i], f"{kind}: loss to the best FL")
+        loss.legend(loc="upper right", handlelength=3)
+        loss.set_ylim(0, 2.2)
+    axes[0].set_xscale("log", base=2)
+    axes[0].set_xlim(2.0**-5, 2.0**8)  # beyond, one length is best
+    axes[-1].set_xlabel("standard deviation; of the Gaussian before the ReLU")
     return figure
-
-
-def _draw_best(ax: Axes, rows: list[Row], signed: bool) -> None:
-    std = column(rows, "std")
-    lengths = column(rows, "fractional_length")
-    ax.plot(std, lengths, drawstyle="steps-post", color=COLORS[0], label="best FL")
-    ax.set_ylabel("best fractional length")
-    other = ax.twinx()
-    other.spines["right"].set_visible(True)
-    other.plot(std, column(rows, "relative_error"), "--", color=COLORS[1], label="error there")
-    other.plot(
-        std,
-        column(rows, "rule_relative_error"),
-        ":",
-        color=COLORS[4],
-        label="error by F8Net's rule",
-    )
-    other.axhline(0.01, color="#777777", linewidth=0.8)
-    other.set_yscale("log")
-    other.set_ylim(2.5e-3, 1.3)
-    other.grid(visible=False)
-    other.set_ylabel("relative error: RMSE / std")
-    ax.set_xscale("log")
-    ax.set_xlabel("standard deviation" + ("" if signed else " before the ReLU"))
-    ax.set_title("8-bit signed" if signed else "8-bit unsigned, after a ReLU")
-    handles = [*ax.get_lines(), *other.get_lines()[:2]]
-    ax.legend(handles=handles, loc="lower left", fontsize=8)
-
-
-def _draw_thresholds(ax: Axes, rows: list[Row], signed: bool) -> None:
-    lengths = column(rows, "fractional_length")
-    at_zero = {
-        key: [x * 2**n for x, n in zip(column(rows, key), lengths, strict=True)]
-        for key in ("threshold", "rule_threshold", "sampled_threshold")
-    }
-    kinds = {
-        "threshold": f"exact: {at_zero['threshold'][0]:.2f}",
-        "rule_threshold": f"F8Net's rule: {CONSTANTS[signed]:g}",
-        "sampled_threshold": f"its samples: {SAMPLED[signed]:.2f}",
-    }
-    for i, (key, label) in enumerate(kinds.items()):
-        ax.plot(lengths, at_zero[key], label=label, **line_style(i))
-    ax.margins(y=0.7)
-    ax.set_xlabel("fractional length")
-    ax.set_ylabel("threshold of the std times $2^{FL}$")
-    ax.set_title("where FL gives way to FL - 1")
-    ax.legend(fontsize=8, handlelength=3.5)
 
 
 register("f8net-fig4", draw)

@@ -6,7 +6,14 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from qerror.plotting.papers._figure import canvas, curve, format_index, grouped_bars, register
+from qerror.plotting.papers._figure import (
+    canvas,
+    curve,
+    format_index,
+    grouped_bars,
+    panel,
+    register,
+)
 from qerror.reporting import Document
 from qerror.studies.eight_bits import EIGHT_BITS
 from qerror.studies.study import select
@@ -14,27 +21,29 @@ from qerror.studies.study import select
 
 def draw(document: Document) -> Figure:
     """Draw bars for a few densities, and curves over Student-t's degrees of freedom."""
-    figure = canvas(12.5, 4.4)
-    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    figure = canvas(5.2)
+    top, bottom = figure.subplots(2, 1)
     bars = select(document, panel="bars")
     labels = ("uniform", "Gaussian", "t(8)", "t(5)", "t(3)")
-    grouped_bars(left, bars, group="density", member="format", value="sqnr_db")
-    left.set_xticks(range(len(labels)), labels)
-    left.set_ylabel("SQNR in dB")
-    left.set_title("each format at its best range", fontsize=10)
-    left.legend(ncols=3, loc="upper right", fontsize=8)
-    left.set_ylim(0, 66)
+    grouped_bars(top, bars, group="density", member="format", value="sqnr_db")
+    top.set_xticks(range(len(labels)), labels)
+    top.set_xlabel("density")
+    top.set_ylabel("SQNR in dB")
+    panel(top, "a", "each format at its best range")
+    top.legend(ncols=3, loc="upper right")
+    top.set_ylim(0, 72)
     for name in EIGHT_BITS:
         rows = select(document, panel="nu", format=name)
-        curve(right, rows, "nu", "sqnr_db", index=format_index(name), label=name)
-    right.set_xscale("log")
-    right.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    right.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    right.xaxis.set_minor_formatter(NullFormatter())
-    right.set_xlabel("degrees of freedom of Student's t")
-    right.set_ylabel("SQNR in dB")
-    right.set_title("Student-t data", fontsize=10)
-    right.legend(handlelength=3.5, fontsize=8)
+        curve(bottom, rows, "nu", "sqnr_db", index=format_index(name), label=name)
+    bottom.set_xscale("log")
+    bottom.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    bottom.xaxis.set_minor_formatter(NullFormatter())
+    bottom.set_xlim(2.1, 105)
+    bottom.set_xlabel("degrees of freedom of Student's t")
+    bottom.set_ylabel("SQNR in dB")
+    panel(bottom, "b", "Student-t data, best ranges")
+    bottom.legend(handlelength=3.5)
     return figure
 
 

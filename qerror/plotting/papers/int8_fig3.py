@@ -3,12 +3,21 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from qerror.densities import density_name
 from qerror.plotting._style import COLORS, MARKERS
-from qerror.plotting.papers._figure import canvas, fill, format_index, register
+from qerror.plotting.papers._figure import (
+    canvas,
+    fill,
+    format_index,
+    panel,
+    register,
+)
 from qerror.reporting import Document, Row
 from qerror.studies.eight_bits import EIGHT_BITS
 from qerror.studies.fp8_versus_int8.fig3 import DENSITIES, READ
@@ -17,20 +26,44 @@ from qerror.studies.study import column, select
 
 def draw(document: Document) -> Figure:
     """Draw the counts in parts, and SQNR against gates, a panel a density."""
-    figure = canvas(13, 7.4)
-    axes = figure.subplots(2, 3, sharey="row")
-    for i, (ax, accumulator) in enumerate(zip(axes[0], READ, strict=True)):
+    figure = canvas(7.4)
+    rows = figure.subplots(3, 2)
+    for i, accumulator in enumerate(READ):
+        ax = rows[i][0]
         _bars(ax, select(document, accumulator=accumulator))
-        ax.set_title(f"accumulator: {accumulator}", fontsize=10)
-        if i == 0:
-            ax.set_ylabel("2-input gates")
-            ax.legend(fontsize=8, loc="upper left")
-    for ax, density in zip(axes[1], map(density_name, DENSITIES), strict=True):
+        panel(ax, "abc"[i], accumulator)
+        ax.set_ylabel("2-input gates")
+    for i, density in enumerate(map(density_name, DENSITIES)):
+        ax = rows[i][1]
         _pareto(ax, document, density)
-    axes[1][0].set_ylabel("SQNR of a product in dB")
-    handles, labels = axes[1][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right lower", fontsize=9)
+        panel(ax, "def"[i], f"both {_SHORT.get(density, density)}")
+        ax.set_ylabel("SQNR of w x in dB")
+    for ax in rows[-1]:
+        ax.set_xlabel("format" if ax is rows[-1][0] else "2-input gates, as read")
+    handles, labels = rows[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left")
+    figure.legend(handles=_keys(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _keys() -> list[Line2D]:
+    """Name the formats by marker and colour, the accumulators by filling."""
+    none = {"linestyle": "none", "markersize": 4}
+    formats = [
+        Line2D([], [], marker=MARKERS[i], color=COLORS[i], label=name, **none)
+        for i, name in enumerate(EIGHT_BITS)
+    ]
+    style = {**none, "marker": "o", "color": "#555555", "markerfacecoloralt": "white"}
+    sums = [
+        Line2D([], [], fillstyle=face, label=f"sum: {name}", **style)
+        for face, name in zip(_FACES, READ, strict=True)
+    ]
+    front = Line2D([], [], color="#555555", lw=0.8, ls="--", label="not beaten in both")
+    return [*formats, front, *sums]
+
+
+_SHORT = {"student-t(nu=3)": "t(3)"}
+_FACES: tuple[Any, ...] = ("full", "left", "none")
 
 
 def _bars(ax: Axes, rows: list[Row]) -> None:
@@ -47,36 +80,31 @@ def _bars(ax: Axes, rows: list[Row]) -> None:
         below = [a + b for a, b in zip(below, heights, strict=True)]
     for place, read in enumerate(column(rows, "read")):
         ax.annotate(
-            f"{read:g}", (place, max(read, below[place])), xytext=(0, 2),
-            textcoords="offset points", ha="center", fontsize=8,
+            f"{read:g}", (place, max(read, below[place])), xytext=(0, 1.5),
+            textcoords="offset points", ha="center", fontsize=6,
         )  # fmt: skip
-    ax.set_xticks(range(len(rows)), [str(row["format"]) for row in rows])
+    ax.set_xticks(range(len(rows)), [str(row["format"]) for row in rows], fontsize=6)
     ax.grid(visible=False, axis="x")
     ax.set_ylim(0, 2650)
 
 
 def _pareto(ax: Axes, document: Document, density: str) -> None:
-    """Place every format and accumulator; an outline marks what no other beats in both."""
+    """Place every format and accumulator; a line joins what no other beats in both."""
     points = [
         (gates, column(select(document, panel="sqnr", format=name, density=density), "sqnr_db")[0])
         for name in EIGHT_BITS
         for gates in column(select(document, panel="gates", format=name), "read")
     ]
     front = [p for p in points if not any(q[0] <= p[0] and q[1] >= p[1] and q != p for q in points)]
-    faces = ("full", "left", "none")
     for name in EIGHT_BITS:
         (sqnr,) = column(select(document, panel="sqnr", format=name, density=density), "sqnr_db")
-        for face, row in zip(faces, select(document, panel="gates", format=name), strict=True):
+        for face, row in zip(_FACES, select(document, panel="gates", format=name), strict=True):
             i = format_index(name)
             ax.plot(
-                column([row], "read"), [sqnr], linestyle="none", marker=MARKERS[i], ms=9,
-                color=COLORS[i], markerfacecoloralt="white", fillstyle=face,
-                label=f"{name}, {row['accumulator']}",
+                column([row], "read"), [sqnr], linestyle="none", marker=MARKERS[i], ms=4,
+                color=COLORS[i], markerfacecoloralt="white", fillstyle=face, mew=0.7,
             )  # fmt: skip
-    ax.plot(*zip(*sorted(front), strict=True), color="#555555", lw=0.9, ls="--", zorder=0,
-            label="best for the gates")  # fmt: skip
-    ax.set_title(f"both factors {density}", fontsize=10)
-    ax.set_xlabel("2-input gates, as read")
+    ax.plot(*zip(*sorted(front), strict=True), color="#555555", lw=0.8, ls="--", zorder=0)
 
 
 register("int8-fig3", draw)

@@ -7,7 +7,7 @@ import math
 
 from matplotlib.figure import Figure
 
-from qerror.plotting.papers._figure import canvas, fill, register
+from qerror.plotting.papers._figure import canvas, fill, panel, register
 from qerror.reporting import Document
 from qerror.studies.fp8_versus_int8.fig9 import MATCHED
 from qerror.studies.study import column, select
@@ -15,19 +15,19 @@ from qerror.studies.study import column, select
 
 def draw(document: Document) -> Figure:
     """Draw the levels binade by binade, and the three ways to count."""
-    figure = canvas(11, 4.2)
-    left, right = figure.subplots(1, 2)
+    figure = canvas(4.8)
+    left, right = figure.subplots(2, 1)
     rows = select(document, panel="binades")
     exact, levels = column(rows, "exact"), column(rows, "levels")
     places = range(len(rows))
     left.bar(places, exact, label="an INT8 code", **fill(0))
     rest = [n - k for n, k in zip(levels, exact, strict=True)]
     left.bar(places, rest, bottom=exact, label="between two codes", **fill(1))
-    left.set_xticks(places, [_power(low) for low in column(rows, "low")], fontsize=9)
+    left.set_xticks(places, [_power(low) for low in column(rows, "low")], fontsize=6.5)
     left.set_xlabel("lower end of the binade of |x|, in steps of INT8")
     left.set_ylabel("levels of 3M4E")
-    left.set_title(f"3M4E with its largest level at {MATCHED}")
-    left.legend(fontsize=8)
+    panel(left, "a", f"3M4E with its largest level at {MATCHED}")
+    left.legend(fontsize=6.5)
     shares = select(document, panel="shares")
     kinds = {
         "of_range": "of the range",
@@ -45,15 +45,15 @@ def draw(document: Document) -> Figure:
                 xytext=(0 if height >= 0.01 else 3, 2),
                 textcoords="offset points",
                 ha="center",
-                fontsize=8,
+                fontsize=6.5,
             )
     right.set_xticks(range(len(shares)), [f"{top:g}" for top in column(shares, "top")])
     right.set_ylim(0, 125)
     right.grid(visible=False, axis="x")
     right.set_xlabel("integer at which the largest level stands")
     right.set_ylabel("exact in INT8, in %")
-    right.set_title("three ways to count")
-    right.legend(fontsize=8, loc="upper left")
+    panel(right, "b", "three ways to count")
+    right.legend(fontsize=6.5, loc="upper left")
     return figure
 
 

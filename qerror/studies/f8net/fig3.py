@@ -1,5 +1,6 @@
 """Jin et al. 2022 (F8Net), figure 3: relative error against std for every fractional length."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,12 +8,13 @@ import numpy as np
 from qerror._arrays import FloatArray
 from qerror.analysis import quantization_error
 from qerror.densities import Gaussian, Rectified
-from qerror.formats import FixedPoint
+from qerror.formats import FixedPoint, Integer
+from qerror.optimize import optimal_scale
 from qerror.reporting import Document, Row
 from qerror.studies.study import STUDIES, Study, figure_data
 
 _PER_OCTAVE = 32  # some of them between the exact thresholds and those of the paper
-_SHOWN = 2  # every second one
+_SHOWN = 5  # every fifth one
 _OCTAVES = 10  # on either side of 1
 STDS: tuple[float, ...] = tuple(
     2.0 ** (k / _PER_OCTAVE) for k in range(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1)
@@ -25,18 +27,35 @@ def data() -> Document:
     Signed codes hold a Gaussian, unsigned ones its positive half; std is the Gaussian's own in
     both cases, as in the paper.
     """
-    return figure_data({"word_length": 8}, [*_curves(True), *_curves(False)])
+    return figure_data(
+        {"word_length": 8}, [*_curves(True), *_minima(True), *_curves(False), *_minima(False)]
+    )
 
 
 def _curves(signed: bool) -> Iterator[Row]:
     for length, errors in enumerate(relative_errors(signed)):
         for std, error in zip(STDS[::_SHOWN], errors[::_SHOWN].tolist(), strict=True):
             yield {
+                "panel": "curve",
                 "signed": signed,
                 "std": std,
                 "fractional_length": length,
                 "relative_error": error,
             }
+
+
+def _minima(signed: bool) -> Iterator[Row]:
+    """Return the exact minimum of every curve: one of the whole numbers, moved by octaves."""
+    density = Gaussian() if signed else Rectified(Gaussian())
+    best = optimal_scale(Integer(8, signed=signed), density)
+    for length in range(9 - signed):
+        yield {
+            "panel": "minimum",
+            "signed": signed,
+            "std": 2.0**-length / best.scale,
+            "fractional_length": length,
+            "relative_error": math.sqrt(best.report.mse),
+        }
 
 
 def relative_errors(signed: bool) -> list[FloatArray]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from qerror.analysis.decibels import decibels_above
 from qerror.optimize import fractional_length_constant
 from qerror.reporting import Document, Row
 from qerror.studies.f8net.fig3 import STDS, relative_errors
@@ -34,7 +35,10 @@ def _best(signed: bool) -> Iterator[Row]:
     for i, std in enumerate(STDS):
         at = [float(each[i]) for each in errors]
         best = min(range(len(at)), key=lambda length: (at[length], -length))
-        rule = min(max(math.floor(math.log2(CONSTANTS[signed] / std)), 0), len(at) - 1)
+        rule, sampled = (
+            min(max(math.floor(math.log2(constants[signed] / std)), 0), len(at) - 1)
+            for constants in (CONSTANTS, SAMPLED)
+        )
         yield {
             "panel": "best",
             "signed": signed,
@@ -43,6 +47,8 @@ def _best(signed: bool) -> Iterator[Row]:
             "relative_error": at[best],
             "rule_fractional_length": rule,
             "rule_relative_error": at[rule],
+            "rule_loss_db": 2 * decibels_above(at[rule], at[best]),
+            "sampled_loss_db": 2 * decibels_above(at[sampled], at[best]),
         }
 
 

@@ -12,13 +12,14 @@ from qerror.densities import Gaussian
 from qerror.formats import as_scalar_format
 from qerror.optimize import optimal_scale
 from qerror.reporting import Document, Row
+from qerror.studies.measures import power_loss
 from qerror.studies.study import STUDIES, Study, figure_data
 
 ROUNDED = ("INT8", "4M3E", "3M4E")
 BIASED = ("5M2E", "4M3E", "3M4E", "2M5E")
 LAST = 6.0  # standard deviations shown
 _BEYOND = 40  # points beyond the largest level
-_PARTS = 4  # points of a half-cell at which the weighted error is given
+_PARTS = 2  # points of a half-cell at which the weighted error is given
 _OCTAVES = np.arange(-6, 7)  # integer biases tried, around the best real one
 
 
@@ -35,8 +36,13 @@ def data() -> Document:
         rows += _errors(name)
     for name in BIASED:
         rows += _biases(name, "bias", np.exp2(np.arange(-80, 41) / 8))
-        rows += _biases(name, "octave", np.exp2(np.arange(49) / 48))
+        rows += _biases(name, "octave", _with_cusp(name, np.exp2(np.arange(97) / 96)))
     return figure_data({"density": "gaussian", "formats": list(ROUNDED)}, rows)
+
+
+def _with_cusp(name: str, stds: FloatArray) -> FloatArray:
+    """Add the standard deviation of the worst integer bias, where the loss has its cusp."""
+    return np.sort(np.append(stds, power_loss(name).std))
 
 
 def _errors(name: str) -> Iterator[Row]:

@@ -17,7 +17,7 @@ DENSITIES: tuple[Density, ...] = (
     StudentT(5),
     StudentT(3),
 )
-_NUS = tuple(float(f"{nu:.6g}") for nu in np.geomspace(2.2, 100, 36))
+_NUS = tuple(float(f"{nu:.6g}") for nu in np.geomspace(2.2, 100, 106))
 
 
 def data() -> Document:

@@ -1,11 +1,13 @@
 """The best number of exponent bits over the plane of tail weight and bit width."""
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
+from qerror.analysis.decibels import decibels_above
 from qerror.densities import StudentT
 from qerror.formats import FixedPoint, FloatingPoint, Format
-from qerror.optimize import format_switches, formats_of_width
+from qerror.optimize import format_switches, formats_of_width, optimal_scale
 from qerror.reporting import Document, Row
 from qerror.studies.study import STUDIES, Study, figure_data
 
@@ -35,7 +37,14 @@ def _stretches(bits: int) -> Iterator[Row]:
             "nu_high": high,
             "format": winner.name,
             "exponent_bits": winner.exponent_bits if isinstance(winner, FloatingPoint) else 0,
+            "lead_db": _lead(formats, math.sqrt(low * high)),
         }
+
+
+def _lead(formats: list[Format], nu: float) -> float:
+    """Return by how many dB the best format leads the second."""
+    first, second = sorted(optimal_scale(form, StudentT(nu)).report.mse for form in formats)[:2]
+    return decibels_above(second, first)
 
 
 def _is_shown(form: Format) -> bool:
