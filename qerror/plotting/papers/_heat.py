@@ -31,7 +31,7 @@ def heat_map(
     low, high = limits or ((finite.min(), finite.max()) if finite.size else (0.0, 1.0))
     image = ax.imshow(known, cmap="viridis", aspect="auto", vmin=low, vmax=high)
     for (i, j), value in np.ndenumerate(values):
-        dark = np.isfinite(value) and _is_dark(np.array(image.to_rgba(value)))
+        dark = np.isfinite(value) and _is_dark(image.to_rgba(np.array([value]))[0])
         text = "undefined" if np.isnan(value) else f"{value:z.2f}"
         ax.text(j, i, text, ha="center", va="center", color="white" if dark else "black", size=size)
     if finite.size:

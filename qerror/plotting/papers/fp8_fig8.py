@@ -3,6 +3,8 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from qerror.densities import density_name
@@ -26,7 +28,12 @@ def draw(document: Document) -> Figure:
     for name in EIGHT_BITS:
         i = format_index(name)
         rows = select(document, format=name)
-        style = {"color": COLORS[i], "marker": MARKERS[i], "linestyle": "none", "label": name}
+        style: dict[str, Any] = {
+            "color": COLORS[i],
+            "marker": MARKERS[i],
+            "linestyle": "none",
+            "label": name,
+        }
         style |= {"markersize": 3.5}
         x = [places[str(row["density"])] + 0.15 * (i - 2) for row in rows]
         pairs = zip(column(rows, "sampled_db"), column(rows, "exact_db"), strict=True)

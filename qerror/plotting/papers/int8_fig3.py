@@ -48,12 +48,17 @@ def draw(document: Document) -> Figure:
 
 def _keys() -> list[Line2D]:
     """Name the formats by marker and colour, the accumulators by filling."""
-    none = {"linestyle": "none", "markersize": 4}
+    none: dict[str, Any] = {"linestyle": "none", "markersize": 4}
     formats = [
         Line2D([], [], marker=MARKERS[i], color=COLORS[i], label=name, **none)
         for i, name in enumerate(EIGHT_BITS)
     ]
-    style = {**none, "marker": "o", "color": "#555555", "markerfacecoloralt": "white"}
+    style: dict[str, Any] = {
+        **none,
+        "marker": "o",
+        "color": "#555555",
+        "markerfacecoloralt": "white",
+    }
     sums = [
         Line2D([], [], fillstyle=face, label=f"sum: {name}", **style)
         for face, name in zip(_FACES, READ, strict=True)

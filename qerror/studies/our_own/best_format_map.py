@@ -1,7 +1,7 @@
 """The best number of exponent bits over the plane of tail weight and bit width."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from qerror.analysis.decibels import decibels_above
@@ -41,7 +41,7 @@ def _stretches(bits: int) -> Iterator[Row]:
         }
 
 
-def _lead(formats: list[Format], nu: float) -> float:
+def _lead(formats: Sequence[Format], nu: float) -> float:
     """Return by how many dB the best format leads the second."""
     first, second = sorted(optimal_scale(form, StudentT(nu)).report.mse for form in formats)[:2]
     return decibels_above(second, first)
