@@ -9,5 +9,20 @@ if find_spec("torch") is None:
         "qerror.pytorch needs PyTorch, which is not installed: pip install 'qerror[torch]'"
     )
 
+from qerror.pytorch import calibration as calibration
 from qerror.pytorch import functional as functional
+from qerror.pytorch import methods as methods  # registers them
+from qerror.pytorch.fake_quantize import FakeQuantize as FakeQuantize
+from qerror.pytorch.fake_quantize import calibrating as calibrating
+from qerror.pytorch.fake_quantize import quantizers as quantizers
+from qerror.pytorch.granularity import PerChannel as PerChannel
+from qerror.pytorch.granularity import PerGroup as PerGroup
+from qerror.pytorch.granularity import PerTensor as PerTensor
 from qerror.pytorch.levels import quantize as quantize
+from qerror.pytorch.recipe import METHODS as METHODS
+from qerror.pytorch.scales import FixedLength as FixedLength
+from qerror.pytorch.scales import Free as Free
+from qerror.pytorch.scales import PowerOfTwo as PowerOfTwo
+from qerror.pytorch.wrapping import QuantizedConcat as QuantizedConcat
+from qerror.pytorch.wrapping import QuantizedInput as QuantizedInput
+from qerror.pytorch.wrapping import quantize_weight as quantize_weight

@@ -327,29 +327,56 @@ def quantize(x: Tensor, format: Format | str, scale: float | Tensor = 1.0) -> Te
     wide = working(x)
     with torch.no_grad():
         s = torch.as_tensor(scale, dtype=torch.float64, device=x.device).to(wide.dtype)
-        return apply_levels(rounder, wide, s, x.dtype)
+        return apply_levels(rounder, wide, s).to(x.dtype)
 
 
-def apply_levels(
-    rounder: Rounder, x: Tensor, s: Tensor, result: torch.dtype | None = None
-) -> Tensor:
-    """Return the levels of x at the scale s, both float32 or both float64, in the dtype `result`.
+def apply_levels(rounder: Rounder, x: Tensor, s: Tensor) -> Tensor:
+    """Return the levels of x at the scale s, all in float32 or all in float64.
 
     The same choices as in `qerror.quantize`: a list of levels is scaled itself if one scale
     serves all values; float64 works where float32 cannot hold every step; a factor that float32
-    does not hold is multiplied in float64. One cast, at the end.
+    does not hold is multiplied in float64.
     """
-    result = result or x.dtype
     if isinstance(rounder, ListedRounder):
-        total = s.to(torch.float64) * rounder.factor
-        points = torch.tensor(rounder.points, dtype=torch.float64, device=x.device)
-        wide = x.to(torch.float64)
-        if s.numel() == 1:
-            return rounder.at(wide, points * total.reshape(())).to(result)
-        return (rounder.at(wide / total, points) * total).to(result)
+        return _listed_levels(rounder, x, s.to(torch.float64) * rounder.factor).to(x.dtype)
     if rounder.single and rounder.factor == 1:
-        return (rounder(x / s) * s).to(result)
+        return rounder(x / s) * s
     total = s.to(torch.float64) * rounder.factor
     if rounder.single:
-        return (rounder(x / total.to(x.dtype)).to(torch.float64) * total).to(result)
-    return (rounder(x.to(torch.float64) / total) * total).to(result)
+        return (rounder(x / total.to(x.dtype)).to(torch.float64) * total).to(x.dtype)
+    y = (rounder(x.to(torch.float64) / total) * total).to(x.dtype)
+    if math.log2(rounder.high) > layout_of(x.dtype).highest - _ROOM:
+        y = torch.where(torch.isinf(y), torch.copysign(_outermost(rounder, total, x.dtype), y), y)
+    return y
+
+
+def _listed_levels(rounder: ListedRounder, x: Tensor, total: Tensor) -> Tensor:
+    """Return the nearest of the listed levels; those that the dtype of x does not hold are none."""
+    points = torch.tensor(rounder.points, dtype=torch.float64, device=x.device)
+    wide = x.to(torch.float64)
+    if total.numel() == 1:
+        level = rounder.at(wide, points * total.reshape(()))
+    else:
+        level = rounder.at(wide / total, points) * total
+    if math.log2(max(abs(rounder.low), abs(rounder.high), 1.0)) <= SINGLE.highest - _ROOM:
+        return level
+    held = (points * total[..., None]).to(x.dtype)
+    held = torch.where(torch.isfinite(held), held, 0.0).amax(-1).to(torch.float64)
+    return torch.where(torch.isinf(level.to(x.dtype)), torch.copysign(held, level), level)
+
+
+_ROOM = 40
+"""Binary orders of magnitude between a format's largest level and the dtype's within which a
+scale can bring the former beyond the latter; scales of 2^40 and more are not looked after."""
+
+
+def _outermost(rounder: Rounder, total: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the largest level, at this scale, that is finite in the dtype."""
+    limit = torch.finfo(dtype).max / total
+    near = rounder(limit)
+    binade = torch.exp2(torch.floor(torch.log2(near)))
+    share = 2.0 ** -(getattr(rounder, "mantissa_bits", 0) + 1)
+    # Just below the nearest one, in the binade below if that starts one.
+    below = rounder(near - binade * torch.where(near == binade, 0.6 * share, 1.2 * share))
+    near_fits = torch.isfinite((near * total).to(dtype))
+    return (torch.where(near_fits, near, below) * total).to(dtype)

@@ -25,6 +25,7 @@ from qerror.pytorch.gradients.masks import Mask as Mask
 from qerror.pytorch.gradients.masks import ScaleRule as ScaleRule
 from qerror.pytorch.gradients.masks import apply as apply
 from qerror.pytorch.gradients.ranged import Ranged as Ranged
+from qerror.pytorch.gradients.through import AtLeast as AtLeast
 from qerror.pytorch.gradients.through import PowerOfTwo as PowerOfTwo
 from qerror.pytorch.gradients.through import RoundThrough as RoundThrough
 from qerror.pytorch.gradients.through import ScaledGradient as ScaledGradient

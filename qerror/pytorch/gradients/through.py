@@ -59,3 +59,19 @@ class ScaledGradient(Function):
         """Return the gradient times the factor."""
         (g,) = grad_outputs
         return g * ctx.factor, None
+
+
+class AtLeast(Function):
+    """The larger of a parameter and a floor; the gradient passes, so that it can come back."""
+
+    @staticmethod
+    def forward(ctx: Any, parameter: Tensor, floor: float) -> Tensor:
+        """Return the parameter, raised to the floor."""
+        del ctx
+        return parameter.clamp(min=floor)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        """Hand the gradient on."""
+        del ctx
+        return grad_outputs[0], None

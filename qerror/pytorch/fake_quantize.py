@@ -1,0 +1,241 @@
+"""The one module: a method's recipe, a format, and where its ranges come from."""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from qerror.exceptions import InvalidValue
+from qerror.formats.format import ScalarFormat
+from qerror.formats.names import as_scalar_format
+from qerror.pytorch.calibration import Accumulator, Calibration, Pooled
+from qerror.pytorch.calibration.accumulate import Running, rows_of
+from qerror.pytorch.functional.shared import Rule
+from qerror.pytorch.gradients import AtLeast, apply
+from qerror.pytorch.granularity import Granularity, PerTensor
+from qerror.pytorch.recipe import METHODS, Recipe, Role, Setting, State
+from qerror.pytorch.scales import Free, ScaleRule
+
+_FLOOR = 2.0**-100  # of scales and ranges: no division by 0, whatever an optimizer does
+
+
+class FakeQuantize(nn.Module):
+    """Replaces values by levels of a format and keeps them in the tensor's dtype.
+
+    Parameters
+    ----------
+    form : ScalarFormat or str
+        The format.
+    method : str
+        A name in `qerror.pytorch.METHODS`: by default the levels of any format with a fixed
+        scale and a straight-through gradient.
+    role : {"weight", "activation"}
+        What is quantized.
+    granularity : Granularity, optional
+        What shares one range; by default the tensor.
+    scale_rule : ScaleRule, optional
+        Which scales are allowed, in every forward pass.
+    asymmetric : bool
+        Whether integer codes have a zero point or an offset of their own.
+    rule : {"straight-through", "exact"}
+        What a range that learns receives.
+    calibration : Calibration, optional
+        How ranges come from data; by default as the method's authors do.
+    accumulator : Accumulator, optional
+        How batches are joined; by default all values together.
+    learn : iterable of str, optional
+        The parts of the state that are parameters; by default the method's own choice.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether values are quantized or passed on.
+    observing : bool
+        Whether values are only looked at, for `settle`.
+
+    Raises
+    ------
+    InvalidValue
+        If the method does not take the combination, or `learn` names what it does not have.
+
+    Examples
+    --------
+    >>> import torch
+    >>> quantizer = FakeQuantize("int4", "lsq")
+    >>> quantizer.calibrate(torch.linspace(-1, 1, 100))
+    >>> sorted(name for name, _ in quantizer.named_parameters())
+    ['s']
+    """
+
+    enabled: bool
+    observing: bool
+
+    def __init__(
+        self,
+        form: ScalarFormat | str,
+        method: str = "straight-through",
+        *,
+        role: Role = "weight",
+        granularity: Granularity | None = None,
+        scale_rule: ScaleRule | None = None,
+        asymmetric: bool = False,
+        rule: Rule = "straight-through",
+        calibration: Calibration | None = None,
+        accumulator: Accumulator | None = None,
+        learn: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.recipe: Recipe = METHODS[method]
+        self.setting = Setting(
+            as_scalar_format(form),
+            role,
+            granularity or PerTensor(),
+            scale_rule or Free(),
+            asymmetric,
+            rule,
+        )
+        self.recipe.check(self.setting)
+        self.states = self.recipe.states(self.setting)
+        self.calibration = calibration or self.recipe.calibration(self.setting)
+        self.accumulator = accumulator or Pooled()
+        self.enabled, self.observing = True, False
+        self._running: Running | None = None
+        self._make_states(None if learn is None else set(learn))
+
+    def _make_states(self, learn: set[str] | None) -> None:
+        unknown = (learn or set()) - {state.name for state in self.states}
+        if unknown:
+            has = ", ".join(state.name for state in self.states) or "nothing"
+            raise InvalidValue(
+                f"{self.method} has no {', '.join(sorted(unknown))} to learn; it has {has}"
+            )
+        for state in self.states:
+            shape = () if state.shared else self.setting.granularity.shape
+            value = torch.full(shape, state.start)
+            if state.learns if learn is None else state.name in learn:
+                self.register_parameter(state.name, nn.Parameter(value))
+            else:
+                self.register_buffer(state.name, value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the fake-quantized values, or `x` while observing or switched off."""
+        if self.observing:
+            self.observe(x)
+        if self.observing or not self.enabled:
+            return x
+        granularity = self.setting.granularity
+        split = granularity.split(x)
+        state = {each.name: self._state(each, split) for each in self.states}
+        return granularity.join(self.recipe.levels(split, state, self.setting, self.training))
+
+    def _state(self, state: State, split: Tensor) -> Tensor:
+        """Return a state as it enters the forward pass: above 0, allowed, and broadcast."""
+        value = self.get_parameter_or_buffer(state.name)
+        if state.positive:
+            value = apply(AtLeast, value, _FLOOR)
+        if state.name == "s":
+            value = self.setting.scale_rule(value)
+        return value if state.shared else self.setting.granularity.against(value, split)
+
+    def get_parameter_or_buffer(self, name: str) -> Tensor:
+        """Return a part of the state by its name."""
+        found: Tensor = getattr(self, name)
+        return found
+
+    def scale(self) -> Tensor:
+        """Return the scale as the forward pass uses it, of methods that have one."""
+        value = apply(AtLeast, self.get_parameter_or_buffer("s"), _FLOOR)
+        return self.setting.scale_rule(value)
+
+    # ---- calibration
+
+    @property
+    def has_observed(self) -> bool:
+        """Whether `settle` has something to use."""
+        return self._running is not None
+
+    def observe(self, x: Tensor) -> None:
+        """Add a batch to what `settle` will use; a weight replaces the one before."""
+        if self.calibration is None:
+            return
+        if self._running is None or self.setting.role == "weight":
+            self._running = self.accumulator.start(self.calibration, self.setting.target)
+        self._running.add(rows_of(x, self.setting.granularity))
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Set the ranges from what was observed, in place: parameters stay the same objects.
+
+        Raises
+        ------
+        InvalidValue
+            If nothing was observed.
+        """
+        if self.calibration is None:
+            return
+        if self._running is None:
+            raise InvalidValue("nothing was observed; pass at least one batch")
+        found = self.calibration.solve(self._running.statistic(), self.setting.target)
+        for state in self.states:
+            if state.solved is not None:
+                value = self.get_parameter_or_buffer(state.name)
+                value.copy_(state.solved(found, self.setting).reshape(value.shape))
+        self._running = None
+
+    def calibrate(self, batches: Tensor | Iterable[Tensor]) -> None:
+        """Choose the ranges from data, at once.
+
+        Raises
+        ------
+        InvalidType
+            If a batch holds no floating-point numbers.
+        InvalidValue
+            If there is no batch, one is empty, or a value is not finite.
+        """
+        self._running = None
+        for batch in [batches] if isinstance(batches, Tensor) else batches:
+            self.observe(batch)
+        self.settle()
+
+    def extra_repr(self) -> str:
+        """Return the pieces in words."""
+        setting = self.setting
+        return f"{setting.form.name}, method={self.method}, {setting.role}, {setting.granularity}"
+
+
+def quantizers(model: nn.Module) -> Iterator[FakeQuantize]:
+    """Yield the fake quantizers of a model, each once."""
+    for module in model.modules():
+        if isinstance(module, FakeQuantize):
+            yield module
+
+
+@contextmanager
+def calibrating(model: nn.Module) -> Generator[None]:
+    """Let the quantizers of a model look at what passes through them, then set their ranges.
+
+    Inside, nothing is quantized. A quantizer through which nothing passed stays as it was.
+
+    Examples
+    --------
+    >>> import torch
+    >>> quantizer = FakeQuantize("int8", role="activation")
+    >>> with calibrating(quantizer):
+    ...     _ = quantizer(torch.linspace(-1, 1, 100))
+    >>> round(1 / float(quantizer.scale()))  # the values are odd multiples of 1/99
+    99
+    """
+    found = list(quantizers(model))
+    for each in found:
+        each.observing = True
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for each in found:
+            each.observing = False
+    for each in found:
+        if each.has_observed:
+            each.settle()
