@@ -40,13 +40,43 @@ def sample_sums(grid: Grid, density: Density, scales: FloatArray) -> Sums:
     return Sums(rounding, low, high, 0.0 if centred else mean_error, cross)
 
 
-def _by_cell(grid: Grid, samples: PrefixSums, scales: FloatArray) -> tuple[FloatArray, ...]:
+def run_sums(
+    grid: Grid, samples: PrefixSums, scales: FloatArray, first: IntArray, last: IntArray
+) -> FloatArray:
+    """Sum over the points first[i], ..., last[i] - 1 at scales[i] > 0, shape (5, k).
+
+    Rows: e^2 within the range, below it, above it, e, x e.
+    """
+    factors = scales * grid.factor
+    if grid.size > max(2 * samples.size, _CHUNK):
+        parts = [
+            _by_value(grid, samples.between(a, b), factors[i : i + 1])
+            for i, (a, b) in enumerate(zip(first.tolist(), last.tolist(), strict=True))
+        ]
+        found = np.concatenate([np.array(part) for part in parts], axis=1)
+        return found / samples.unit
+    step = max(1, _CHUNK // grid.size)
+    found = np.empty((5, scales.size))
+    for start in range(0, scales.size, step):
+        at = slice(start, start + step)
+        found[:, at] = _by_cell(grid, samples, factors[at], (first[at], last[at]))
+    return found / samples.unit
+
+
+def _by_cell(
+    grid: Grid,
+    samples: PrefixSums,
+    scales: FloatArray,
+    within: tuple[IntArray, IntArray] | None = None,
+) -> tuple[FloatArray, ...]:
     """Sum cell by cell: below the range, the cells of all levels, above the range."""
     points = grid.base_points
     base = np.concatenate([points[:1], points, points[-1:]])
     ends = np.zeros((scales.size, base.size + 1), dtype=np.int64)
     ends[:, 1:-1] = _boundaries(grid, samples, scales)
     ends[:, -1] = samples.size
+    if within is not None:
+        ends = np.clip(ends, within[0][:, None], within[1][:, None])
     weight, first, second = samples.runs(ends)
     level, rest = two_product(scales[:, None], base)
     # Levels farther out than any value can be have none to sum over, but would overflow.

@@ -19,12 +19,21 @@ _ROWS = 2**12  # rows handled together: a few megabytes
 class RowMoments(NamedTuple):
     """Integrals of the error e = Q(x) - x times the density over low < x < high, shape (k,)."""
 
-    square: FloatArray
-    """int e^2 p, beyond the grid's ends too: values there saturate."""
+    rounding: FloatArray
+    """int e^2 p within the grid's range."""
+    clipping_low: FloatArray
+    """int e^2 p below it: values there saturate."""
+    clipping_high: FloatArray
+    """int e^2 p above it."""
     mean: FloatArray
     """int e p."""
     cross: FloatArray
     """int x e p."""
+
+    @property
+    def square(self) -> FloatArray:
+        """Int e^2 p, beyond the grid's ends too."""
+        return self.rounding + self.clipping_low + self.clipping_high
 
 
 def row_moments(
@@ -81,10 +90,7 @@ def row_moments(
         for start in range(0, scale.size, _ROWS):
             at = slice(start, start + _ROWS)
             parts.append((at, _some(grid, pieces, mirrored, scale[at], below[at], above[at])))
-    rounding, clipped_low, clipped_high, mean, cross = Sums.joined(scale.size, parts).rows(
-        scale.size
-    )
-    return RowMoments(rounding + clipped_low + clipped_high, mean, cross)
+    return RowMoments(*Sums.joined(scale.size, parts).rows(scale.size))
 
 
 def _some(  # noqa: PLR0917 - a chunk of rows

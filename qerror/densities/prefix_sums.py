@@ -82,6 +82,10 @@ class PrefixSums:
         found = (_plus(stop[k], -start[k], stop[k + 1] - start[k + 1]) for k in (0, 2, 4))
         return Runs(*found)
 
+    def between(self, first: int, last: int) -> "PrefixSums":
+        """Return the points first, ..., last - 1."""
+        return PrefixSums(self.positions[first:last], self.weights[first:last], self.unit)
+
     @cached_property
     def is_symmetric(self) -> bool:
         """Whether the points are their own mirror image in 0."""

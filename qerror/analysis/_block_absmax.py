@@ -1,0 +1,185 @@
+"""Blocks at a real scale that is proportional to their largest magnitude.
+
+With M the largest of n magnitudes, s = gain M, F the distribution function of |X| and f = F',
+
+    E[phi] = int (n - 1) F^(n-2) f J(m) dm + int F^(n-1) (p(m) phi(m; m) + p(-m) phi(-m; m)) dm,
+    J(m) = int_{|x|<m} phi(x; gain m) p(x) dx,
+
+the other values first and the largest one itself second; two values of a block likewise. A point
+mass at +-x is a step of its own, between the values below it and itself.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qerror._arrays import FloatArray
+from qerror.analysis._block_steps import BlockSums
+from qerror.analysis._windows import Windows
+from qerror.densities.density import Density
+from qerror.densities.magnitude import MaximumLaw
+from qerror.densities.maximum import is_heavy, maximum_nodes, maximum_rule
+from qerror.grids import Grid
+
+_FEW = 16  # values: for blocks of fewer the law of the maximum reaches down to 0
+_ROUNDING = 4e-16  # of a level: an error of the largest value below it is a rounding of the gain
+_SPENT = 1e-40  # of the measure of the maximum
+
+
+class Edge(NamedTuple):
+    """The error of the largest value itself at +m and -m, in units of m."""
+
+    upper: float
+    lower: float
+    clips: tuple[bool, bool]
+    """Whether +m lies above the levels, and -m below them."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether both ends are levels."""
+        return self.upper == 0 and self.lower == 0
+
+
+def edge_of(grid: Grid, gain: float) -> Edge:
+    """Return the errors of the largest value at the scale that it sets."""
+    ends = np.array([1.0, -1.0]) / gain
+    errors = grid.error_half_even(ends)
+    errors = np.where(np.abs(errors) <= _ROUNDING * np.abs(ends), 0.0, errors) * gain
+    upper, lower = errors.tolist()
+    clips = bool(ends[0] > grid.max and upper), bool(ends[1] < grid.min and lower)
+    return Edge(upper, lower, clips)
+
+
+def absmax_sums(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
+    """Return the expectations for blocks of n values at scale gain times their maximum."""
+    edge = edge_of(grid, gain)
+    total = BlockSums(np.zeros(6), 0.0, 0.0)
+    if density.pieces():
+        smooth = not _breaks(grid, density, gain) and not density.atoms().positions.size
+        if smooth and edge.exact and n > _FEW and not is_heavy(density) and _is_centred(density):
+            total = _by_rule(grid, density, n, gain)
+        else:
+            total = _by_panels(grid, density, n, gain, edge)
+    if density.atom_sums.size:
+        total = total.plus(_at_points(grid, density, n, gain))
+    return total
+
+
+def _is_centred(density: Density) -> bool:
+    """Tell whether the density is smooth in |x|."""
+    return density.is_symmetric and not any(x for x in density.kinks if abs(x) < density.support[1])
+
+
+def _breaks(grid: Grid, density: Density, gain: float) -> tuple[float, ...]:
+    """Return the maxima at which a threshold, or the range's end, crosses a kink of the density."""
+    top = max(abs(end) for end in density.support)
+    marks = [abs(x) for x in (*density.kinks, *density.atoms().positions.tolist())]
+    marks = [x for x in marks if 0 < x < top]
+    if not marks:
+        return ()
+    ratios = np.abs(np.concatenate([grid.thresholds, [grid.min, grid.max]])) * gain
+    ratios = np.unique(ratios[(ratios > 0) & (ratios < 1)])
+    found = np.unique((np.array(marks)[:, None] / ratios).ravel())
+    return tuple(found[found < top].tolist())
+
+
+def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
+    """Integrate a smooth J by the Gauss rule of the largest of n - 1 values."""
+    rule = maximum_rule(density, n - 1)
+    below = Windows.below(rule.nodes, np.zeros(rule.nodes.size, dtype=bool))
+    moments = below.moments(grid, density, gain * rule.nodes)
+    singles = moments.dot(rule.weights)
+    if grid.is_symmetric:
+        return BlockSums(singles, 0.0, 0.0)
+    # The square of the other values' mean error: at the law of the largest of n - 2.
+    rule = maximum_rule(density, n - 2)
+    below = Windows.below(rule.nodes, np.zeros(rule.nodes.size, dtype=bool))
+    mean = below.moments(grid, density, gain * rule.nodes).mean
+    return BlockSums(singles, float(rule.weights @ mean**2), 0.0)
+
+
+def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) -> BlockSums:
+    """Integrate over the maximum by panels, whatever the density."""
+    panels = maximum_nodes(density, n, _breaks(grid, density, gain))
+    m, others = panels.nodes, np.zeros(panels.nodes.size)
+    if n > 1:
+        others = panels.measure(n, n - 1)
+    at = np.flatnonzero(others > _SPENT * others.max(initial=0.0))
+    below = Windows.below(m[at], np.zeros(at.size, dtype=bool))
+    moments = below.moments(grid, density, gain * m[at])
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        largest = np.exp((n - 1) * panels.log_below) * panels.weights * panels.density
+        singles = moments.dot(others[at]) + _largest(largest, m, edge)
+        if n < 2:
+            return BlockSums(singles, 0.0, 0.0)
+        pair = np.exp((n - 2) * panels.log_below[at]) * panels.weights[at] * m[at]
+        upper, lower = panels.density[:, at]
+        error = 2 * pair @ ((upper * edge.upper + lower * edge.lower) * moments.mean)
+        cross = pair @ (
+            (upper * edge.upper + lower * edge.lower) * moments.first
+            + (upper - lower) * moments.mean
+        )
+        if n > 2:
+            both = panels.measure(n, n - 2)[at]
+            error += both @ moments.mean**2
+            cross += both @ (moments.mean * moments.first)
+    return BlockSums(singles, float(error), float(cross))
+
+
+def _largest(measure: FloatArray, m: FloatArray, edge: Edge) -> FloatArray:
+    """Return what the largest values themselves add, at +m and at -m."""
+    found = np.zeros(6)
+    for weights, error, sign, clips, place in (
+        (measure[0], edge.upper, 1.0, edge.clips[0], 2),
+        (measure[1], edge.lower, -1.0, edge.clips[1], 1),
+    ):
+        if error:
+            square = float(weights @ (error * m) ** 2)
+            found[place if clips else 0] += square
+            found[3] += float(weights @ (error * m))
+            found[4] += sign * float(weights @ (error * m * m))
+        found[5] += sign * float(weights @ m)
+    return found
+
+
+def _at_points(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
+    """Add the blocks whose largest magnitude is that of a point mass."""
+    x, _ = density.atoms()
+    m = np.unique(np.abs(x))
+    m = m[m > 0]
+    if not m.size:
+        return BlockSums(np.zeros(6), 0.0, 0.0)
+    law, chosen = _law_at(density, m, n)
+    m = m[chosen]
+    never, always = np.zeros(m.size, dtype=bool), np.ones(m.size, dtype=bool)
+    inner = Windows.below(m, never).moments(grid, density, gain * m)
+    own = Windows(m, m, always, always).moments(grid, density, gain * m)
+    singles = inner.dot(law.growth(n - 1)) + own.dot(law.power(n - 1))
+    if n < 2:
+        return BlockSums(singles, 0.0, 0.0)
+    up, grown = law.power(n - 2), law.growth(n - 2)
+    error = grown @ inner.mean**2 + up @ (own.mean * (2 * inner.mean + own.mean))
+    cross = grown @ (inner.mean * inner.first) + up @ (
+        inner.first * own.mean + own.first * (inner.mean + own.mean)
+    )
+    return BlockSums(singles, float(error), float(cross))
+
+
+def _law_at(density: Density, m: FloatArray, n: int) -> tuple[MaximumLaw, FloatArray]:
+    """Return the law of the maximum at the point masses that it can be at, and which they are."""
+    edges = np.repeat(m, 2)
+    low = np.concatenate([[0.0], edges])
+    high = np.concatenate([edges, [np.inf]])
+    # Shells alternate: between two magnitudes, without its ends, and one magnitude alone.
+    alone = np.arange(low.size) % 2 == 1
+    alone[-1] = False
+    low_in = alone | (low == 0)
+    shells = Windows(low, high, low_in, alone).masses(density)
+    law = MaximumLaw.of(shells)
+    at = np.flatnonzero(alone)
+    likely = law.growth(n)[at] > _SPENT
+    chosen = at[likely]
+    return (
+        MaximumLaw(law.below[chosen], law.log_below[chosen], law.drop[chosen]),
+        np.flatnonzero(likely),
+    )

@@ -1,0 +1,136 @@
+"""Blocks whose scale is constant while their largest magnitude lies between two edges.
+
+With F the distribution function of |X|, phi a function of one value and its error, and s_j the
+scale while a <= M < b,
+
+    E[phi(X_1); all |X_i| < b] = F(b)^(n-1) int_{|x|<b} phi p,
+
+so that E[phi] = sum_j (F(b)^(n-1) - F(a)^(n-1)) A_j + F(b)^(n-1) B_j with A_j the integral of phi
+at scale s_j over |x| < a and B_j that over the shell: no integral over the maximum is left, and
+for e^2 no term is negative. Two values of a block follow likewise with F^(n-2) and products.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qerror._arrays import BoolArray, FloatArray, IntArray
+from qerror.analysis._windows import WindowMoments, Windows
+from qerror.densities.density import Density
+from qerror.densities.magnitude import MaximumLaw
+from qerror.formats.scale_rule import ScaleSteps
+from qerror.grids import Grid
+
+_NEGLIGIBLE = 1e-22  # of the largest bound on what a step adds
+_LISTED = 1e-30  # codes less likely are not listed
+_FAR = 1e150
+
+
+class BlockSums(NamedTuple):
+    """Expectations of one value, and of two, of a block."""
+
+    singles: FloatArray
+    """Those of `WindowMoments`, shape (6,)."""
+    pair_error: float
+    """E[e_1 e_2]."""
+    pair_cross: float
+    """E[x_1 e_2]."""
+
+    def plus(self, other: "BlockSums") -> "BlockSums":
+        """Add."""
+        return BlockSums(
+            self.singles + other.singles,
+            self.pair_error + other.pair_error,
+            self.pair_cross + other.pair_cross,
+        )
+
+
+class Steps(NamedTuple):
+    """The steps of a scale rule as the windows of magnitude in which each scale holds."""
+
+    windows: Windows
+    scales: FloatArray
+    law: MaximumLaw
+    total: float
+    """P(|X| within all the windows): the law is that of values so limited."""
+
+    @classmethod
+    def of(cls, density: Density, steps: ScaleSteps, cap: float = np.inf) -> "Steps":
+        """Make the steps, up to a largest magnitude that all values keep to."""
+        windows = windows_of(steps, cap)
+        shells = windows.masses(density)
+        total = float(shells.sum()) if cap < np.inf else 1.0
+        return cls(windows, steps.scales[: shells.size], MaximumLaw.of(shells / total), total)
+
+
+def windows_of(steps: ScaleSteps, cap: float = np.inf) -> Windows:
+    """Return the windows of magnitude in which each scale holds, the last one ending at `cap`."""
+    count = max(1, int(np.searchsorted(steps.edges, cap, "left")))
+    low, high = steps.edges[:count], np.append(steps.edges[1:count], cap)
+    upward = steps.upward[: count - 1]
+    return Windows(low, high, np.append(True, upward), np.append(~upward, True))
+
+
+def step_sums(grid: Grid, density: Density, n: int, steps: Steps) -> BlockSums:
+    """Return the expectations for blocks of n values."""
+    live = _live(steps, n)
+    windows, scales = steps.windows.rows(live), steps.scales[live]
+    ahead = Windows.below(windows.low, ~windows.low_in)
+    inner = ahead.moments(grid, density, scales)
+    shell = windows.moments(grid, density, scales)
+    return combined(inner, shell, steps, n, live)
+
+
+def combined(
+    inner: WindowMoments, shell: WindowMoments, steps: Steps, n: int, live: IntArray
+) -> BlockSums:
+    """Weigh the moments below and within the windows with the law of the maximum."""
+    law, share = steps.law, 1 / steps.total
+    up, grown = (power(n - 1)[live] * share for power in (law.power, law.growth))
+    singles = inner.dot(grown) + shell.dot(up)
+    if n < 2:
+        return BlockSums(singles, 0.0, 0.0)
+    up, grown = (power(n - 2)[live] * share * share for power in (law.power, law.growth))
+    with np.errstate(invalid="ignore"):
+        error = grown * inner.mean**2 + up * shell.mean * (2 * inner.mean + shell.mean)
+        cross = grown * inner.mean * inner.first + up * (
+            inner.first * shell.mean + shell.first * (inner.mean + shell.mean)
+        )
+    return BlockSums(singles, float(error.sum()), float(cross.sum()))
+
+
+def live_steps(steps: Steps, n: int) -> IntArray:
+    """Return the steps that add anything."""
+    return _live(steps, n)
+
+
+def _live(steps: Steps, n: int) -> IntArray:
+    """Return the steps that add anything: a bound on each, against the largest."""
+    low, high = steps.windows.low, steps.windows.high
+    reach = np.minimum(np.where(np.isfinite(high), high, 2 * low), _FAR)
+    shells = steps.law.below * -np.expm1(steps.law.drop)
+    bound = (steps.law.power(n - 1) * shells + steps.law.growth(n - 1)) * reach * reach
+    return np.flatnonzero(bound > _NEGLIGIBLE * bound.max(initial=0.0))
+
+
+def likely_codes(steps: Steps, n: int) -> tuple[IntArray, FloatArray]:
+    """Return the steps that a block is in with some probability, and that probability."""
+    probability = steps.law.growth(n)
+    at = np.flatnonzero(probability > _LISTED)
+    return at, probability[at]
+
+
+def clipped_share(density: Density, n: int, steps: Steps, top: float) -> float:
+    """Return P(M > scale * top), top the largest magnitude among the levels."""
+    windows = steps.windows
+    limit = np.maximum(windows.low, steps.scales * top)
+    beyond = (steps.law.growth(n) > 0) & (limit < windows.high)
+    at = np.flatnonzero(beyond)
+    if not at.size:
+        return 0.0
+    inside: BoolArray = windows.low_in[at] & (limit[at] > steps.scales[at] * top)
+    outer = Windows(limit[at], windows.high[at], inside, windows.high_in[at])
+    mass = outer.masses(density) / steps.total
+    with np.errstate(divide="ignore", under="ignore", invalid="ignore"):
+        drop = np.log1p(-np.minimum(mass / steps.law.below[at], 1.0))
+        return float((steps.law.power(n)[at] * -np.expm1(n * drop)).sum())

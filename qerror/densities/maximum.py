@@ -1,0 +1,218 @@
+"""Quadrature over the largest of n magnitudes: panels for any density, Gauss rules for light tails.
+
+With H = -(n - 1) log F, F the distribution function of |X|, the law of the largest of n - 1 values
+is exp(-H) dH. Panels are halved until each spans a few units of H or a few of log H, and lies
+within the density's own panels, so that whatever varies as the density does is integrated to the
+last digits. Functions that are smooth over the whole range need far fewer nodes: the Gauss rule of
+the law itself, by Lanczos on the nodes of the panels.
+"""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from qerror._arrays import BoolArray, FloatArray, frozen
+from qerror.densities.density import Density
+from qerror.densities.magnitude import MaximumLaw, magnitude_masses
+from qerror.densities.quadrature import gauss_legendre
+from qerror.densities.smooth_law import SmoothLaw
+
+_NODES = 16  # of a panel
+_TALL = 8.0  # of H across a panel where it is above 1: exp(-H) is then one panel's work
+_POWERS = 8  # of m: what one panel from 0 on integrates beside the density
+_RATIO = 6.0  # of H across a panel below
+_SPENT = 80.0  # of H: exp(-H) is below 1e-34
+_NOTHING = 1e-20  # of H: what lies beyond has this probability, light tails
+_NOTHING_HEAVY = 1e-40
+_FARTHEST = 1e140  # squares of it, and of errors there, stay within float64
+_HALVINGS = 60
+_LANCZOS = 1e-26  # of the largest weight: smaller ones do not shape the rule
+_FINEST = 1e-13  # of its end: a panel is no narrower
+
+
+class MaximumNodes(NamedTuple):
+    """Nodes that cover the magnitudes where the largest of n values can lie."""
+
+    nodes: FloatArray
+    """m, ascending."""
+    weights: FloatArray
+    """dm."""
+    log_below: FloatArray
+    """log F(m)."""
+    density: FloatArray
+    """p(m) and p(-m), shape (2, k)."""
+    remainder: float
+    """The number by which the last node's panel is multiplied for what lies beyond it; 0 where
+    nothing does."""
+
+    def measure(self, n: int, k: int) -> FloatArray:
+        """Return k F^(k-1) f dm at the nodes: the largest of k values lies at each, k < n."""
+        del n
+        with np.errstate(under="ignore"):
+            powers = np.exp((k - 1) * self.log_below) if k > 1 else np.ones(self.nodes.size)
+            return k * powers * self.density.sum(axis=0) * self.weights
+
+
+@lru_cache(maxsize=64)
+def maximum_nodes(density: Density, n: int, extra: tuple[float, ...] = ()) -> MaximumNodes:
+    """Return panels over the continuous part of the law of the largest of n magnitudes.
+
+    Parameters
+    ----------
+    density : Density
+        Of one value; with a continuous part.
+    n : int
+        How many values.
+    extra : tuple of float
+        Magnitudes at which what is integrated is not smooth: panels end there.
+    """
+    edges = _start(density, extra)
+    for _ in range(_HALVINGS):
+        height = _height(density, edges, n)
+        keep = (height[1:] < _SPENT) & (height[:-1] > _least(density))
+        wide = keep & _is_wide(edges, height, density, n)
+        if not wide.any():
+            break
+        middle = _middle(edges[:-1][wide], edges[1:][wide])
+        edges = np.unique(np.concatenate([edges, middle]))
+    else:
+        keep = height[1:] < _SPENT
+    low, width = edges[:-1][keep], np.diff(edges)[keep]
+    t, w = gauss_legendre(_NODES)
+    nodes = (low[:, None] + width[:, None] * t).ravel()
+    weights = (width[:, None] * w).ravel()
+    return MaximumNodes(
+        frozen(nodes),
+        frozen(weights),
+        frozen(log_cumulative(density, nodes)),
+        frozen(np.stack([density.pdf(nodes), density.pdf(-nodes)])),
+        0.0,
+    )
+
+
+def log_cumulative(density: Density, magnitudes: FloatArray) -> FloatArray:
+    """Return log P(|X| <= m) at ascending m, accurate where it is small and where it is near 0."""
+    edges = np.concatenate([[0.0], magnitudes, [np.inf]])
+    shells = magnitude_masses(density, edges[:-1], edges[1:])
+    x, probability = density.atoms()
+    np.add.at(shells, np.searchsorted(magnitudes, np.abs(x), "left"), probability)
+    return MaximumLaw.of(shells).log_below[:-1]
+
+
+def _least(density: Density) -> float:
+    return _NOTHING_HEAVY if is_heavy(density) else _NOTHING
+
+
+def is_heavy(density: Density) -> bool:
+    """Tell whether a tail falls as a power of x."""
+    return any(
+        (piece.high == math.inf and piece.law.tail_exponent(1.0) < math.inf)
+        or (piece.low == -math.inf and piece.law.tail_exponent(-1.0) < math.inf)
+        for piece in density.pieces()
+    )
+
+
+def _start(density: Density, extra: tuple[float, ...]) -> FloatArray:
+    """Return magnitudes between which the density is smooth, from 0 to where nothing is left."""
+    pieces = density.pieces()
+    top = max(abs(end) for end in density.support)
+    cuts = [abs(x) for x in (*density.kinks, *extra)]
+    found = [0.0, *cuts]
+    far = 0.0
+    for piece in pieces:
+        near, spread = abs(piece.location), piece.spread
+        law = piece.law
+        horizon = law.horizon if isinstance(law, SmoothLaw) else math.inf
+        far = max(far, near + spread * min(horizon, _FARTHEST / max(spread, 1.0)))
+        widths = spread * np.ldexp(1.0, np.arange(-2, 5))
+        found += [near, *(near + widths).tolist(), *np.abs(near - widths).tolist()]
+    end = min(top, far, _FARTHEST)
+    edges = np.array(sorted({x for x in found if x < end} | {end}))
+    keep = np.append(np.diff(edges) > _FINEST * edges[1:], True)
+    return edges[keep]
+
+
+def _height(density: Density, edges: FloatArray, n: int) -> FloatArray:
+    """Return H = -(n - 1) log F at the edges; for one value, as for two."""
+    log_below = np.append(-np.inf, log_cumulative(density, edges[1:]))
+    return -max(n - 1, 1) * log_below
+
+
+def _is_wide(edges: FloatArray, height: FloatArray, density: Density, n: int) -> BoolArray:
+    """Tell which panels must be halved."""
+    low, high = edges[:-1], edges[1:]
+    above, below = np.minimum(height[:-1], 1e300), height[1:]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        tall = above - below > _TALL
+        steep = above > _RATIO * below
+    # From 0 on H is infinite, but few powers of m are one panel's work.
+    first = low == 0
+    tall, steep = np.where(first, n > _POWERS, tall), np.where(first, False, steep)
+    wide: BoolArray = np.where(above > 1, tall, steep & (below > 0))
+    for piece in density.pieces():
+        if isinstance(piece.law, SmoothLaw):
+            for side in (1.0, -1.0):
+                at = np.abs(side * low - piece.location) / piece.spread
+                to = np.abs(side * high - piece.location) / piece.spread
+                nearest = np.minimum(at, to)
+                room = piece.spread * piece.law.panel_width(np.minimum(nearest, 1e100))
+                inside = nearest < piece.law.horizon
+                wide |= inside & (high - low > 1.5 * room)
+    return wide & (high - low > _FINEST * high)
+
+
+def _middle(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return where panels are halved: wide ones by their ratio."""
+    return np.where((low > 0) & (high > 2 * low), np.sqrt(low) * np.sqrt(high), 0.5 * (low + high))
+
+
+class MaximumRule(NamedTuple):
+    """sum w g(m) = E[g(M)] for functions that vary as smoothly as the law itself."""
+
+    nodes: FloatArray
+    weights: FloatArray
+
+
+@lru_cache(maxsize=256)
+def maximum_rule(density: Density, n: int, count: int = 24) -> MaximumRule:
+    """Return the Gauss rule of the largest of n magnitudes of a density with light tails.
+
+    Parameters
+    ----------
+    density : Density
+        Continuous, with all moments.
+    n : int
+        How many values, at least 1.
+    count : int
+        Nodes: 16 serve smooth functions to 1e-14, 24 to the last digit.
+    """
+    panels = maximum_nodes(density, n + 1)
+    weights = panels.measure(n + 1, n)
+    keep = weights > _LANCZOS * weights.max()
+    nodes, found = _gauss_rule(panels.nodes[keep], weights[keep], count)
+    return MaximumRule(frozen(nodes), frozen(found))
+
+
+def _gauss_rule(x: FloatArray, w: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+    """Return the Gauss rule of the weights w at x: Lanczos, fully reorthogonalised.
+
+    Golub and Welsch 1969; Gautschi 2004, Orthogonal Polynomials, section 2.2.
+    """
+    count = min(count, x.size)
+    total = w.sum()
+    basis = np.zeros((count, x.size))
+    basis[0] = np.sqrt(w / total)
+    diagonal, off = np.zeros(count), np.zeros(count)
+    for k in range(count):
+        v = x * basis[k]
+        diagonal[k] = v @ basis[k]
+        for _ in range(2):
+            v -= (basis[: k + 1] @ v) @ basis[: k + 1]
+        off[k] = math.sqrt(v @ v)
+        if k + 1 < count:
+            basis[k + 1] = v / off[k]
+    matrix = np.diag(diagonal) + np.diag(off[:-1], 1) + np.diag(off[:-1], -1)
+    nodes, vectors = np.linalg.eigh(matrix)
+    return nodes, total * vectors[0] ** 2
