@@ -1,5 +1,7 @@
 """Exact errors: formats and densities joined."""
 
+from qerror.analysis.block_report import BlockErrorReport as BlockErrorReport
+from qerror.analysis.block_report import CodeProbabilities as CodeProbabilities
 from qerror.analysis.report import FIELDS as FIELDS
 from qerror.analysis.report import ErrorReport as ErrorReport
 from qerror.analysis.scalar_product import ScalarProductReport as ScalarProductReport

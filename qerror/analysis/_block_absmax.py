@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._block_steps import BlockSums
 from qerror.analysis._windows import Windows
 from qerror.densities.density import Density
@@ -103,7 +103,7 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
     panels = maximum_nodes(density, n, _breaks(grid, density, gain))
     m, others = panels.nodes, np.zeros(panels.nodes.size)
     if n > 1:
-        others = panels.measure(n, n - 1)
+        others = panels.measure(n - 1)
     at = np.flatnonzero(others > _SPENT * others.max(initial=0.0))
     below = Windows.below(m[at], np.zeros(at.size, dtype=bool))
     moments = below.moments(grid, density, gain * m[at])
@@ -120,7 +120,7 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
             + (upper - lower) * moments.mean
         )
         if n > 2:
-            both = panels.measure(n, n - 2)[at]
+            both = panels.measure(n - 2)[at]
             error += both @ moments.mean**2
             cross += both @ (moments.mean * moments.first)
     return BlockSums(singles, float(error), float(cross))
@@ -165,7 +165,7 @@ def _at_points(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
     return BlockSums(singles, float(error), float(cross))
 
 
-def _law_at(density: Density, m: FloatArray, n: int) -> tuple[MaximumLaw, FloatArray]:
+def _law_at(density: Density, m: FloatArray, n: int) -> tuple[MaximumLaw, IntArray]:
     """Return the law of the maximum at the point masses that it can be at, and which they are."""
     edges = np.repeat(m, 2)
     low = np.concatenate([[0.0], edges])

@@ -54,6 +54,11 @@ class Steps(NamedTuple):
     total: float
     """P(|X| within all the windows): the law is that of values so limited."""
 
+    def without_last(self) -> "Steps":
+        """Return all steps but the last, of the same law."""
+        law = MaximumLaw(self.law.below[:-1], self.law.log_below[:-1], self.law.drop[:-1])
+        return Steps(self.windows.rows(slice(0, -1)), self.scales[:-1], law, self.total)
+
     @classmethod
     def of(cls, density: Density, steps: ScaleSteps, cap: float = np.inf) -> "Steps":
         """Make the steps, up to a largest magnitude that all values keep to."""
@@ -61,6 +66,23 @@ class Steps(NamedTuple):
         shells = windows.masses(density)
         total = float(shells.sum()) if cap < np.inf else 1.0
         return cls(windows, steps.scales[: shells.size], MaximumLaw.of(shells / total), total)
+
+
+def with_point(density: Density, steps: ScaleSteps, place: float) -> Steps:
+    """Make the steps up to a point mass, which ends them as a window of its own."""
+    below = windows_of(steps, place)
+    inside = np.append(below.high_in[:-1], False)
+    end, own = np.array([place]), np.array([True])
+    windows = Windows(
+        np.append(below.low, end),
+        np.append(below.high, end),
+        np.append(below.low_in, own),
+        np.append(inside, own),
+    )
+    shells = windows.masses(density)
+    total = float(shells.sum())
+    scales = steps.scales[: shells.size - 1]
+    return Steps(windows, np.append(scales, scales[-1]), MaximumLaw.of(shells / total), total)
 
 
 def windows_of(steps: ScaleSteps, cap: float = np.inf) -> Windows:
@@ -73,7 +95,7 @@ def windows_of(steps: ScaleSteps, cap: float = np.inf) -> Windows:
 
 def step_sums(grid: Grid, density: Density, n: int, steps: Steps) -> BlockSums:
     """Return the expectations for blocks of n values."""
-    live = _live(steps, n)
+    live = live_steps(steps, n)
     windows, scales = steps.windows.rows(live), steps.scales[live]
     ahead = Windows.below(windows.low, ~windows.low_in)
     inner = ahead.moments(grid, density, scales)
@@ -100,11 +122,6 @@ def combined(
 
 
 def live_steps(steps: Steps, n: int) -> IntArray:
-    """Return the steps that add anything."""
-    return _live(steps, n)
-
-
-def _live(steps: Steps, n: int) -> IntArray:
     """Return the steps that add anything: a bound on each, against the largest."""
     low, high = steps.windows.low, steps.windows.high
     reach = np.minimum(np.where(np.isfinite(high), high, 2 * low), _FAR)

@@ -72,7 +72,7 @@ class Windows(NamedTuple):
 
     def rows(self, at: slice | IntArray) -> "Windows":
         """Return some of the rows."""
-        return Windows(*(part[at] for part in self))
+        return Windows(self.low[at], self.high[at], self.low_in[at], self.high_in[at])
 
     def masses(self, density: Density) -> FloatArray:
         """Return the probabilities of the windows."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._batch import Batch, Sums
-from qerror.analysis.single import piece_sums
+from qerror.analysis.dispatch import piece_sums
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidValue

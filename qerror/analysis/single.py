@@ -1,37 +1,41 @@
 """The exact expected errors of one quantizer on one density."""
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray, positive_array, real_array
+from qerror._arrays import FloatArray, positive_array, real_array
 from qerror.analysis._batch import Batch, Sums
-from qerror.analysis._cells import cell_sums
 from qerror.analysis._closed_form import closed_form_sums
-from qerror.analysis._flat import flat_shares, flat_sums, one_flat_sum, suits_flat
-from qerror.analysis._lattice import lattice_sums
-from qerror.analysis._runs import segments_of, upper_segments_of
 from qerror.analysis._samples import sample_sums
-from qerror.analysis._tails import one_tail_sum, tail_sums
+from qerror.analysis.block import block_error
+from qerror.analysis.block_report import BlockErrorReport
+from qerror.analysis.dispatch import piece_sums
 from qerror.analysis.report import ErrorReport
 from qerror.densities.density import Density
 from qerror.densities.names import DensityLike, as_density
-from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import InvalidValue
+from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
-from qerror.formats.names import as_grid, as_scalar_format
+from qerror.formats.names import as_format, as_grid, as_scalar_format
 from qerror.grids import Grid
 from qerror.rounding import as_rounding
 
 METHODS = ("quadrature", "closed-form")
-_FEW_POINTS = 512  # below, visiting every cell is as fast as cutting segments into zones
-_LONG_RUNS = 8  # points per segment that make a segment worth its overhead
 
 
+@overload
+def quantization_error(  # type: ignore[overload-overlap]  # a block format never meets an array
+    format_or_grid: BlockFormat,
+    density: DensityLike,
+    *,
+    rounding: str = ...,
+    method: str = ...,
+    binade_average: bool = ...,
+) -> BlockErrorReport: ...
 @overload
 def quantization_error(
     format_or_grid: Format | Grid | str,
@@ -42,6 +46,7 @@ def quantization_error(
     bias: float | None = None,
     rounding: str = ...,
     method: str = ...,
+    binade_average: bool = ...,
 ) -> ErrorReport[float]: ...
 @overload
 def quantization_error(
@@ -53,6 +58,7 @@ def quantization_error(
     bias: npt.ArrayLike | None = None,
     rounding: str = ...,
     method: str = ...,
+    binade_average: bool = ...,
 ) -> ErrorReport[FloatArray]: ...
 def quantization_error(
     format_or_grid: Format | Grid | str,
@@ -63,13 +69,15 @@ def quantization_error(
     bias: npt.ArrayLike | None = None,
     rounding: str = "nearest-even",
     method: str = "quadrature",
+    binade_average: bool = False,
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Return the exact expected errors of rounding X to the nearest point of a grid.
 
     Parameters
     ----------
     format_or_grid : Format, Grid or str
-        The number format, its name, or any grid.
+        The number format, its name, or any grid. A block-scaled format takes its scales from
+        the data: it needs no scale, and the report is a `BlockErrorReport`.
     density : Density, str or array_like
         The density of X, its text as `parse_density` reads it, a frozen distribution of
         `scipy.stats`, or an array of data, which stands for `Empirical`.
@@ -87,6 +95,9 @@ def quantization_error(
         "closed-form" evaluates the papers' differences of partial moments, for comparison: it
         loses digits as cells get narrow. It covers gaussian, uniform and student-t, also cut,
         clipped and mixed.
+    binade_average : bool
+        For block formats: average over densities of 2^u times the spread, 0 <= u < 1, each error
+        in units of its own density. Scales that are powers of two depend on that phase.
 
     Returns
     -------
@@ -117,6 +128,14 @@ def quantization_error(
     (3, 1)
     """
     density = as_density(density)
+    if isinstance(format_or_grid, str):
+        format_or_grid = as_format(format_or_grid)
+    if isinstance(format_or_grid, BlockFormat):
+        _require_own_scales(format_or_grid, scale, max_value, bias)
+        _require_default(format_or_grid, rounding, method)
+        return block_error(format_or_grid, density, binade_average=binade_average)
+    if binade_average:
+        raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = _grid_and_scales(format_or_grid, scale, max_value, bias)
     if rounding != "nearest-even":
         _require_nearest_even(rounding)
@@ -140,47 +159,6 @@ def _sums(grid: Grid, density: Density, scales: FloatArray, method: str) -> Sums
     mirrored = grid.is_symmetric and density.is_symmetric
     batches = (Batch.of(piece, grid.factor * scales, mirrored) for piece in density.pieces())
     return sum((piece_sums(grid, batch) for batch in batches), atoms)
-
-
-def piece_sums(grid: Grid, batch: Batch) -> Sums:
-    """Integrate one piece of a density by the path that suits it: the one dispatch.
-
-    - Many points in long uniform runs go by runs, in constant time a run (`_lattice`).
-    - Few points on a smooth law go by one fixed set of nodes (`_flat`); rows with a cell too
-      wide for that go cell by cell, as does everything else (`_cells`). A single scale of a
-      symmetric piece takes the same nodes without an array of rows.
-    - What lies beyond the grid's ends is the same for all (`_tails`).
-    """
-    law = batch.piece.law
-    lowest, highest = float(grid.edges[0]), float(grid.edges[-1])
-    smooth = law if isinstance(law, SmoothLaw) else None
-    if smooth and grid.size > max(_FEW_POINTS, _LONG_RUNS * grid.steps.size):
-        return _by_runs(grid, batch, smooth) + tail_sums(batch, lowest, highest)
-    cells = grid.upper_cells if batch.mirrored else grid.cells
-    if smooth is None or not suits_flat(batch, cells, smooth):
-        return cell_sums(batch, cells) + tail_sums(batch, lowest, highest)
-    if batch.mirrored and batch.factors.size == 1:
-        one = one_flat_sum(batch, cells, smooth)
-        if one is not None:
-            return one + one_tail_sum(batch, highest, smooth)
-    tails = tail_sums(batch, lowest, highest)
-    shares = flat_shares(batch, cells, smooth)
-    if shares.min() > 0:
-        return flat_sums(batch, cells, smooth, shares) + tails
-    wide, narrow = np.flatnonzero(shares == 0), np.flatnonzero(shares)
-    parts: list[tuple[slice | IntArray, Sums]] = [(wide, cell_sums(batch.rows(wide), cells))]
-    if narrow.size:
-        parts.append((narrow, flat_sums(batch.rows(narrow), cells, smooth, shares[narrow])))
-    return Sums.joined(shares.size, parts) + tails
-
-
-def _by_runs(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums:
-    """Go by runs, over both halves where the middle of a symmetric grid is no point."""
-    upper = upper_segments_of(grid) if batch.mirrored else None
-    if upper is not None:
-        return lattice_sums(batch, upper, law)
-    whole = lattice_sums(replace(batch, mirrored=False), segments_of(grid), law)
-    return replace(whole, mean_error=0.0) if batch.mirrored else whole
 
 
 def _grid_and_scales(
@@ -212,6 +190,25 @@ def _grid_and_scales(
     with np.errstate(over="ignore", under="ignore"):
         scales = np.exp2(own - real_array("bias", bias if bias is not None else ()))
     return form.grid(), positive_array("the scale 2^(own bias - bias)", scales)
+
+
+def _require_own_scales(
+    form: BlockFormat,
+    scale: npt.ArrayLike,
+    max_value: npt.ArrayLike | None,
+    bias: npt.ArrayLike | None,
+) -> None:
+    if max_value is not None or bias is not None or np.ndim(scale) or scale != 1:
+        raise InvalidValue(
+            f"{form.name} takes its scales from the data, so it has no scale, max_value or bias to "
+            "set; to move the data instead, scale the density: density.affine(2.0)"
+        )
+
+
+def _require_default(form: BlockFormat, rounding: str, method: str) -> None:
+    _require_nearest_even(rounding)
+    if method != "quadrature":
+        raise InvalidValue(f"{form.name} is analysed by the default method, got {method!r}")
 
 
 def _require_nearest_even(rounding: str) -> None:

@@ -43,16 +43,13 @@ class MaximumNodes(NamedTuple):
     """log F(m)."""
     density: FloatArray
     """p(m) and p(-m), shape (2, k)."""
-    remainder: float
-    """The number by which the last node's panel is multiplied for what lies beyond it; 0 where
-    nothing does."""
 
-    def measure(self, n: int, k: int) -> FloatArray:
-        """Return k F^(k-1) f dm at the nodes: the largest of k values lies at each, k < n."""
-        del n
+    def measure(self, k: int) -> FloatArray:
+        """Return k F^(k-1) f dm at the nodes: the largest of k values lies there, k <= n."""
         with np.errstate(under="ignore"):
             powers = np.exp((k - 1) * self.log_below) if k > 1 else np.ones(self.nodes.size)
-            return k * powers * self.density.sum(axis=0) * self.weights
+            both: FloatArray = self.density.sum(axis=0)
+            return k * powers * both * self.weights
 
 
 @lru_cache(maxsize=64)
@@ -71,14 +68,12 @@ def maximum_nodes(density: Density, n: int, extra: tuple[float, ...] = ()) -> Ma
     edges = _start(density, extra)
     for _ in range(_HALVINGS):
         height = _height(density, edges, n)
-        keep = (height[1:] < _SPENT) & (height[:-1] > _least(density))
-        wide = keep & _is_wide(edges, height, density, n)
+        wide = _holds_some(height, density) & _is_wide(edges, height, density, n)
         if not wide.any():
             break
         middle = _middle(edges[:-1][wide], edges[1:][wide])
         edges = np.unique(np.concatenate([edges, middle]))
-    else:
-        keep = height[1:] < _SPENT
+    keep = _holds_some(_height(density, edges, n), density)
     low, width = edges[:-1][keep], np.diff(edges)[keep]
     t, w = gauss_legendre(_NODES)
     nodes = (low[:, None] + width[:, None] * t).ravel()
@@ -88,7 +83,6 @@ def maximum_nodes(density: Density, n: int, extra: tuple[float, ...] = ()) -> Ma
         frozen(weights),
         frozen(log_cumulative(density, nodes)),
         frozen(np.stack([density.pdf(nodes), density.pdf(-nodes)])),
-        0.0,
     )
 
 
@@ -101,8 +95,11 @@ def log_cumulative(density: Density, magnitudes: FloatArray) -> FloatArray:
     return MaximumLaw.of(shells).log_below[:-1]
 
 
-def _least(density: Density) -> float:
-    return _NOTHING_HEAVY if is_heavy(density) else _NOTHING
+def _holds_some(height: FloatArray, density: Density) -> BoolArray:
+    """Tell in which panels the largest value can lie."""
+    least = _NOTHING_HEAVY if is_heavy(density) else _NOTHING
+    some: BoolArray = (height[1:] < _SPENT) & (height[:-1] > least)
+    return some
 
 
 def is_heavy(density: Density) -> bool:
@@ -137,7 +134,8 @@ def _start(density: Density, extra: tuple[float, ...]) -> FloatArray:
 def _height(density: Density, edges: FloatArray, n: int) -> FloatArray:
     """Return H = -(n - 1) log F at the edges; for one value, as for two."""
     log_below = np.append(-np.inf, log_cumulative(density, edges[1:]))
-    return -max(n - 1, 1) * log_below
+    height: FloatArray = -max(n - 1, 1) * log_below
+    return height
 
 
 def _is_wide(edges: FloatArray, height: FloatArray, density: Density, n: int) -> BoolArray:
@@ -189,7 +187,7 @@ def maximum_rule(density: Density, n: int, count: int = 24) -> MaximumRule:
         Nodes: 16 serve smooth functions to 1e-14, 24 to the last digit.
     """
     panels = maximum_nodes(density, n + 1)
-    weights = panels.measure(n + 1, n)
+    weights = panels.measure(n)
     keep = weights > _LANCZOS * weights.max()
     nodes, found = _gauss_rule(panels.nodes[keep], weights[keep], count)
     return MaximumRule(frozen(nodes), frozen(found))

@@ -1,0 +1,59 @@
+"""Which path integrates a piece of a density over a grid: chosen here, and nowhere else."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from qerror._arrays import IntArray
+from qerror.analysis._batch import Batch, Sums
+from qerror.analysis._cells import cell_sums
+from qerror.analysis._flat import flat_shares, flat_sums, one_flat_sum, suits_flat
+from qerror.analysis._lattice import lattice_sums
+from qerror.analysis._runs import segments_of, upper_segments_of
+from qerror.analysis._tails import one_tail_sum, tail_sums
+from qerror.densities.smooth_law import SmoothLaw
+from qerror.grids import Grid
+
+_FEW_POINTS = 512  # below, visiting every cell is as fast as cutting segments into zones
+_LONG_RUNS = 8  # points per segment that make a segment worth its overhead
+
+
+def piece_sums(grid: Grid, batch: Batch) -> Sums:
+    """Integrate one piece of a density by the path that suits it: the one dispatch.
+
+    - Many points in long uniform runs go by runs, in constant time a run (`_lattice`).
+    - Few points on a smooth law go by one fixed set of nodes (`_flat`); rows with a cell too
+      wide for that go cell by cell, as does everything else (`_cells`). A single scale of a
+      symmetric piece takes the same nodes without an array of rows.
+    - What lies beyond the grid's ends is the same for all (`_tails`).
+    """
+    law = batch.piece.law
+    lowest, highest = float(grid.edges[0]), float(grid.edges[-1])
+    smooth = law if isinstance(law, SmoothLaw) else None
+    if smooth and grid.size > max(_FEW_POINTS, _LONG_RUNS * grid.steps.size):
+        return _by_runs(grid, batch, smooth) + tail_sums(batch, lowest, highest)
+    cells = grid.upper_cells if batch.mirrored else grid.cells
+    if smooth is None or not suits_flat(batch, cells, smooth):
+        return cell_sums(batch, cells) + tail_sums(batch, lowest, highest)
+    if batch.mirrored and batch.factors.size == 1:
+        one = one_flat_sum(batch, cells, smooth)
+        if one is not None:
+            return one + one_tail_sum(batch, highest, smooth)
+    tails = tail_sums(batch, lowest, highest)
+    shares = flat_shares(batch, cells, smooth)
+    if shares.min() > 0:
+        return flat_sums(batch, cells, smooth, shares) + tails
+    wide, narrow = np.flatnonzero(shares == 0), np.flatnonzero(shares)
+    parts: list[tuple[slice | IntArray, Sums]] = [(wide, cell_sums(batch.rows(wide), cells))]
+    if narrow.size:
+        parts.append((narrow, flat_sums(batch.rows(narrow), cells, smooth, shares[narrow])))
+    return Sums.joined(shares.size, parts) + tails
+
+
+def _by_runs(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums:
+    """Go by runs, over both halves where the middle of a symmetric grid is no point."""
+    upper = upper_segments_of(grid) if batch.mirrored else None
+    if upper is not None:
+        return lattice_sums(batch, upper, law)
+    whole = lattice_sums(replace(batch, mirrored=False), segments_of(grid), law)
+    return replace(whole, mean_error=0.0) if batch.mirrored else whole
