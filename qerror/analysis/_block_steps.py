@@ -53,19 +53,36 @@ class Steps(NamedTuple):
     law: MaximumLaw
     total: float
     """P(|X| within all the windows): the law is that of values so limited."""
+    first: int = 0
+    """Which of the rule's steps comes first; those below it are joined with it."""
 
     def without_last(self) -> "Steps":
         """Return all steps but the last, of the same law."""
         law = MaximumLaw(self.law.below[:-1], self.law.log_below[:-1], self.law.drop[:-1])
-        return Steps(self.windows.rows(slice(0, -1)), self.scales[:-1], law, self.total)
+        return Steps(self.windows.rows(slice(0, -1)), self.scales[:-1], law, self.total, self.first)
 
     @classmethod
-    def of(cls, density: Density, steps: ScaleSteps, cap: float = np.inf) -> "Steps":
-        """Make the steps, up to a largest magnitude that all values keep to."""
-        windows = windows_of(steps, cap)
+    def of(cls, density: Density, steps: ScaleSteps, n: int, cap: float = np.inf) -> "Steps":
+        """Make the steps of blocks of n, up to a largest magnitude that all values keep to."""
+        first = _first_likely(density, steps, n)
+        windows = windows_of(steps, cap, first)
         shells = windows.masses(density)
         total = float(shells.sum()) if cap < np.inf else 1.0
-        return cls(windows, steps.scales[: shells.size], MaximumLaw.of(shells / total), total)
+        scales = steps.scales[first : first + shells.size]
+        return cls(windows, scales, MaximumLaw.of(shells / total), total, first)
+
+
+def _first_likely(density: Density, steps: ScaleSteps, n: int) -> int:
+    """Return the first step that the largest of n magnitudes is in with some probability.
+
+    The distribution function may be off by its last digits here, which matters to no block of
+    two values or more.
+    """
+    if n < 2:
+        return 0
+    edges = steps.edges[1:-1]
+    below = density.cdf(edges) - density.cdf(-edges)
+    return int(np.count_nonzero(below < _LISTED ** (1 / n)))
 
 
 def with_point(density: Density, steps: ScaleSteps, place: float) -> Steps:
@@ -85,11 +102,15 @@ def with_point(density: Density, steps: ScaleSteps, place: float) -> Steps:
     return Steps(windows, np.append(scales, scales[-1]), MaximumLaw.of(shells / total), total)
 
 
-def windows_of(steps: ScaleSteps, cap: float = np.inf) -> Windows:
-    """Return the windows of magnitude in which each scale holds, the last one ending at `cap`."""
-    count = max(1, int(np.searchsorted(steps.edges, cap, "left")))
-    low, high = steps.edges[:count], np.append(steps.edges[1:count], cap)
-    upward = steps.upward[: count - 1]
+def windows_of(steps: ScaleSteps, cap: float = np.inf, first: int = 0) -> Windows:
+    """Return the windows of magnitude in which each scale holds, the last one ending at `cap`.
+
+    Those below the first are joined with it.
+    """
+    stop = max(first + 1, int(np.searchsorted(steps.edges, cap, "left")))
+    low = np.append(0.0, steps.edges[first + 1 : stop])
+    high = np.append(steps.edges[first + 1 : stop], cap)
+    upward = steps.upward[first : stop - 1]
     return Windows(low, high, np.append(True, upward), np.append(~upward, True))
 
 
@@ -131,10 +152,10 @@ def live_steps(steps: Steps, n: int) -> IntArray:
 
 
 def likely_codes(steps: Steps, n: int) -> tuple[IntArray, FloatArray]:
-    """Return the steps that a block is in with some probability, and that probability."""
+    """Return the rule's steps that a block is in with some probability, and that probability."""
     probability = steps.law.growth(n)
     at = np.flatnonzero(probability > _LISTED)
-    return at, probability[at]
+    return at + steps.first, probability[at]
 
 
 def clipped_share(density: Density, n: int, steps: Steps, top: float) -> float:

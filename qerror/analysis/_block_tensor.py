@@ -98,7 +98,7 @@ def _points(density: Density, size: int) -> FloatArray:
 def _below_value(case: _Case, steps: ScaleSteps, largest_value: float) -> TensorSums:
     """Return the expectations given the largest value of a continuous density."""
     grid, _, density, n, blocks = case
-    limited = Steps.of(density, steps, largest_value)
+    limited = Steps.of(density, steps, n, largest_value)
     sums, codes, clipped = _ordinary(case, limited, steps)
     scale = limited.scales[-1:]
     whole = Windows.below(np.array([largest_value]), np.array([True]))
@@ -107,10 +107,9 @@ def _below_value(case: _Case, steps: ScaleSteps, largest_value: float) -> Tensor
     share = 1 / blocks
     sums = _scaled(sums, 1 - share).plus(_scaled(own, share))
     codes = {code: p * (1 - share) for code, p in codes.items()}
-    top = int(steps.codes[limited.scales.size - 1])
+    top = int(steps.codes[limited.first + limited.scales.size - 1])
     codes[top] = codes.get(top, 0.0) + share
     beyond = largest_value > case.top * float(scale[0]) * (1 + _ROUNDING)
-    del n
     return TensorSums(sums, codes, clipped * (1 - share) + share * beyond)
 
 

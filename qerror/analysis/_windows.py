@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, IntArray
+from qerror.analysis._ratios import ratio_moments, suits_ratios
 from qerror.analysis._samples import run_sums
 from qerror.analysis.rows import row_moments
 from qerror.densities.density import Density
@@ -119,10 +120,13 @@ def _continuous(
     if not density.pieces():
         return found
     alive, dead = high > low, scales == 0
-    for rows in (alive & ~dead & (low == 0), alive & ~dead & (low > 0)):
-        at = np.flatnonzero(rows)
-        if at.size:
-            found[:5, at] = _quantized(grid, density, scales[at], low[at], high[at])
+    at = np.flatnonzero(alive & ~dead)
+    if at.size and suits_ratios(grid, density):
+        found[:5, at], rest = ratio_moments(grid, density, scales[at], low[at], high[at])
+        at = at[rest]
+    for rows in (at[low[at] == 0], at[low[at] > 0]):
+        if rows.size:
+            found[:5, rows] = _quantized(grid, density, scales[rows], low[rows], high[rows])
     at = np.flatnonzero(alive & dead)
     if at.size:
         found[:, at] = _unquantized(density, low[at], high[at])

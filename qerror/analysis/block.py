@@ -138,7 +138,8 @@ def _at_steps(
 ) -> BlockFigures:
     """Analyse a scale that is constant between known maxima."""
     given = rule.steps(form.element)
-    steps, n = Steps.of(density, given), form.block_size
+    n = form.block_size
+    steps = Steps.of(density, given, n)
     at, probability = likely_codes(steps, n)
     keys = key(given.codes[at])
     return BlockFigures(

@@ -127,8 +127,8 @@ def _start(density: Density, extra: tuple[float, ...]) -> FloatArray:
         found += [near, *(near + widths).tolist(), *np.abs(near - widths).tolist()]
     end = min(top, far, _FARTHEST)
     edges = np.array(sorted({x for x in found if x < end} | {end}))
-    keep = np.append(np.diff(edges) > _FINEST * edges[1:], True)
-    return edges[keep]
+    chosen: FloatArray = edges[np.append(np.diff(edges) > _FINEST * edges[1:], True)]
+    return chosen
 
 
 def _height(density: Density, edges: FloatArray, n: int) -> FloatArray:
