@@ -70,7 +70,16 @@ def tensor_sums(
         for place in _points(density, size).tolist():
             steps = rule.steps(element, rule.tensor_for(place, element))
             found.append((1.0, _below_point(case, steps, place)))
+        found.append((1.0, _nothing(case, rule.steps(element, 1.0))))
     return _added(found)
+
+
+def _nothing(case: _Case, steps: ScaleSteps) -> TensorSums:
+    """Return what tensors of zeros add: no error, and the least scale."""
+    x, probability = case.density.atoms()
+    chance = float(probability[x == 0].sum()) ** (case.n * case.blocks)
+    codes = {int(steps.codes[0]): chance} if chance else {}
+    return TensorSums(BlockSums(np.zeros(6), 0.0, 0.0), codes, 0.0)
 
 
 def _largest(density: Density, size: int) -> tuple[FloatArray, FloatArray]:

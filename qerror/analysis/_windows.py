@@ -102,8 +102,9 @@ class Windows(NamedTuple):
         upper = _count_below(x, self.low, ~self.low_in), _count_below(x, self.high, self.high_in)
         lower = _count_below(x, -self.high, ~self.high_in), _count_below(x, -self.low, self.low_in)
         # A window from 0 on holds 0 once.
-        lower = lower[0], np.where(self.low == 0, np.minimum(lower[1], upper[0]), lower[1])
-        upper = np.where(self.low == 0, lower[1], upper[0]), upper[1]
+        whole = (self.low == 0) & self.low_in
+        lower = lower[0], np.where(whole, np.minimum(lower[1], upper[0]), lower[1])
+        upper = np.where(whole, lower[1], upper[0]), upper[1]
         return [(a, np.maximum(a, b)) for a, b in (upper, lower)]
 
 
