@@ -72,8 +72,11 @@ def _by_cell(
     """Sum cell by cell: below the range, the cells of all levels, above the range."""
     points = grid.base_points
     base = np.concatenate([points[:1], points, points[-1:]])
+    edges, closed = _edges(grid)
+    start, stop = _reached(points, samples, scales)
+    base, edges, closed = base[start:stop], edges[start : stop - 1], closed[start : stop - 1]
     ends = np.zeros((scales.size, base.size + 1), dtype=np.int64)
-    ends[:, 1:-1] = _boundaries(grid, samples, scales)
+    ends[:, 1:-1] = _boundaries(edges, closed, samples, scales)
     ends[:, -1] = samples.size
     if within is not None:
         ends = np.clip(ends, within[0][:, None], within[1][:, None])
@@ -87,24 +90,41 @@ def _by_cell(
     v = minus(second, times(first, near))
     square = minus(v, times(u, near)).value + away * (away * weight.high - 2 * u.high)
     square = np.maximum(square, 0.0)
+    low = square[:, 0] if start == 0 else np.zeros(scales.size)
+    high = square[:, -1] if stop == points.size + 2 else np.zeros(scales.size)
+    inside = square[:, int(start == 0) : stop - start - int(stop == points.size + 2)]
     error = away * weight.high - u.value
     cross = away * first.high - v.value
     return (
-        square[:, 1:-1].sum(axis=1),
-        square[:, 0],
-        square[:, -1],
+        inside.sum(axis=1),
+        low,
+        high,
         error.sum(axis=1),
         cross.sum(axis=1),
     )
 
 
-def _boundaries(grid: Grid, samples: PrefixSums, scales: FloatArray) -> IntArray:
+def _reached(points: FloatArray, samples: PrefixSums, scales: FloatArray) -> tuple[int, int]:
+    """Return the cells that values fall into at some scale, as a range of all of them.
+
+    A floating-point range reaches far beyond the data when its optimum is flat.
+    """
+    ends = samples.positions[[0, -1]]
+    quotients = ends / np.array([[scales.min()], [scales.max()]])
+    low, high = quotients[:, 0].min(), quotients[:, 1].max()
+    start = int(np.searchsorted(points, low))
+    stop = int(np.searchsorted(points, high, "right")) + 2
+    return start, min(stop, points.size + 2)
+
+
+def _boundaries(
+    base: FloatArray, closed: BoolArray, samples: PrefixSums, scales: FloatArray
+) -> IntArray:
     """Return how many values lie below each boundary: range's ends and thresholds, per scale.
 
     A value is compared as the simulator does it, by its quotient with the scale: rounding is
     monotone, so this moves a boundary by a neighbour at most.
     """
-    base, closed = _edges(grid)
     x = samples.positions
     at = np.searchsorted(x, scales[:, None] * base)
     divisor, last = scales[:, None], x.size - 1

@@ -12,10 +12,11 @@ from qerror.formats.format import ScalarFormat
 from qerror.grids import Grid
 
 _QUANTILES = (0.25, 0.1, 0.01, 1e-3, 1e-6)
-_WIDEST = 28  # octaves above the typical size: wider than any data set's own spread
+_WIDEST = 28  # octaves above the density's own size: tails fall no farther for any data
 _COARSE = 2  # points per octave of the first look
 _WITHIN = 4.0  # 6 dB
 _NEGLIGIBLE = 1e-32  # share of the power that clipping may cost at the upper end
+_LARGEST, _SMALLEST = 1e150, 1e-150  # squares stay within float64
 
 
 def typical_size(density: Density) -> float:
@@ -31,18 +32,22 @@ def typical_size(density: Density) -> float:
 
 
 def search_interval(
-    density: Density, low: float | None = None, high: float | None = None
+    form: ScalarFormat, density: Density, low: float | None = None, high: float | None = None
 ) -> tuple[float, float]:
     """Return the ranges (largest values) between which the optimum is searched.
 
-    From an eighth of the typical size to an octave beyond where clipping costs 1e-32 of the
-    signal's power, but not beyond 2^28 typical sizes (heavy tails never get negligible).
+    From where the levels reach an eighth of the typical size to an octave beyond where clipping
+    costs 1e-32 of the signal's power on either side, but not beyond 2^28 times the size of X
+    (heavy tails never get negligible).
     """
+    top, grid = form.max_value, form.grid()
     size = typical_size(density)
+    reach = size / 8 * min(top / max(top, -grid.min), 1.0)
     if low is None:
-        low = size / 8 if high is None else min(size / 8, high / 16)
+        low = reach if high is None else min(reach, high / 16)
     if high is None:
-        high = max(_reach(density, size), 16 * low)
+        high = max(_reach(density, size, grid), 16 * low)
+    low, high = max(low, _SMALLEST), min(high, _LARGEST)
     if not 0 < low < high < math.inf:
         raise InvalidValue(f"low must be positive and below high, got low={low:g}, high={high:g}")
     return low, high
@@ -67,31 +72,54 @@ def promising(
     return float(ranges[max(first - 1, 0)]), float(ranges[min(last + 1, count - 1)])
 
 
-def levels_per_octave(grid: Grid) -> int:
-    """Return how many levels lie in the densest octave, from above."""
-    top = np.maximum(np.abs(grid.edges[:-1]), np.abs(grid.edges[1:]))
-    span = np.minimum(np.diff(grid.edges), 0.5 * top)
-    return math.ceil(float((span / grid.steps).max(initial=1.0)))
-
-
 def _lost_below(density: Density, radii: FloatArray) -> FloatArray:
     """Return E[x^2; |x| <= r], what rounding all of it to 0 costs."""
-    x, probability = density.atoms()
-    lost = (x * x * (np.abs(x) <= radii[:, None])) @ probability
+    samples = density.atom_sums
+    lost = np.zeros(radii.size)
+    if samples.size:
+        ends = np.stack(
+            [
+                np.searchsorted(samples.positions, -radii),
+                np.searchsorted(samples.positions, radii, "right"),
+            ],
+            axis=-1,
+        )
+        lost += samples.runs(ends).second.value[:, 0] / samples.unit
     for piece in density.pieces():
         lost += piece.integrals(np.zeros(radii.size), -radii, radii).second
     return lost
 
 
-def _reach(density: Density, size: float) -> float:
-    """Return twice the first range, in octaves of the size, that clips next to nothing."""
-    ranges = np.ldexp(size, np.arange(_WIDEST))
-    clipped = np.zeros(ranges.size)
-    infinite, nothing = np.full(ranges.size, np.inf), np.zeros(ranges.size)
-    for piece in density.pieces():
-        clipped += piece.integrals(ranges, nothing, infinite).second
-        clipped += piece.integrals(-ranges, -infinite, nothing).second
-    x, probability = density.atoms()
-    clipped += np.maximum(np.abs(x) - ranges[:, None], 0.0) ** 2 @ probability
-    enough = np.flatnonzero(clipped <= _NEGLIGIBLE * density.second_moment)
+def _reach(density: Density, size: float, grid: Grid) -> float:
+    """Return twice the first range, in octaves, that clips next to nothing on either side.
+
+    A grid that reaches less far to the left than to the right needs a larger range there; one
+    that does not go left of 0 cannot help what lies there.
+    """
+    power = density.second_moment
+    left = min(-grid.min / grid.max, 1.0) if grid.min < 0 else 0.0
+    most = max(size, math.sqrt(power))
+    octaves = math.ceil(math.log2(most / size)) + _WIDEST
+    ranges = np.ldexp(size, np.arange(octaves))
+    ranges = ranges[ranges < _LARGEST]
+    clipped = _clipped_above(density, ranges)
+    if left:
+        clipped += _clipped_above(density.affine(-1.0), ranges * left)
+    enough = np.flatnonzero(clipped <= _NEGLIGIBLE * power)
     return 2 * float(ranges[enough[0]] if enough.size else ranges[-1])
+
+
+def _clipped_above(density: Density, limits: FloatArray) -> FloatArray:
+    """Return E[(x - c)^2; x > c] at limits c > 0."""
+    clipped = np.zeros(limits.size)
+    infinite, nothing = np.full(limits.size, np.inf), np.zeros(limits.size)
+    for piece in density.pieces():
+        clipped += piece.integrals(limits, nothing, infinite).second
+    samples = density.atom_sums
+    if samples.size:
+        start = np.searchsorted(samples.positions, limits, "right")
+        ends = np.stack([start, np.full(start.size, samples.size)], axis=-1)
+        weight, first, second = (pair.value[:, 0] for pair in samples.runs(ends))
+        beyond = np.where(weight > 0, second - limits * (2 * first - limits * weight), 0.0)
+        clipped += np.maximum(beyond, 0.0) / samples.unit
+    return clipped

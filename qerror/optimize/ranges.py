@@ -146,7 +146,7 @@ def _starts(density: Density, top: int) -> set[tuple[int, float]]:
 
 def _rounded(form: ScalarFormat, density: Density) -> Iterator[RangeChoice]:
     """Yield the best power-of-two scale, and the best integer bias where it is another one."""
-    interval = search_interval(density)
+    interval = search_interval(form, density)
     offset = 0.0
     if isinstance(form, FloatingPoint):
         offset = form.bias - math.floor(form.bias)

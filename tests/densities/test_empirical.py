@@ -154,7 +154,8 @@ def test_one_scale_or_many() -> None:
     for i in (0, 13, 699):
         one = quantization_error("int8", density, float(scales[i]))
         for name, value in one.to_dict().items():
-            assert many.to_dict()[name][i] == value
+            # Only the order of the sums differs.
+            assert many.to_dict()[name][i] == pytest.approx(value, rel=1e-13, abs=1e-15)
 
 
 @pytest.mark.parametrize(
