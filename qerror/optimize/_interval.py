@@ -11,7 +11,7 @@ from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
 from qerror.grids import Grid
 
-_QUANTILES = (0.25, 0.1, 0.01, 1e-3, 1e-6)
+_ROUNDED = 1e-9  # what rounding may have taken from a probability
 _WIDEST = 28  # octaves above the density's own size: tails fall no farther for any data
 _COARSE = 2  # points per octave of the first look
 _WITHIN = 4.0  # 6 dB
@@ -20,15 +20,21 @@ _LARGEST, _SMALLEST = 1e150, 1e-150  # squares stay within float64
 
 
 def typical_size(density: Density) -> float:
-    """Return a magnitude that X often has: about the median of |X|."""
-    for p in _QUANTILES:
-        low, high = density.ppf([p, 1 - p])
-        size = max(abs(float(low)), abs(float(high)))
-        if size > 0:
-            return size
-    low, high = density.support
-    size = max(abs(low), abs(high))
-    return size if 0 < size < math.inf else 1.0
+    """Return a magnitude that X often has, within an octave: the median of |X|, X != 0."""
+    # Half of all probability lies within sqrt(2 E[X^2]) of 0 (Chebyshev).
+    widest = math.sqrt(density.second_moment) if math.isfinite(density.second_moment) else 1.0
+    if widest == 0:
+        return 1.0
+    origin = np.zeros(1)
+    at_zero = float(density.atom_sums.mass(origin, origin)[0])
+    for lowest in (12, 96, 1000):
+        sizes = np.ldexp(widest, np.arange(-lowest, 2))
+        sizes = sizes[sizes > 0]
+        mass = density.mass(-sizes, sizes) - at_zero
+        enough = mass >= 0.5 * (1 - at_zero) * (1 - _ROUNDED)
+        if not enough[0]:
+            return float(sizes[np.argmax(enough)]) if enough.any() else widest
+    return float(sizes[0])
 
 
 def search_interval(
@@ -96,8 +102,11 @@ def _reach(density: Density, size: float, grid: Grid) -> float:
     A grid that reaches less far to the left than to the right needs a larger range there; one
     that does not go left of 0 cannot help what lies there.
     """
-    power = density.second_moment
     left = min(-grid.min / grid.max, 1.0) if grid.min < 0 else 0.0
+    ends = density.support
+    if math.isfinite(ends[0]) and math.isfinite(ends[1]):
+        return 2 * max(size, ends[1], -ends[0] / left if left else 0.0)
+    power = density.second_moment
     most = max(size, math.sqrt(power))
     octaves = math.ceil(math.log2(most / size)) + _WIDEST
     ranges = np.ldexp(size, np.arange(octaves))

@@ -6,6 +6,7 @@ one ripple for each level that passes by as the scale grows. The scan follows bo
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,9 @@ PER_OCTAVE = 16  # fewer than 8 pick a wrong octave for 4M3E on a Gaussian
 _PER_RIPPLE = 8
 _MOST_POINTS = 8192  # of one scan, a fraction of a second
 _BROAD = 2.5  # steps per spread from which a smooth component leaves no ripple
+_SLACK = 0.02  # of the MSE: how much lower it may be between two smooth points
 _FEW = 64  # point masses that are followed one by one
-_MOST_REFINED = 48
+_MANY, _MOST_REFINED = 12, 48  # minima: up to so many are all refined; and the most of more
 _FLAT = 1e-12  # of the logarithmic slope, near its rounding; the MSE is long at its minimum
 _STEPS = 60
 
@@ -32,42 +34,92 @@ def slope(report: ErrorReport[FloatArray]) -> FloatArray:
     return np.divide(report.cross_moment + mse, mse, out=np.zeros(mse.shape), where=mse > 0)
 
 
+def scanned(
+    form: ScalarFormat, density: Density, low: float, high: float
+) -> tuple[FloatArray, ErrorReport[FloatArray]]:
+    """Return scales between two, dense enough to see the least minima, and the errors there.
+
+    Ripples are followed only where they reach down to the least MSE that was seen.
+    """
+    scales = _octaves(low, high)
+    report = quantization_error(form, density, scales)
+    rate, depth = _ripples(form.grid(), density, scales)
+    lowest = report.mse - depth
+    close = lowest <= report.mse.min() * (1 + _SLACK)
+    gaps = close[:-1] | close[1:]
+    fine = _between(scales, np.where(gaps, np.maximum(rate[:-1], rate[1:]), 0.0))
+    if fine.size == scales.size:
+        return scales, report
+    return fine, quantization_error(form, density, fine)
+
+
 def nodes(form: ScalarFormat, density: Density, low: float, high: float) -> FloatArray:
-    """Return scales between two, dense enough to see every minimum of the MSE."""
+    """Return scales between two, dense enough to see every ripple of the MSE."""
+    scales = _octaves(low, high)
+    rate, _ = _ripples(form.grid(), density, scales)
+    return _between(scales, np.maximum(rate[:-1], rate[1:]))
+
+
+def _octaves(low: float, high: float) -> FloatArray:
     count = max(3, math.ceil(math.log2(high / low) * PER_OCTAVE) + 1)
-    coarse = np.geomspace(low, high, count)
-    width = math.log(high / low) / (count - 1)
-    wanted = _ripples(form.grid(), density, coarse) * (width * _PER_RIPPLE)
-    parts = np.maximum(np.maximum(wanted[:-1], wanted[1:]), 1.0)
+    return np.geomspace(low, high, count)
+
+
+def _between(scales: FloatArray, rate: FloatArray) -> FloatArray:
+    """Cut the gaps between scales, with a few points per ripple; `rate` is per unit of ln s."""
+    width = math.log(scales[-1] / scales[0]) / (scales.size - 1)
+    parts = np.maximum(rate * (width * _PER_RIPPLE), 1.0)
     parts *= min(1.0, max(_MOST_POINTS / parts.sum(), 1 / parts.max()))
     whole = np.ceil(parts).astype(np.int64)
-    start = np.repeat(np.log(coarse[:-1]), whole)
+    start = np.repeat(np.log(scales[:-1]), whole)
     step = np.repeat(width / whole, whole)
     rank = np.arange(whole.sum()) - np.repeat(np.cumsum(whole) - whole, whole)
-    return np.append(np.exp(start + rank * step), high)
+    return np.append(np.exp(start + rank * step), scales[-1])
 
 
-def _ripples(grid: Grid, density: Density, scales: FloatArray) -> FloatArray:
-    """Return how many ripples there are per unit of ln s, at each scale."""
-    found = np.zeros(scales.size)
-    for position, spread in _sources(density):
-        at = np.searchsorted(grid.edges, position / (scales * grid.factor))
+def _ripples(grid: Grid, density: Density, scales: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how many ripples there are per unit of ln s, and how deep they may be together."""
+    rate, depth = np.zeros((2, scales.size))
+    for source in _sources(density):
+        at = np.searchsorted(grid.edges, source.place / (scales * grid.factor))
         inside = (at > 0) & (at < grid.edges.size)
-        beside = np.clip(at - 1, 0, grid.steps.size - 1)
-        step = grid.steps[beside] * grid.factor * scales
-        rippled = inside & (spread < _BROAD * step)
-        found = np.maximum(found, np.where(rippled, abs(position) / step, 0.0))
-    return found
+        step = grid.steps[np.clip(at - 1, 0, grid.steps.size - 1)] * grid.factor * scales
+        rippled = inside & (source.spread < _BROAD * step)
+        rate = np.maximum(rate, np.where(rippled, abs(source.place) / step, 0.0))
+        depth += np.where(rippled, np.minimum(source.mass, source.density * step) * step**2 / 4, 0)
+    return rate, depth
 
 
-def _sources(density: Density) -> list[tuple[float, float]]:
-    """Return what may ripple: places and how smooth the density is there."""
-    x = density.atoms().positions
+class _Source(NamedTuple):
+    """What makes the MSE ripple: a place where the density changes within a step."""
+
+    place: float
+    spread: float
+    """Within which it changes."""
+    mass: float
+    """The most probability there can be within a step,"""
+    density: float
+    """and the most per unit of length."""
+
+
+def _sources(density: Density) -> list[_Source]:
+    x, probability = density.atoms()
     if x.size > _FEW:
-        x = x[np.linspace(0, x.size - 1, _FEW).astype(np.int64)]
-    places = [(float(at), 0.0) for at in (*x, *density.kinks)]
-    places += [(piece.location, piece.spread) for piece in density.pieces()]
-    return [(at, spread) for at, spread in set(places) if at != 0 and math.isfinite(at)]
+        # Of very many, a few stand for all.
+        chosen = np.linspace(0, x.size - 1, _FEW).astype(np.int64)
+        x, probability = x[chosen], np.full(_FEW, probability.sum() / _FEW)
+    found = [
+        _Source(a, 0.0, p, math.inf) for a, p in zip(x.tolist(), probability.tolist(), strict=True)
+    ]
+    kinks = np.array(density.kinks)
+    beside = np.maximum(
+        density.pdf(np.nextafter(kinks, -np.inf)), density.pdf(np.nextafter(kinks, np.inf))
+    )
+    found += [_Source(a, 0.0, 1.0, p) for a, p in zip(kinks.tolist(), beside.tolist(), strict=True)]
+    found += [
+        _Source(part.location, part.spread, part.weight, math.inf) for part in density.pieces()
+    ]
+    return [source for source in found if source.place != 0 and math.isfinite(source.place)]
 
 
 def minima(
@@ -76,9 +128,10 @@ def minima(
     """Return the scales and the MSE of the lowest minima between scanned scales."""
     rise = slope(report)
     at = np.flatnonzero((rise[:-1] < 0) & (rise[1:] >= 0))
-    if at.size > _MOST_REFINED:
-        depth = _expected(np.log(scales), report.mse, rise, at)
-        at = np.sort(at[np.argsort(depth, kind="stable")[:_MOST_REFINED]])
+    if at.size > _MANY:
+        lowest = _expected(np.log(scales), report.mse, rise, at)
+        chosen = np.argsort(lowest, kind="stable")[:_MOST_REFINED]
+        at = np.sort(at[chosen[lowest[chosen] <= lowest.min() * (1 + _SLACK)]])
     return _refine(form, density, scales, rise, at)
 
 

@@ -18,7 +18,7 @@ from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
 from qerror.optimize import _plateau, _points
 from qerror.optimize._interval import promising, search_interval
-from qerror.optimize._scan import minima, nodes
+from qerror.optimize._scan import minima, scanned
 
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
@@ -218,8 +218,7 @@ def _search_reals(
     ends = quantization_error(form, density, np.array([low, high]))
     edge = int(ends.mse[1] < ends.mse[0])
     if density.pieces():
-        scales = nodes(form, density, low, high)
-        found, mse = minima(form, density, scales, quantization_error(form, density, scales))
+        found, mse = minima(form, density, *scanned(form, density, low, high))
     else:
         found, mse = _points.lowest(form, density, low, high, exhaustive)
     return _best(form, density, found, mse, (low, high)[edge], float(ends.mse[edge]), interval)
