@@ -88,13 +88,14 @@ def _by_cell(
     away = (level - near) + rest  # less than 1e-7 of the level, which 53 digits describe
     u = minus(first, times(weight, near))
     v = minus(second, times(first, near))
-    square = minus(v, times(u, near)).value + away * (away * weight.high - 2 * u.high)
+    moved, mass = u.value, weight.value
+    square = minus(v, times(u, near)).value + away * (away * mass - 2 * moved)
     square = np.maximum(square, 0.0)
     low = square[:, 0] if start == 0 else np.zeros(scales.size)
     high = square[:, -1] if stop == points.size + 2 else np.zeros(scales.size)
     inside = square[:, int(start == 0) : stop - start - int(stop == points.size + 2)]
-    error = away * weight.high - u.value
-    cross = away * first.high - v.value
+    error = away * mass - moved
+    cross = away * first.value - v.value
     return (
         inside.sum(axis=1),
         low,

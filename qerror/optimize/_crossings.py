@@ -22,7 +22,7 @@ from qerror.exceptions import TooLarge
 from qerror.grids import Grid
 
 _TOGETHER = 2**18  # crossings sorted at a time
-_MOST = 2**29  # crossings that a full search may visit, some minutes
+_MOST = 2**27  # crossings that a full search may visit, under a minute
 _KEPT = 8  # lowest points of a stretch that are looked at again
 
 
@@ -99,7 +99,7 @@ def enumerated(
     Raises
     ------
     TooLarge
-        If there are more than 2^29 crossings.
+        If there are more than 2^27 crossings.
     """
     crossings = Crossings.of(grid, density)
     edges = _edges(crossings, low, high)

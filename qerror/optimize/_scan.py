@@ -129,19 +129,22 @@ def minima(
     rise = slope(report)
     at = np.flatnonzero((rise[:-1] < 0) & (rise[1:] >= 0))
     if at.size > _MANY:
-        lowest = _expected(np.log(scales), report.mse, rise, at)
-        chosen = np.argsort(lowest, kind="stable")[:_MOST_REFINED]
-        at = np.sort(at[chosen[lowest[chosen] <= lowest.min() * (1 + _SLACK)]])
+        lowest, slack = _expected(np.log(scales), report.mse, rise, at)
+        chosen = np.argsort(lowest - slack, kind="stable")[:_MOST_REFINED]
+        at = np.sort(at[chosen[(lowest - slack)[chosen] <= lowest.min() * (1 + _SLACK)]])
     return _refine(form, density, scales, rise, at)
 
 
-def _expected(u: FloatArray, mse: FloatArray, rise: FloatArray, at: IntArray) -> FloatArray:
-    """Return about how low the MSE is between two scales: parabolas from both ends."""
-    h, a, b = u[at + 1] - u[at], rise[at], rise[at + 1]
+def _expected(
+    u: FloatArray, mse: FloatArray, rise: FloatArray, at: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return about how low the MSE is between two scales, by parabolas, and how far off that is."""
+    a, b = mse[at] * rise[at], mse[at + 1] * rise[at + 1]
     root = -a / (b - a)
-    left = mse[at] * (1 + a * root * h)
-    right = mse[at + 1] * (1 - b * (1 - root) * h)
-    return np.minimum(left, right)
+    h = u[at + 1] - u[at]
+    left = mse[at] + a * root * h
+    right = mse[at + 1] - b * (1 - root) * h
+    return np.minimum(left, right), _SLACK * np.minimum(mse[at], mse[at + 1]) + np.abs(left - right)
 
 
 def _refine(

@@ -159,7 +159,7 @@ def optimal_scale(
         If the limits are not 0 < low < high, the format has no positive level, or an exhaustive
         search is asked for where there is a continuous part.
     TooLarge
-        If an exhaustive search would visit more than 2^29 kinks.
+        If an exhaustive search would visit more than 2^27 kinks.
 
     References
     ----------
@@ -172,7 +172,7 @@ def optimal_scale(
     >>> round(best.max_value, 6)
     3.920501
     >>> [round(end, 3) for end in best.plateau]
-    [3.692, 4.138]
+    [3.785, 4.085]
     """
     form, density = as_scalar_format(format), as_density(density)
     form.scale_for(1.0)
@@ -190,24 +190,26 @@ def optimal_scale(
     search = search_octaves if isinstance(form, FixedPoint) else _search_reals
     found = search(form, density, interval, exhaustive=exhaustive)
     for _ in range(_WIDENED):
-        if not found.at_edge or low is not None:
-            break
-        wider = _wider(found)
-        if wider is None:
+        wider = _wider(found, low is None, high is None)
+        if not found.at_edge or wider is None:
             break
         beyond = search(form, density, wider, exhaustive=exhaustive)
-        if not beyond.report.mse < found.report.mse:
+        if not beyond.report.mse <= found.report.mse * (1 + _TIE):
             break
         found = beyond
     return found
 
 
-def _wider(found: OptimalScale) -> tuple[float, float] | None:
-    """Return a larger interval where the lower end is the best of all."""
+def _wider(found: OptimalScale, left: bool, right: bool) -> tuple[float, float] | None:
+    """Return a larger interval where one end is the best of all and may be moved.
+
+    The upper end stays where a tail that never gets negligible put it.
+    """
     a, b = found.searched
-    if found.max_value < math.sqrt(a * b) and a > _SMALLEST:
-        return a / 256, b
-    return None
+    if found.max_value < math.sqrt(a * b):
+        return (a / 256, b) if left and a > _SMALLEST else None
+    bounded = all(math.isfinite(end) for end in found.density.support)
+    return (a, 4 * b) if right and bounded and b < 1 / _SMALLEST else None
 
 
 def _search_reals(
