@@ -27,6 +27,7 @@ def typical_size(density: Density) -> float:
         return 1.0
     origin = np.zeros(1)
     at_zero = float(density.atom_sums.mass(origin, origin)[0])
+    sizes = np.array([widest])
     for lowest in (12, 96, 1000):
         sizes = np.ldexp(widest, np.arange(-lowest, 2))
         sizes = sizes[sizes > 0]

@@ -23,7 +23,7 @@ _MOST_POINTS = 8192  # of one scan, a fraction of a second
 _BROAD = 2.5  # steps per spread from which a smooth component leaves no ripple
 _SLACK = 0.02  # of the MSE: how much lower it may be between two smooth points
 _FEW = 64  # point masses that are followed one by one
-_MANY, _MOST_REFINED = 12, 48  # minima: up to so many are all refined; and the most of more
+_MANY, _MOST_REFINED = 12, 96  # minima: up to so many are all refined; and the most of more
 _FLAT = 1e-12  # of the logarithmic slope, near its rounding; the MSE is long at its minimum
 _STEPS = 60
 
@@ -131,7 +131,7 @@ def minima(
     if at.size > _MANY:
         lowest, slack = _expected(np.log(scales), report.mse, rise, at)
         chosen = np.argsort(lowest - slack, kind="stable")[:_MOST_REFINED]
-        at = np.sort(at[chosen[(lowest - slack)[chosen] <= lowest.min() * (1 + _SLACK)]])
+        at = np.sort(at[chosen[(lowest - slack)[chosen] <= report.mse.min()]])
     return _refine(form, density, scales, rise, at)
 
 

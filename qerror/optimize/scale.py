@@ -92,7 +92,9 @@ class OptimalScale:
     def smallest_within(self, decibels: float) -> float:
         """Return the smallest largest value, of those searched, that loses less than so many dB.
 
-        Where the optimum is flat this is the range that costs the fewest octaves.
+        Where the optimum is flat this is the range that costs the fewest octaves. For data it is
+        found among scanned ranges, 8 for each level that passes the largest values: a narrower
+        dip below it may be missed.
 
         Parameters
         ----------
@@ -194,7 +196,7 @@ def optimal_scale(
         if not found.at_edge or wider is None:
             break
         beyond = search(form, density, wider, exhaustive=exhaustive)
-        if not beyond.report.mse <= found.report.mse * (1 + _TIE):
+        if not beyond.report.mse <= found.report.mse * (1 - _TIE if beyond.at_edge else 1 + _TIE):
             break
         found = beyond
     return found

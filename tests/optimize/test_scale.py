@@ -251,7 +251,7 @@ def test_limits_are_kept() -> None:
 @pytest.mark.parametrize("limits", [{"low": 3.0, "high": 2.0}, {"low": 0.0}, {"high": -1.0}])
 def test_refused_limits(limits: dict[str, float]) -> None:
     with pytest.raises(InvalidValue):
-        optimal_scale("INT8", "gaussian", **limits)
+        optimal_scale("INT8", "gaussian", low=limits.get("low"), high=limits.get("high"))
 
 
 def test_refused_formats() -> None:
