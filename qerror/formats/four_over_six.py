@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, cast, final
 
 from qerror.exceptions import InvalidValue, UnknownName
 from qerror.formats.format import ScalarFormat
-from qerror.formats.scale_rule import ScaleRule
+from qerror.formats.scale_rule import ScaleRule, largest
 from qerror.formats.stored_scales import (
     Amax,
     StoredScale,
@@ -69,8 +69,11 @@ class FourOverSix(ScaleRule):
 
     def tensor_for(self, amax: float, element: ScalarFormat) -> float:
         """Return the tensor scale that the largest magnitude of all blocks sets."""
-        del element
-        return amax / (6.0 * _SHARED_TOP)
+        return amax / self.amax_divisor(element)
+
+    def amax_divisor(self, element: ScalarFormat) -> float:
+        """Return the largest magnitude for which the tensor scale is 1."""
+        return largest(element) * _SHARED_TOP
 
     def check(self, element: ScalarFormat, block_size: int) -> None:
         if element.grid().points[-2:].tolist() != [4.0, 6.0]:

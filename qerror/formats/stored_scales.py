@@ -102,7 +102,11 @@ class StoredScale(ScaleRule):
 
     def tensor_for(self, amax: float, element: ScalarFormat) -> float:
         """Return the tensor scale that the largest magnitude of all blocks sets."""
-        return amax / (self.divisor_for(element) * self.format.max_value)
+        return amax / self.amax_divisor(element)
+
+    def amax_divisor(self, element: ScalarFormat) -> float:
+        """Return the largest magnitude for which the tensor scale is 1."""
+        return self.divisor_for(element) * self.format.max_value
 
     def steps(self, element: ScalarFormat, tensor: float | None = None) -> ScaleSteps:
         """Return the scales, and the maxima between which each holds, at a tensor scale.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import numpy as np
 
 from qerror.exceptions import MissingLibrary
-from qerror.simulation._kernels import LAYOUTS, AnyReal, Binade, Layout, Uniform
+from qerror.simulation._kernels import LAYOUTS, AnyReal, Binade, Kernel, Layout, Uniform
 from qerror.simulation._plan import Plan
 from qerror.simulation._table import COUNTED, Table
 
@@ -18,11 +18,15 @@ Loop: TypeAlias = Callable[..., Any]
 
 
 class Loops(NamedTuple):
-    """A loop without scale, with one scale, and with a scale for every value."""
+    """Loops over values without scale, with one scale, with a scale each; and over blocks."""
 
     plain: Loop
     scaled: Loop
     each: Loop
+    rows: Loop
+    """Blocks with a scale each."""
+    errors: Loop
+    """The sums of squared or absolute errors of blocks."""
 
 
 # In values of an array. Loading numba takes 0.7 s and its machine code another 0.4 to 1.7; a value
@@ -55,15 +59,8 @@ def _kind_of_loop(plan: Plan, dtype: np.dtype[Any]) -> str | None:
     """Return the name of the compiled loop for a plan, or None where there is none."""
     if plan.beyond is not None or dtype not in {np.dtype(np.float32), np.dtype(np.float64)}:
         return None
-    match plan.kernel:
-        case Uniform():
-            return "uniform"
-        case Binade():
-            return "binade"
-        case Table() as table if table.mode != "stochastic" and not table.negative_zero:
-            return "table"
-        case _:
-            return None
+    found = constants_of(plan.kernel)
+    return found[0] if found else None
 
 
 _USED: set[tuple[str, str, str]] = set()
@@ -87,24 +84,12 @@ def compiled(plan: Plan, dtype: np.dtype[Any]) -> Plan:
     MissingLibrary
         If numba is not installed.
     """
-    kernel = plan.kernel
-    loops = _loops(LAYOUTS[plan.kind])
     kind = _kind_of_loop(plan, dtype)
-    if kind is None:
+    found = constants_of(plan.kernel)
+    if kind is None or found is None:
         return plan
-    chosen = loops[kind]
-    constants: tuple[Any, ...]
-    match kernel:
-        case Uniform():
-            constants = kernel.low, kernel.high, kernel.magic
-        case Binade():
-            sign = kernel.unsigned(0) if kernel.sign is None else kernel.sign
-            limits = kernel.low, kernel.high, kernel.first, kernel.exponent
-            constants = *limits, kernel.raise_by, sign
-        case Table():
-            constants = kernel.bounds, kernel.values
-        case _:
-            return plan
+    name, constants = found
+    chosen = loops_for(LAYOUTS[plan.kind])[name]
 
     def fused(x: AnyReal, scale: Any, out: AnyReal) -> None:
         if scale is None:
@@ -118,9 +103,29 @@ def compiled(plan: Plan, dtype: np.dtype[Any]) -> Plan:
     return replace(plan, fused=fused)
 
 
-@lru_cache(maxsize=2)
-def _loops(layout: Layout) -> dict[str, Loops]:
-    """Compile the loops for one working dtype; the machine code is kept on disk."""
+def constants_of(kernel: Kernel) -> tuple[str, tuple[Any, ...]] | None:
+    """Return which loops serve a kernel, and the constants that they are given."""
+    match kernel:
+        case Uniform():
+            return "uniform", (kernel.low, kernel.high, kernel.magic)
+        case Binade():
+            sign = kernel.unsigned(0) if kernel.sign is None else kernel.sign
+            limits = kernel.low, kernel.high, kernel.first, kernel.exponent
+            return "binade", (*limits, kernel.raise_by, sign)
+        case Table() if kernel.mode != "stochastic" and not kernel.negative_zero:
+            return "table", (kernel.bounds, kernel.values)
+        case _:
+            return None
+
+
+def compiler() -> Any:
+    """Return the decorator that compiles a loop; the machine code is kept on disk.
+
+    Raises
+    ------
+    MissingLibrary
+        If numba is not installed.
+    """
     try:
         import numba
     except ImportError:
@@ -128,8 +133,13 @@ def _loops(layout: Layout) -> dict[str, Loops]:
             "engine='numba' needs numba; install it with: pip install numba (or qerror[fast])"
         ) from None
     # No fastmath: every operation must round as NumPy's does.
-    compiler = numba.njit(nogil=True, cache=True, error_model="numpy")
-    build = cast("Callable[[Loop], Loop]", compiler)
+    return numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@lru_cache(maxsize=2)
+def loops_for(layout: Layout) -> dict[str, Loops]:
+    """Compile the loops for one working dtype."""
+    build = cast("Callable[[Loop], Loop]", compiler())
     real: Any = layout.kind
     bits: Any = layout.unsigned
 
@@ -151,6 +161,51 @@ def _loops(layout: Layout) -> dict[str, Loops]:
         magic = bits(max(b & exponent, first) + raise_by).view(real)
         q = (v + magic) - magic
         return bits(real(q).view(bits) | (b & sign)).view(real)
+
+    def loops(rounded: Any) -> Loops:
+        @build
+        def plain(x: Any, out: Any, *constants: Any) -> None:
+            for i in range(x.size):
+                out[i] = rounded(real(x[i]), *constants)
+
+        @build
+        def scaled(x: Any, out: Any, scale: Any, *constants: Any) -> None:
+            divisor = real(scale)
+            for i in range(x.size):
+                out[i] = rounded(real(x[i]) / divisor, *constants) * scale
+
+        @build
+        def each(x: Any, out: Any, scale: Any, *constants: Any) -> None:
+            for i in range(x.size):
+                out[i] = rounded(real(x[i]) / real(scale[i]), *constants) * scale[i]
+
+        @build
+        def rows(x: Any, unit: Any, out: Any, *constants: Any) -> None:
+            for i in range(x.shape[0]):
+                u = unit[i]
+                d = real(1) if u == 0 else real(u)
+                for j in range(x.shape[1]):
+                    out[i, j] = rounded(real(x[i, j]) / d, *constants) * u
+
+        @build
+        def errors(x: Any, unit: Any, by_mae: Any, out: Any, *constants: Any) -> None:
+            for i in range(x.shape[0]):
+                u = unit[i]
+                d = real(1) if u == 0 else real(u)
+                total = 0.0
+                for j in range(x.shape[1]):
+                    level = real(rounded(real(x[i, j]) / d, *constants) * u)
+                    e = np.float64(level) - np.float64(x[i, j])
+                    total += abs(e) if by_mae else e * e
+                out[i] = total
+
+        return Loops(plain, scaled, each, rows, errors)
+
+    return {"uniform": loops(uniform), "binade": loops(binade), "table": _table_loops(build, real)}
+
+
+def _table_loops(build: Callable[[Loop], Loop], real: Any) -> Loops:
+    """Compile the loops over listed levels."""
 
     @build
     def rank_of(x: Any, bounds: Any) -> Any:
@@ -180,25 +235,18 @@ def _loops(layout: Layout) -> dict[str, Loops]:
             level = values[rank_of(v, bounds)] if v == v else v  # noqa: PLR0124
             out[i] = level * scale[i]
 
-    def loops(rounded: Any) -> Loops:
-        @build
-        def plain(x: Any, out: Any, *constants: Any) -> None:
-            for i in range(x.size):
-                out[i] = rounded(real(x[i]), *constants)
+    @build
+    def table_rows(x: Any, unit: Any, out: Any, bounds: Any, values: Any) -> None:
+        for i in range(x.shape[0]):
+            u = unit[i]
+            d = real(1) if u == 0 else real(u)
+            for j in range(x.shape[1]):
+                v = real(x[i, j]) / d
+                level = values[rank_of(v, bounds)] if v == v else v  # noqa: PLR0124
+                out[i, j] = level * u
 
-        @build
-        def scaled(x: Any, out: Any, scale: Any, *constants: Any) -> None:
-            divisor = real(scale)
-            for i in range(x.size):
-                out[i] = rounded(real(x[i]) / divisor, *constants) * scale
-
-        @build
-        def each(x: Any, out: Any, scale: Any, *constants: Any) -> None:
-            for i in range(x.size):
-                out[i] = rounded(real(x[i]) / real(scale[i]), *constants) * scale[i]
-
-        return Loops(plain, scaled, each)
+    def no_errors(*arguments: Any) -> None:
+        raise NotImplementedError(f"lists of levels have no two scales to choose from: {arguments}")
 
     # One scale is part of the table. Arrays handed on among *constants would be counted.
-    tables = Loops(table, table_each, table_each)
-    return {"uniform": loops(uniform), "binade": loops(binade), "table": tables}
+    return Loops(table, table_each, table_each, table_rows, no_errors)

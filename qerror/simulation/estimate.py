@@ -13,8 +13,9 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.execution import Progress
 from qerror.formats.format import Format
 from qerror.formats.names import as_scalar_format
+from qerror.simulation._arguments import require_rng
 from qerror.simulation._tails import Tails, tails_of
-from qerror.simulation.quantize import quantize, require_rng
+from qerror.simulation.quantize import quantize
 
 CHUNK = 1 << 16  # values drawn at a time
 MOST_SAMPLES = 10**15

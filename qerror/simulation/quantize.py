@@ -1,29 +1,35 @@
 """Array quantizers: the nearest level of a format, value by value."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import FloatArray, integer
 from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
-from qerror.formats.names import as_scalar_format
+from qerror.formats.names import as_format, as_scalar_format
 from qerror.rounding import Overflow, Rounding, as_overflow, as_rounding
+from qerror.simulation._arguments import (
+    apart,
+    as_floats,
+    destination,
+    require_engine,
+    threads_for,
+)
 from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part, split_blocks
 from qerror.simulation._held import holder
 from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, keep_above_zero
 from qerror.simulation._levels import Levels, levels_of
 from qerror.simulation._numba import compiled, compiled_if_possible, pays
 from qerror.simulation._plan import Plan, plan_for
+from qerror.simulation.blocks import quantize_blocks
 
 Emit: TypeAlias = Callable[[AnyReal, Any, AnyArray], None]
 """Takes levels in the kernel's units and the scale, and writes results."""
 
-DTYPES = ("float16", "float32", "float64")
-ENGINES = ("auto", "numpy", "numba")
-MOST_THREADS = 256  # a slip of the pen beyond it; every thread has scratch memory of its own
 
 
 def quantize(
@@ -31,6 +37,7 @@ def quantize(
     format: Format | str,  # noqa: A002 - the field's word
     scale: npt.ArrayLike = 1.0,
     *,
+    axis: int | None = None,
     rounding: str = "nearest-even",
     overflow: str = "saturate",
     rng: np.random.Generator | None = None,
@@ -50,7 +57,10 @@ def quantize(
         Multiplies the levels. An array gives scales per channel or block: along each axis its
         length must divide that of `x` (as in broadcasting, missing axes count as 1), and each
         scale serves an equal run of values. Shape (64, 1, 1, 1) is a scale per output channel;
-        for x of shape (128, 256), shape (128, 8) is a scale per block of 32.
+        for x of shape (128, 256), shape (128, 8) is a scale per block of 32. A `BlockFormat`
+        finds its own scales and takes none.
+    axis : int, optional
+        Along which a `BlockFormat` cuts its blocks; by default the last. Others take none.
     rounding : str
         "nearest-even" (RNE), "nearest-away" (RNA), "toward-zero" (RTZ), "up" (RTP),
         "down" (RTN), "to-odd" (RTO) or "stochastic" (SR). Even and odd are the codes.
@@ -94,17 +104,36 @@ def quantize(
     x / scale in that dtype: it can differ from that of exact arithmetic for values within one
     ulp of a threshold between levels (two, if the bias is no integer).
 
+    Block-scaled formats also take bfloat16, and have their own conventions: see
+    `quantize_blocks`.
+
     Examples
     --------
     >>> quantize(np.array([0.3, 1.1, 500.0]), "e4m3")
     array([3.125e-01, 1.125e+00, 4.480e+02])
+    >>> quantize(np.array([0.3, 1.1, 5.0, 0.0]), "mxfp4:g2")
+    array([0.25, 1.  , 4.  , 0.  ])
     """
+    form = as_format(format)
+    if isinstance(form, BlockFormat):
+        refuse_scale(form, scale)
+        return quantize_blocks(
+            x,
+            form,
+            axis=-1 if axis is None else axis,
+            rounding=rounding,
+            overflow=overflow,
+            rng=rng,
+            out=out,
+            threads=threads,
+            engine=engine,
+        )
+    refuse_axis(form, axis)
     mode, beyond = as_rounding(rounding), as_overflow(overflow)
-    levels = levels_of(as_scalar_format(format))
+    levels = levels_of(as_scalar_format(form))
     x = as_floats(x)
-    out = _destination(out, x)
-    if engine not in ENGINES:
-        raise InvalidValue(f"engine must be 'auto', 'numpy' or 'numba', got {engine!r}")
+    out = destination(out, x)
+    require_engine(engine)
     workers = threads_for(threads, mode, rng)
     plan, scales = prepare(levels, scale, x, (mode, beyond))
     if engine == "numba":
@@ -167,7 +196,7 @@ def run(
     threads: int,
 ) -> None:
     """Quantize `x` and let `emit` write the levels into `out`."""
-    x = _apart(x, out)
+    x = apart(x, out)
     if scales is not None:
         counts = scales.shape
         x, out = split_blocks(x, counts), split_blocks(out, counts)
@@ -237,25 +266,6 @@ def _multiply(levels: AnyReal, unit: Any, out: AnyArray) -> None:
         np.copyto(out, levels, casting="same_kind")
 
 
-def as_floats(x: npt.ArrayLike) -> AnyArray:
-    """Return `x` as an array of float16, float32 or float64, without a copy if it is one."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise InvalidType(
-            "x is a masked array, whose mask quantizing would ignore; pass x.filled(np.nan) or "
-            "x.compressed()"
-        )
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise InvalidType(f"x must be an array of floats: {error}") from None
-    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
-        raise InvalidType(
-            f"x must be an array of {', '.join(DTYPES)}, got dtype {array.dtype}; "
-            "convert it first: x.astype(np.float32)"
-        )
-    return array
-
-
 def as_scales(scale: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     """Return the scales at double precision, with as many axes as `shape` has, at least.
 
@@ -290,51 +300,19 @@ def as_scales(scale: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     return scales.reshape(padded)
 
 
-def _destination(out: object, x: AnyArray) -> AnyArray:
-    if out is None:
-        return np.empty_like(x, subok=False)
-    if not isinstance(out, np.ndarray):
-        raise InvalidType(f"out must be a numpy array, got {type(out).__name__}")
-    found = cast("AnyArray", out)
-    if found.dtype != x.dtype or found.shape != x.shape:
+def refuse_scale(form: BlockFormat, scale: object) -> None:
+    """Refuse a scale for formats that find their own; 1 is as good as none."""
+    if not (isinstance(scale, int | float) and scale == 1):
         raise InvalidValue(
-            f"out must have the dtype and shape of x, {x.dtype} and {x.shape}, "
-            f"got {found.dtype} and {found.shape}"
+            f"{form.name} takes its scales from the values, so it takes no scale; a tensor scale "
+            "is part of the format, as in nvfp4:tensor=0.01"
         )
-    if not found.flags.writeable:
-        raise InvalidValue("out is read-only; give an array that can be written to")
-    return found
 
 
-def threads_for(threads: object, mode: Rounding, rng: object) -> int:
-    """Return the checked number of threads: one where random numbers are drawn in order."""
-    checked = 1 if threads is None else integer("threads", threads, 1, MOST_THREADS)
-    if mode != "stochastic":
-        return checked
-    require_rng(rng)
-    return 1
-
-
-def require_rng(rng: object) -> None:
-    """Refuse anything but a generator where random numbers are needed."""
-    if rng is None:
+def refuse_axis(form: Format, axis: int | None) -> None:
+    """Refuse an axis for formats without blocks."""
+    if axis is not None:
         raise InvalidValue(
-            "stochastic rounding draws random numbers; pass rng=np.random.default_rng(seed)"
+            f"axis is for formats that share scales, such as mxfp4; {form.name} has a scale for "
+            "each value: give scales whose shape says along which axis they differ"
         )
-    if not isinstance(rng, np.random.Generator):
-        raise InvalidType(
-            f"rng must be a numpy.random.Generator, got {type(rng).__name__}; "
-            "make one by np.random.default_rng(seed)"
-        )
-
-
-def _apart(x: AnyArray, out: AnyArray) -> AnyArray:
-    """Copy `x` if writing `out` would change values that are still to be read."""
-    same = (
-        x.shape == out.shape
-        and x.strides == out.strides
-        and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
-    )
-    if same or not np.may_share_memory(x, out):
-        return x
-    return x.copy()

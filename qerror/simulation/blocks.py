@@ -1,0 +1,430 @@
+"""Array quantizers of formats whose values share scales in blocks."""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from qerror._arrays import integer
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
+from qerror.formats.block_scales import MinMax, PowerOfTwo
+from qerror.formats.four_over_six import FourOverSix
+from qerror.formats.stored_scales import Amax, StoredScale, scale_levels
+from qerror.rounding import as_overflow, as_rounding
+from qerror.simulation._arguments import (
+    apart,
+    as_floats,
+    destination,
+    require_engine,
+    require_rng,
+    threads_for,
+)
+from qerror.simulation._block_numba import compiled_rows, compiled_rows_if_possible, pays
+from qerror.simulation._block_rows import NumpyRows, Rows, Task, Worker, task_for, unit_of
+from qerror.simulation._block_scaling import Scaling, exponent_units
+from qerror.simulation._chunks import CHUNK_BYTES, AnyArray
+from qerror.simulation._coder import coder_for
+from qerror.simulation._kernels import AnyReal
+
+
+class BlockCodes(NamedTuple):
+    """What a block-scaled array is stored as; along the axis of the blocks lie n values."""
+
+    codes: AnyArray
+    """The elements' codes, of the shape of the array. Elements of 4 bits lie two to a byte along
+    the axis, the first in the lower four bits; a last one alone has zeros above it."""
+    scales: AnyArray
+    """One a block: bytes of E8M0, codes of the scale format, or real scales."""
+    offsets: AnyArray | None = None
+    """Of affine blocks: the level of code 0, or integer zero points."""
+    tensor: AnyArray | None = None
+    """Tensor scales, one for each run of blocks that shares one, in memory order."""
+
+
+def quantize_blocks(
+    x: npt.ArrayLike,
+    form: BlockFormat,
+    *,
+    axis: int = -1,
+    rounding: str = "nearest-even",
+    overflow: str = "saturate",
+    rng: np.random.Generator | None = None,
+    out: AnyArray | None = None,
+    threads: int | None = None,
+    engine: str = "auto",
+) -> AnyArray:
+    """Replace every value by a level of its block, as a real quantizer does.
+
+    Parameters
+    ----------
+    x : array_like
+        float16, bfloat16 (of ml_dtypes), float32 or float64, any shape and memory layout.
+    form : BlockFormat
+        The format.
+    axis : int
+        Along which blocks are cut; the block size must divide its length. Nothing is padded:
+        a last block with zeros is a choice of whoever stores it.
+    rounding, rng, out, threads, engine
+        As for `quantize`; the rounding is that of elements, scales keep to their rule.
+    overflow : {"saturate"}
+        Elements saturate.
+
+    Returns
+    -------
+    ndarray
+        Of the dtype and shape of `x`: levels times scales, rounded once to the dtype, beyond
+        whose range they are infinite.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        As `quantize`; if the axis does not exist or the block size does not divide it.
+
+    Notes
+    -----
+    Scales are computed in float32, for float64 values in float64, in the order in which the
+    format's card writes them. Powers of two follow from the bits of M, so that they are exact:
+    "floor", "ceil" and "even" treat float32's subnormals as tools do, by their bits.
+
+    A block with a NaN or an infinity becomes NaN as a whole. With stored scales an infinity
+    saturates the scale and itself; only NaN spreads. A tensor scale carries what is not finite
+    to all its blocks. A block of zeros stays one, with the signs that the element format has.
+    """
+    mode = as_rounding(rounding)
+    x = floats_or_bfloat16(x)
+    out = destination(out, x)
+    require_saturating(overflow)
+    require_engine(engine)
+    workers = threads_for(threads, mode, rng)
+    task = task_for(form, x.dtype, mode)
+    axis = axis_of(x, form, axis)
+    source = np.moveaxis(apart(x, out), axis, -1)
+    target = np.moveaxis(out, axis, -1)
+    blocks = np.ascontiguousarray(source).reshape(-1, form.block_size)
+    direct = target.flags.c_contiguous
+    results = target.reshape(-1, form.block_size) if direct else np.empty_like(blocks)
+    tensor = per_block(tensor_scales(source, form, task), blocks.shape[0])
+    _run(task, _passes(task, engine, x.size, rng), blocks, tensor, results, workers)
+    if not direct:
+        np.copyto(target, results.reshape(target.shape))
+    return out
+
+
+def _passes(
+    task: Task, engine: str, size: int, rng: np.random.Generator | None
+) -> Callable[[int], Rows]:
+    """Return what makes the passes over chunks of up to a size."""
+    compiled: Rows | None = None
+    if engine == "numba":
+        compiled = compiled_rows(task)
+    elif engine == "auto" and pays(task, size):
+        compiled = compiled_rows_if_possible(task)
+    return lambda size: compiled or NumpyRows(task, size, rng)
+
+
+def _run(  # noqa: PLR0917 - one call, its arguments in order
+    task: Task,
+    make: Callable[[int], Rows],
+    blocks: AnyArray,
+    tensor: AnyReal | None,
+    results: AnyArray,
+    threads: int,
+) -> None:
+    count, n = blocks.shape
+    rows = max(1, CHUNK_BYTES // np.dtype(task.layout.kind).itemsize // n)
+    share = math.ceil(count / threads / rows) * rows
+
+    def work(start: int) -> None:
+        size = min(rows, count) * n
+        worker = Worker(task, make(size), size)
+        with np.errstate(all="ignore"):
+            for at in range(start, min(start + share, count), rows):
+                part = slice(at, min(at + rows, start + share))
+                worker(blocks[part], None if tensor is None else tensor[part], results[part])
+
+    starts = range(0, count, max(share, 1))
+    if len(starts) < 2:
+        for start in starts:
+            work(start)
+        return
+    with ThreadPoolExecutor(len(starts)) as pool:
+        for done in [pool.submit(work, start) for start in starts]:
+            done.result()
+
+
+def encode_blocks(
+    x: npt.ArrayLike,
+    form: BlockFormat,
+    *,
+    axis: int = -1,
+    rounding: str = "nearest-even",
+    overflow: str = "saturate",
+    rng: np.random.Generator | None = None,
+) -> BlockCodes:
+    """Return the codes of the elements and the scales to which `quantize_blocks` takes an array.
+
+    Parameters
+    ----------
+    x, form, axis, rounding, overflow, rng
+        As for `quantize_blocks`; elements of at most 16 bits.
+
+    Returns
+    -------
+    BlockCodes
+        A block that is not finite has the scale NaN and codes 0.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        As `quantize_blocks`; if a scale is NaN and no code of its format is.
+    """
+    mode = as_rounding(rounding)
+    x = floats_or_bfloat16(x)
+    require_saturating(overflow)
+    if mode == "stochastic":
+        require_rng(rng)
+    task, axis = task_for(form, x.dtype, mode), axis_of(x, form, axis)
+    source = np.moveaxis(x, axis, -1)
+    blocks = np.ascontiguousarray(source).reshape(-1, form.block_size)
+    tensor = tensor_scales(source, form, task)
+    rows = NumpyRows(task, blocks.size, rng)
+    worker = Worker(task, rows, blocks.size)
+    with np.errstate(all="ignore"):
+        values = worker.values(blocks)
+        scaling = worker.scaling(values, per_block(tensor, blocks.shape[0]))
+        codes = _element_codes(task, rows.levels(values, scaling), scaling)
+    per_axis = (*source.shape[:-1], source.shape[-1] // form.block_size)
+    scales, offsets = (
+        None if part is None else np.moveaxis(part.reshape(per_axis), -1, axis)
+        for part in (_scale_codes(form, scaling), _offsets(scaling))
+    )
+    packed = pack(codes.reshape(source.shape)) if form.element.bits == 4 else codes
+    stored = packed.reshape(*source.shape[:-1], -1) if packed.size else packed
+    fixed = tensor if isinstance(_tensor_of(form), Amax) else None
+    return BlockCodes(np.moveaxis(stored, -1, axis), cast("AnyArray", scales), offsets, fixed)
+
+
+def _element_codes(task: Task, levels: AnyReal, scaling: Scaling) -> AnyArray:
+    coder = coder_for(task.form.element)
+    whole = np.where(np.isnan(levels), levels.dtype.type(0), levels)
+    if isinstance(task.form.scale, MinMax):
+        zero = 0 if scaling.zero is None else np.nan_to_num(scaling.zero)[:, None]
+        return (whole + zero).astype(coder.dtype)
+    return coder.codes(whole.reshape(-1), task.plan.levels, 1.0).astype(coder.dtype)
+
+
+def _scale_codes(form: BlockFormat, scaling: Scaling) -> AnyArray:
+    """Return what is stored of the scales."""
+    if not isinstance(form.scale, StoredScale | FourOverSix):
+        return scaling.stored
+    coder = coder_for(form.scale.format)
+    levels, codes = scale_levels(form.scale.format)
+    unknown = np.isnan(scaling.stored)
+    index = np.searchsorted(levels.astype(scaling.stored.dtype), np.nan_to_num(scaling.stored))
+    found = codes[np.minimum(index, codes.size - 1)]
+    if unknown.any():
+        if coder.nan is None:
+            raise InvalidValue(
+                f"{int(unknown.sum()):,} blocks hold NaN, and no scale in {form.scale.format.name} "
+                "is; replace them first, for example by np.nan_to_num"
+            )
+        found[unknown] = coder.nan
+    return found.astype(np.uint8 if form.scale.format.bits <= 8 else np.uint16)
+
+
+def _offsets(scaling: Scaling) -> AnyArray | None:
+    if scaling.zero is None:
+        return scaling.low
+    zero = np.nan_to_num(scaling.zero)
+    return zero.astype(np.uint8 if zero.max(initial=0) < 256 else np.uint32)
+
+
+def decode_blocks(
+    coded: BlockCodes,
+    form: BlockFormat,
+    *,
+    axis: int = -1,
+    dtype: npt.DTypeLike = np.float32,
+) -> AnyArray:
+    """Return the values that codes and scales stand for.
+
+    ``decode_blocks(encode_blocks(x, f), f, dtype=x.dtype)`` has the bits of
+    ``quantize_blocks(x, f)``.
+
+    Parameters
+    ----------
+    coded : BlockCodes
+        Codes and scales, and what else the format stores.
+    form : BlockFormat
+        The format.
+    axis : int
+        Along which the blocks lie.
+    dtype : dtype
+        float16, bfloat16, float32 or float64.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        If the parts are no codes of the format or do not fit each other.
+    """
+    target = np.dtype(dtype)
+    floats_or_bfloat16(np.empty(0, target))
+    task = task_for(form, target, "nearest-even")
+    n = form.block_size
+    scales = np.moveaxis(np.asarray(coded.scales), axis, -1)
+    given = np.moveaxis(np.asarray(coded.codes), axis, -1)
+    length = scales.shape[-1] * n
+    codes = unpack(given, length) if form.element.bits == 4 else given
+    if codes.shape != (*scales.shape[:-1], length):
+        raise InvalidValue(
+            f"codes of shape {np.shape(coded.codes)} do not go with scales of shape "
+            f"{np.shape(coded.scales)} in blocks of {n} along axis {axis}"
+        )
+    with np.errstate(all="ignore"):
+        scaling = _scaling_of(coded, task, scales.reshape(-1), axis)
+        levels = _levels_of_codes(task, codes.reshape(-1, n), scaling)
+        unit = unit_of(scaling, task.levels)[:, None]
+        found = (levels * unit).astype(task.layout.kind)
+        if scaling.low is not None:
+            found += scaling.low[:, None]
+    return np.moveaxis(found.astype(target).reshape(codes.shape), -1, axis)
+
+
+def _scaling_of(coded: BlockCodes, task: Task, stored: AnyArray, axis: int) -> Scaling:
+    """Return the scales that are stored, of blocks in memory order."""
+    rule, layout = task.form.scale, task.layout
+    if isinstance(rule, PowerOfTwo):
+        return Scaling(exponent_units(_codes_within(stored, 256, "E8M0"), layout), stored)
+    if isinstance(rule, StoredScale | FourOverSix):
+        coder = coder_for(rule.format)
+        values = coder.values[_codes_within(stored, coder.values.size, rule.format.name)]
+        unit = values.astype(layout.kind)
+        tensor = coded.tensor if isinstance(rule.tensor, Amax) else _fixed(rule.tensor, layout.kind)
+        spread = per_block(tensor, stored.size)
+        if spread is not None:
+            unit = unit * spread
+        return Scaling(unit, stored)
+    unit = stored.astype(layout.kind)
+    if not isinstance(rule, MinMax):
+        return Scaling(unit, unit)
+    if coded.offsets is None:
+        raise InvalidValue(f"{task.form.name} stores an offset for each block; there are none")
+    offsets = np.moveaxis(np.asarray(coded.offsets), axis, -1).reshape(-1).astype(layout.kind)
+    real = rule.zero == "real"
+    return Scaling(unit, unit, low=offsets if real else None, zero=None if real else offsets)
+
+
+def _levels_of_codes(task: Task, codes: AnyArray, scaling: Scaling) -> AnyReal:
+    coder = coder_for(task.form.element)
+    index = codes.astype(np.int64) - coder.first
+    known = (index >= 0) & (index < coder.values.size)
+    known[known] = coder.used[index[known]]
+    if not known.all():
+        raise InvalidValue(
+            f"{task.form.element.name} has no code {codes[~known].flat[0]}; its codes are "
+            f"{coder.listing}"
+        )
+    levels = coder.values[index].astype(task.plan.kind)
+    return levels if scaling.zero is None else levels - scaling.zero[:, None]
+
+
+def _codes_within(codes: AnyArray, count: int, name: str) -> AnyArray:
+    if codes.dtype.kind not in "iu":
+        raise InvalidType(f"scales must be codes of {name}, got dtype {codes.dtype}")
+    if codes.size and not (codes.min() >= 0 and codes.max() < count):
+        raise InvalidValue(f"scales must be codes of {name}, 0..{count - 1}")
+    return codes
+
+
+# ---- two codes to a byte
+
+
+def pack(codes: AnyArray) -> AnyArray:
+    """Put codes of 4 bits two to a byte along the last axis, the first in the lower half."""
+    nibbles = codes.astype(np.uint8) & 15
+    if nibbles.shape[-1] % 2:
+        nibbles = np.concatenate([nibbles, np.zeros_like(nibbles[..., :1])], axis=-1)
+    packed: AnyArray = nibbles[..., 0::2] | (nibbles[..., 1::2] << 4)
+    return packed
+
+
+def unpack(packed: AnyArray, length: int) -> AnyArray:
+    """Return the codes of bytes along the last axis, `length` of them."""
+    halves = np.stack([packed & 15, packed >> 4], axis=-1)
+    return halves.reshape(*packed.shape[:-1], -1)[..., :length]
+
+
+# ---- doors
+
+
+def floats_or_bfloat16(x: npt.ArrayLike) -> AnyArray:
+    """Return `x` as an array of a dtype that blocks are cut from."""
+    if isinstance(x, np.ndarray) and x.dtype.name == "bfloat16":
+        return x
+    return as_floats(x)
+
+
+def require_saturating(overflow: str) -> None:
+    """Refuse conventions of overflow: elements of blocks saturate."""
+    if as_overflow(overflow) != "saturate":
+        raise InvalidValue("the elements of blocks saturate: overflow must be 'saturate'")
+
+
+def axis_of(x: AnyArray, form: BlockFormat, axis: int) -> int:
+    """Return the axis of the blocks, not negative, or refuse it."""
+    if x.ndim == 0:
+        raise InvalidValue("blocks lie along an axis; x is a single number")
+    axis = integer("axis", axis, -x.ndim, x.ndim - 1) % x.ndim
+    if x.shape[axis] % form.block_size:
+        raise InvalidValue(
+            f"axis {axis} of x has length {x.shape[axis]}, which blocks of {form.block_size} do "
+            "not divide; pad it, for example with zeros by np.pad, or choose another block size"
+        )
+    return axis
+
+
+# ---- tensor scales
+
+
+def _tensor_of(form: BlockFormat) -> float | Amax:
+    return form.scale.tensor if isinstance(form.scale, StoredScale | FourOverSix) else 1.0
+
+
+def _fixed(tensor: float, kind: type[np.floating[Any]]) -> AnyReal | None:
+    return None if tensor == 1 else np.array([tensor], kind)
+
+
+def tensor_scales(source: AnyArray, form: BlockFormat, task: Task) -> AnyReal | None:
+    """Return the tensor scales in memory order, one for each run of blocks that shares one.
+
+    None stands for 1. The blocks lie along the last axis of `source`.
+    """
+    tensor, kind = _tensor_of(form), task.layout.kind
+    if not isinstance(tensor, Amax):
+        return _fixed(tensor, kind)
+    size = tensor.size or source.size
+    if size != source.size and (source.shape[-1] % size or not source.size):
+        raise InvalidValue(
+            f"{size:,} values share a tensor scale: they must be all values of x or divide the "
+            f"axis of the blocks, whose length is {source.shape[-1]}; of=tensor takes all"
+        )
+    if not source.size:
+        return None
+    rule = cast("StoredScale | FourOverSix", form.scale)
+    share = kind(rule.amax_divisor(form.element))
+    with np.errstate(all="ignore"):
+        runs = np.abs(source.reshape(-1, size)).max(axis=1).astype(kind) / share
+    return np.where(runs == 0, kind(1), runs)
+
+
+def per_block(tensor: AnyArray | None, blocks: int) -> AnyArray | None:
+    """Return the tensor scale of every block."""
+    if tensor is None:
+        return None
+    if tensor.size == 1:
+        return np.broadcast_to(tensor.reshape(-1), blocks)
+    return np.repeat(tensor.reshape(-1), blocks // tensor.size)
