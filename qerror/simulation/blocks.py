@@ -368,6 +368,17 @@ def floats_or_bfloat16(x: npt.ArrayLike) -> AnyArray:
     return as_floats(x)
 
 
+def as_block_codes(codes: object) -> BlockCodes:
+    """Return what `encode` returns for blocks, given as such or as a tuple of its parts."""
+    if isinstance(codes, BlockCodes):
+        return codes
+    if isinstance(codes, tuple) and 2 <= len(cast("tuple[Any, ...]", codes)) <= 4:
+        return BlockCodes(*cast("tuple[Any, ...]", codes))
+    raise InvalidType(
+        "the codes of blocks come with their scales: BlockCodes(codes, scales), as encode returns"
+    )
+
+
 def require_saturating(overflow: str) -> None:
     """Refuse conventions of overflow: elements of blocks saturate."""
     if as_overflow(overflow) != "saturate":

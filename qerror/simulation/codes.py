@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from qerror._arrays import FloatArray, IntArray
 from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
-from qerror.formats.names import as_scalar_format
+from qerror.formats.names import as_format, as_scalar_format
 from qerror.rounding import as_overflow, as_rounding
 from qerror.simulation._arguments import as_floats, threads_for
 from qerror.simulation._chunks import AnyArray, split_blocks
@@ -16,7 +17,8 @@ from qerror.simulation._coder import coder_for
 from qerror.simulation._held import holder
 from qerror.simulation._kernels import AnyReal
 from qerror.simulation._levels import Levels, levels_of
-from qerror.simulation.quantize import prepare, run
+from qerror.simulation.blocks import BlockCodes, as_block_codes, decode_blocks, encode_blocks
+from qerror.simulation.quantize import prepare, refuse_axis, refuse_scale, run
 
 
 def encode(
@@ -24,18 +26,19 @@ def encode(
     format: Format | str,  # noqa: A002 - the field's word
     scale: npt.ArrayLike = 1.0,
     *,
+    axis: int | None = None,
     rounding: str = "nearest-even",
     overflow: str = "saturate",
     rng: np.random.Generator | None = None,
     threads: int | None = None,
-) -> AnyArray:
+) -> Any:
     """Return the integer codes of the levels to which `quantize` takes the values.
 
     Parameters
     ----------
-    x, scale, rounding, overflow, rng, threads
+    x, scale, axis, rounding, overflow, rng, threads
         As for `quantize`.
-    format : ScalarFormat or str
+    format : Format or str
         Of at most 16 bits.
 
     Returns
@@ -43,7 +46,8 @@ def encode(
     ndarray
         Of the shape of `x`. Signed integers and fixed point: int8 or int16, two's complement.
         Everything else: uint8 or uint16; a floating-point code is sign, exponent, mantissa from
-        the top, the code of a Codebook is the index of the level in ascending order.
+        the top, the code of a Codebook is the index of the level in ascending order. For a
+        `BlockFormat` a `BlockCodes`: codes, scales and what else is stored.
 
     Raises
     ------
@@ -57,7 +61,13 @@ def encode(
     >>> encode(np.array([0.5, -1.0, 1e9]), "e4m3")
     array([ 48, 184, 126], dtype=uint8)
     """
-    form = as_scalar_format(format)
+    form = as_format(format)
+    if isinstance(form, BlockFormat):
+        refuse_scale(form, scale)
+        axis = -1 if axis is None else axis
+        return encode_blocks(x, form, axis=axis, rounding=rounding, overflow=overflow, rng=rng)
+    refuse_axis(form, axis)
+    form = as_scalar_format(form)
     mode, beyond = as_rounding(rounding), as_overflow(overflow)
     coder = coder_for(form)
     x = as_floats(x)
@@ -80,10 +90,11 @@ def encode(
 
 
 def decode(
-    codes: npt.ArrayLike,
+    codes: npt.ArrayLike | BlockCodes,
     format: Format | str,  # noqa: A002 - the field's word
     scale: npt.ArrayLike = 1.0,
     *,
+    axis: int | None = None,
     dtype: npt.DTypeLike = np.float32,
 ) -> AnyArray:
     """Return the values that integer codes stand for.
@@ -92,14 +103,14 @@ def decode(
 
     Parameters
     ----------
-    codes : array_like of int
-        Any integer dtype.
-    format : ScalarFormat or str
+    codes : array_like of int, or BlockCodes
+        Any integer dtype; for a `BlockFormat` what `encode` returns.
+    format : Format or str
         Of at most 16 bits.
-    scale : float or array_like
+    scale, axis
         As for `quantize`.
     dtype : dtype
-        float16, float32 or float64.
+        float16, float32 or float64; for a `BlockFormat` also bfloat16.
 
     Raises
     ------
@@ -113,7 +124,14 @@ def decode(
     >>> decode(np.array([48, 184, 127], np.uint8), "e4m3")
     array([ 0.5, -1. ,  nan], dtype=float32)
     """
-    form = as_scalar_format(format)
+    form = as_format(format)
+    if isinstance(form, BlockFormat):
+        refuse_scale(form, scale)
+        return decode_blocks(
+            as_block_codes(codes), form, axis=-1 if axis is None else axis, dtype=dtype
+        )
+    refuse_axis(form, axis)
+    form = as_scalar_format(form)
     coder = coder_for(form)
     given = np.asarray(codes)
     if given.dtype.kind not in "iu":
