@@ -124,9 +124,10 @@ def _passes(layout: Layout) -> Passes:
     @build
     def peaks(x: Any, out: Any) -> None:
         for i in range(x.shape[0]):
-            most = bits(0)
-            for j in range(x.shape[1]):
-                most = max(most, real(x[i, j]).view(bits) & mask)
+            row, most = x[i], bits(0)
+            for j in range(row.size):
+                size = bits(real(row[j]).view(bits) & mask)
+                most = size if size > most else most  # noqa: FURB136 - a third slower by max
             out[i] = bits(most).view(real)
 
     @build
@@ -144,22 +145,22 @@ def _passes(layout: Layout) -> Passes:
     @build
     def real_offset(x: Any, unit: Any, low: Any, most: Any, out: Any) -> None:
         for i in range(x.shape[0]):
-            u, a = unit[i], low[i]
+            row, to, u, a = x[i], out[i], unit[i], low[i]
             d = one if u == zero else u
-            for j in range(x.shape[1]):
-                q = np.rint((x[i, j] - a) / d)
+            for j in range(row.size):
+                q = np.rint((row[j] - a) / d)
                 q = zero if q < zero else (most if q > most else q)  # noqa: FURB136 - keeps NaN
-                out[i, j] = q * u + a
+                to[j] = q * u + a
 
     @build
     def integer_zero(x: Any, unit: Any, zeros: Any, most: Any, out: Any) -> None:
         for i in range(x.shape[0]):
-            u = unit[i]
+            row, to, u = x[i], out[i], unit[i]
             d = one if u == zero else u
             low, high = -zeros[i], most - zeros[i]
-            for j in range(x.shape[1]):
-                q = np.rint(x[i, j] / d)
+            for j in range(row.size):
+                q = np.rint(row[j] / d)
                 q = low if q < low else (high if q > high else q)  # noqa: FURB136 - keeps NaN
-                out[i, j] = q * u
+                to[j] = (q + zero) * u  # integers have one zero, without a sign
 
     return Passes(peaks, extremes, real_offset, integer_zero)

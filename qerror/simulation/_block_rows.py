@@ -101,7 +101,8 @@ class NumpyRows:
         np.divide(values, divisor, out=v)
         np.rint(v, out=v)
         zero = _column(scaling.zero)
-        return np.clip(v, -zero, most - zero, out=v)
+        np.clip(v, -zero, most - zero, out=v)
+        return np.add(v, 0, out=v)  # integers have one zero, without a sign
 
     def results(self, values: AnyReal, scaling: Scaling, out: AnyReal) -> None:
         unit = unit_of(scaling, self._task.levels)[:, None]

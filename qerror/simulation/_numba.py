@@ -182,20 +182,19 @@ def loops_for(layout: Layout) -> dict[str, Loops]:
         @build
         def rows(x: Any, unit: Any, out: Any, *constants: Any) -> None:
             for i in range(x.shape[0]):
-                u = unit[i]
+                row, to, u = x[i], out[i], unit[i]
                 d = real(1) if u == 0 else real(u)
-                for j in range(x.shape[1]):
-                    out[i, j] = rounded(real(x[i, j]) / d, *constants) * u
+                for j in range(row.size):
+                    to[j] = rounded(real(row[j]) / d, *constants) * u
 
         @build
         def errors(x: Any, unit: Any, by_mae: Any, out: Any, *constants: Any) -> None:
             for i in range(x.shape[0]):
-                u = unit[i]
+                row, u, total = x[i], unit[i], 0.0
                 d = real(1) if u == 0 else real(u)
-                total = 0.0
-                for j in range(x.shape[1]):
-                    level = real(rounded(real(x[i, j]) / d, *constants) * u)
-                    e = np.float64(level) - np.float64(x[i, j])
+                for j in range(row.size):
+                    level = real(rounded(real(row[j]) / d, *constants) * u)
+                    e = np.float64(level) - np.float64(row[j])
                     total += abs(e) if by_mae else e * e
                 out[i] = total
 

@@ -278,12 +278,15 @@ def decode_blocks(
     scales = np.moveaxis(np.asarray(coded.scales), axis, -1)
     given = np.moveaxis(np.asarray(coded.codes), axis, -1)
     length = scales.shape[-1] * n
-    codes = unpack(given, length) if form.element.bits == 4 else given
-    if codes.shape != (*scales.shape[:-1], length):
+    packed = form.element.bits == 4
+    if given.shape != (*scales.shape[:-1], (length + 1) // 2 if packed else length):
         raise InvalidValue(
             f"codes of shape {np.shape(coded.codes)} do not go with scales of shape "
             f"{np.shape(coded.scales)} in blocks of {n} along axis {axis}"
         )
+    codes = unpack(given, length) if packed else given
+    if packed and coder_for(form.element).first < 0:
+        codes = (codes.astype(np.int8) ^ 8) - 8  # two's complement
     with np.errstate(all="ignore"):
         scaling = _scaling_of(coded, task, scales.reshape(-1), axis)
         levels = _levels_of_codes(task, codes.reshape(-1, n), scaling)
@@ -355,7 +358,7 @@ def pack(codes: AnyArray) -> AnyArray:
 def unpack(packed: AnyArray, length: int) -> AnyArray:
     """Return the codes of bytes along the last axis, `length` of them."""
     halves = np.stack([packed & 15, packed >> 4], axis=-1)
-    return halves.reshape(*packed.shape[:-1], -1)[..., :length]
+    return halves.reshape(*packed.shape[:-1], 2 * packed.shape[-1])[..., :length]
 
 
 # ---- doors
