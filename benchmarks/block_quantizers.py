@@ -78,8 +78,8 @@ def _contenders(case: str, x: np.ndarray[Any, Any]) -> dict[str, Callable[[], ob
     form, out = parse_format(case), np.empty_like(x)
     found: dict[str, Callable[[], object]] = {
         "np.copyto": lambda: np.copyto(out, x),
-        "qerror, numpy": lambda: quantize(x, form, out=out, threads=1),
-        "qerror, numba": lambda: quantize(x, form, out=out, threads=1, engine="numba"),
+        "qerror, numpy": lambda: quantize(x, form, out=out, engine="numpy"),
+        "qerror, numba": lambda: quantize(x, form, out=out, engine="numba"),
     }
     return found | contenders(x, case)
 

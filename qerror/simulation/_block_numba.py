@@ -45,13 +45,12 @@ class CompiledRows:
 
     def peaks(self, values: AnyReal) -> AnyReal:
         kind = self._task.layout.kind
+        ends: AnyReal = np.empty((2, values.shape[0]), kind)
         if is_affine(self._task.form.scale):
-            found: AnyReal = np.empty((2, values.shape[0]), kind)
-            self._passes.extremes(values, found[0], found[1])
-        else:
-            found = np.empty(values.shape[0], kind)
-            self._passes.peaks(values, found)
-        return found
+            self._passes.extremes(values, ends[0], ends[1])
+            return ends
+        self._passes.peaks(values, ends[0])
+        return ends[0]
 
     def results(self, values: AnyReal, scaling: Scaling, out: AnyReal) -> None:
         if scaling.low is not None:

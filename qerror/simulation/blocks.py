@@ -366,8 +366,9 @@ def unpack(packed: AnyArray, length: int) -> AnyArray:
 
 def floats_or_bfloat16(x: npt.ArrayLike) -> AnyArray:
     """Return `x` as an array of a dtype that blocks are cut from."""
-    if isinstance(x, np.ndarray) and x.dtype.name == "bfloat16":
-        return x
+    if isinstance(x, np.ndarray):
+        array = cast("AnyArray", x)
+        return array if array.dtype.name == "bfloat16" else as_floats(array)
     return as_floats(x)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, integer
+from qerror._arrays import FloatArray
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
@@ -29,7 +29,6 @@ from qerror.simulation.blocks import quantize_blocks
 
 Emit: TypeAlias = Callable[[AnyReal, Any, AnyArray], None]
 """Takes levels in the kernel's units and the scale, and writes results."""
-
 
 
 def quantize(

@@ -81,17 +81,17 @@ def test_auto_does_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_numba, "_USED", set())
     monkeypatch.setattr(_numba, "PAYS_LOADED", 0)
-    _numba._loops.cache_clear()
+    _numba.loops_for.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
     assert uses_numba(monkeypatch, 100_000)  # tried, found broken, done by NumPy
-    _numba._loops.cache_clear()
+    _numba.loops_for.cache_clear()
 
 
 def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     from qerror.simulation import _numba
 
-    _numba._loops.cache_clear()
+    _numba.loops_for.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(MissingLibrary, match="pip install numba"):
         quantize(np.zeros(3), "int8", engine="numba")
-    _numba._loops.cache_clear()
+    _numba.loops_for.cache_clear()
