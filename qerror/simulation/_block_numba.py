@@ -49,8 +49,9 @@ class CompiledRows:
         if is_affine(self._task.form.scale):
             self._passes.extremes(values, ends[0], ends[1])
             return ends
-        self._passes.peaks(values, ends[0])
-        return ends[0]
+        found: AnyReal = ends[0]
+        self._passes.peaks(values, found)
+        return found
 
     def results(self, values: AnyReal, scaling: Scaling, out: AnyReal) -> None:
         if scaling.low is not None:

@@ -126,7 +126,8 @@ def unit_of(scaling: Scaling, levels: Levels) -> AnyReal:
     """Return the units with the element format's own factor."""
     if levels.factor == 1:
         return scaling.unit
-    return scaling.unit * scaling.unit.dtype.type(levels.factor)
+    unit: AnyReal = scaling.unit * scaling.unit.dtype.type(levels.factor)
+    return unit
 
 
 def _column(array: AnyReal | None) -> AnyReal:

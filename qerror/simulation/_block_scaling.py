@@ -115,7 +115,7 @@ def _bytes(peaks: AnyReal, theta: float, takes_edge: bool, top: int, layout: Lay
     significand, exponent = math.frexp(theta)
     place = math.ldexp(2 * significand - 1, layout.digits)
     reach = math.ceil(place) if takes_edge else math.floor(place) + 1
-    code = peaks.view(_SIGNED[layout.kind])
+    code: Any = peaks.view(_SIGNED[layout.kind])
     finite = code.size == 0 or code.max() < layout.exponent
     code = code + ((1 << layout.digits) - reach)
     code >>= layout.digits
@@ -123,13 +123,15 @@ def _bytes(peaks: AnyReal, theta: float, takes_edge: bool, top: int, layout: Lay
     np.maximum(code, 0, out=code)  # both together: half the time of np.clip
     np.minimum(code, top, out=code)
     if not finite:
-        code[peaks.view(layout.unsigned) >= layout.exponent] = NAN_BYTE
-    return code.astype(np.uint8)
+        bits: Any = peaks.view(layout.unsigned)
+        code[bits >= layout.exponent] = NAN_BYTE
+    found: AnyArray = code.astype(np.uint8)
+    return found
 
 
 def exponent_units(code: AnyArray, layout: Layout) -> AnyReal:
     """Return the scales that bytes of E8M0 stand for; 0 is 2^-127, 255 is NaN."""
-    bits = code.astype(layout.unsigned)
+    bits: Any = code.astype(layout.unsigned)
     bits += layout.unsigned(1 - layout.lowest - _BIAS)
     bits <<= layout.unsigned(layout.digits)
     if layout.lowest > -_BIAS:  # byte 0 is a subnormal

@@ -376,8 +376,10 @@ def as_block_codes(codes: object) -> BlockCodes:
     """Return what `encode` returns for blocks, given as such or as a tuple of its parts."""
     if isinstance(codes, BlockCodes):
         return codes
-    if isinstance(codes, tuple) and 2 <= len(cast("tuple[Any, ...]", codes)) <= 4:
-        return BlockCodes(*cast("tuple[Any, ...]", codes))
+    if isinstance(codes, tuple):
+        parts: tuple[Any, ...] = codes
+        if 2 <= len(parts) <= 4:
+            return BlockCodes(*parts)
     raise InvalidType(
         "the codes of blocks come with their scales: BlockCodes(codes, scales), as encode returns"
     )

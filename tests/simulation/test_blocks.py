@@ -59,7 +59,8 @@ def with_company(peaks: Array) -> Array:
         found = peaks[:, None] * shares
     found[:, 3] = np.where(np.isfinite(peaks), -0.0, 1.0)
     found[1::2] *= -1
-    return found.astype(peaks.dtype)
+    blocks_of_4: Array = found.astype(peaks.dtype)
+    return blocks_of_4
 
 
 def mx_cases(name: str, kind: Any) -> Array:
