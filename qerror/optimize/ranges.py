@@ -18,6 +18,7 @@ from qerror.optimize._interval import search_interval
 from qerror.optimize.scale import optimal_scale, search_octaves
 
 _TAILS = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
+_ALL_BITS = 4  # widths at which every zero point is tried
 _STEPS = (1, 2, 4, 8, 16, 32)
 
 
@@ -89,8 +90,9 @@ def compare_ranges(
 def best_zero_point(bits: int, density: DensityLike) -> RangeChoice:
     """Return the best scale and zero point of an unsigned integer: levels s (code - z).
 
-    Both parameters are searched: the zero point over all codes but the last, from ranges
-    between quantiles and by shrinking steps; for each the scale as in `optimal_scale`.
+    Both parameters are searched: the zero point over all codes, up to 4 bits one by one and
+    beyond that from ranges between quantiles by shrinking steps; for each zero point the scale
+    as in `optimal_scale`.
 
     Parameters
     ----------
@@ -99,24 +101,33 @@ def best_zero_point(bits: int, density: DensityLike) -> RangeChoice:
     density : Density, str or array_like
     """
     density = as_density(density)
+    mirrored = density.affine(-1.0)
     top = 2**bits - 1
     tried: dict[int, RangeChoice] = {}
 
-    def attempt(zero: int, limit: float) -> RangeChoice:
-        """Return the best scale at this zero point, near this range."""
+    def attempt(zero: int, step: float | None = None) -> RangeChoice:
+        """Return the best scale at this zero point, near this step if one is given."""
         if zero not in tried:
+            # From the longer side, so that the largest level is never 0.
+            side, flipped = (density, zero) if 2 * zero <= top else (mirrored, top - zero)
+            form = Integer(bits, signed=False, zero_point=flipped)
+            low, high = (None, None) if step is None else (step / 4, step * 4)
+            reach = top - flipped
+            best = optimal_scale(form, side, low=low and low * reach, high=high and high * reach)
+            if best.at_edge and step is not None:
+                best = optimal_scale(form, side)
             form = Integer(bits, signed=False, zero_point=zero)
-            best = optimal_scale(form, density, low=limit / 4, high=limit * 4)
-            choice = _choice("best scale and zero point", form, density, best.scale, best.report)
-            tried[zero] = choice
+            tried[zero] = _choice("best scale and zero point", form, density, best.scale)
         return tried[zero]
 
+    if bits <= _ALL_BITS:
+        return min(map(attempt, range(top + 1)), key=_mse)
     best = min((attempt(*start) for start in _starts(density, top)), key=_mse)
     for step in reversed(_STEPS):
         while True:
             zero = best.zero_point or 0
-            near = [z for z in (zero - step, zero + step) if 0 <= z < top]
-            better = min((attempt(z, _range(best, z, top)) for z in near), key=_mse, default=best)
+            near = [z for z in (zero - step, zero + step) if 0 <= z <= top]
+            better = min((attempt(z, best.scale) for z in near), key=_mse, default=best)
             if not _mse(better) < _mse(best):
                 break
             best = better
@@ -127,20 +138,15 @@ def _mse(choice: RangeChoice) -> float:
     return choice.report.mse
 
 
-def _range(choice: RangeChoice, zero: int, top: int) -> float:
-    """Return the largest level at the choice's scale with another zero point."""
-    return choice.scale * (top - zero)
-
-
 def _starts(density: Density, top: int) -> set[tuple[int, float]]:
-    """Return zero points and ranges that span quantiles of the density and 0."""
+    """Return zero points and steps that span quantiles of the density and 0."""
     found: dict[int, float] = {}
     for p in _TAILS:
         low, high = (float(x) for x in density.ppf([p, 1 - p]))
         low, high = min(low, 0.0), max(high, 0.0)
         if math.isfinite(high - low) and high > low:
-            zero = min(round(-low / (high - low) * top), top - 1)
-            found.setdefault(zero, (high - low) / top * (top - zero))
+            zero = round(-low / (high - low) * top)
+            found.setdefault(zero, (high - low) / top)
     return set(found.items())
 
 
