@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +39,8 @@ class Densities:
     parameters: Mapping[str, float]
     side: str = ""
     """Before the options' names: "weight-" of --weight-dist."""
+    data: Path | None = None
+    """A file whose arrays stand for their own values instead."""
 
     @property
     def given(self) -> list[str]:
@@ -55,6 +58,8 @@ class Densities:
         """
         from qerror.densities import parse_density
 
+        if self.data is not None:
+            return self._samples(self.data, over)
         if not self.texts:
             raise click.UsageError(
                 "no density given; add one, for example --dist student-t --nu 3. "
@@ -71,8 +76,37 @@ class Densities:
             densities.append(parse_density(text, **own))
         return densities
 
+    def _samples(self, path: Path, over: Over | None) -> "list[Density]":
+        """Return the values of every array of a file, each as a density of its own."""
+        import numpy as np
+
+        from qerror.densities import Empirical
+        from qerror.storage import open_arrays
+
+        if self.given:
+            raise click.UsageError(
+                f"--data are values and take no density: leave out {' and '.join(self.given)}"
+            )
+        if over is not None and over.name not in _QUANTIZER:
+            raise click.UsageError(
+                f"cannot sweep {over.name!r}: --data have no parameters; the formats have "
+                f"{', '.join(_QUANTIZER)}"
+            )
+        arrays = [array for array in open_arrays(path) if array.size]
+        if not arrays:
+            raise click.UsageError(f"there are no values in {str(path)!r}")
+        return [Empirical(np.concatenate(list(array.pieces()))) for array in arrays]
+
     def parse_one(self, over: Over | None = None) -> "Density":
         """Return the density of a command that takes a single one."""
+        if self.data is not None:
+            found = self.parse(over)
+            if len(found) > 1:
+                raise click.UsageError(
+                    f"this command takes one array, {str(self.data)!r} holds {len(found)}; "
+                    "to compare them use: qerror sweep"
+                )
+            return found[0]
         if len(self.texts) > 1:
             raise click.UsageError(
                 f"this command takes one --dist, got {len(self.texts)}; "
@@ -163,7 +197,7 @@ def parameters_of_densities() -> dict[str, str]:
 
 
 def density_options(
-    instead: str = "",
+    instead: str = "", data: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add --dist and the parameters' options; the command receives `densities`.
 
@@ -171,12 +205,16 @@ def density_options(
     ----------
     instead : str
         The option that does without a density, for the help.
+    data : bool
+        Whether to add --data, a file whose arrays take the density's place.
     """
+    instead = instead or ("--data" if data else "")
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def gathered(dist: tuple[str, ...], **given: Any) -> None:
-            command(densities=Densities(dist, take_parameters(given)), **given)
+            path = given.pop("data") if data else None
+            command(densities=Densities(dist, take_parameters(given), data=path), **given)
 
         add = click.option(
             "--dist",
@@ -186,9 +224,18 @@ def density_options(
             "such as 'student-t(nu=3)' or 'truncated(gaussian(std=2), low=-3, high=3)'. "
             f"See: qerror densities  [{f'this or {instead}' if instead else 'required'}]",
         )
-        return add(add_parameters(gathered))
+        found = add(add_parameters(gathered))
+        return _data_option(found) if data else found
 
     return decorate
+
+
+_data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The values of a .npy or .npz file, exactly, instead of a density.",
+)
 
 
 def add_parameters(command: Callable[..., None], side: str = "") -> Callable[..., None]:

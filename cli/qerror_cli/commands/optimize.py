@@ -58,7 +58,7 @@ class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
 
 @click.command("optimize", cls=Command)
 @click.argument("form", metavar="[FORMAT]", type=FormatType(), required=False)
-@density_options()
+@density_options(data=True)
 @click.option("--bits", type=int, help="Rank all formats of this bit width instead.")
 @click.option("--unsigned", is_flag=True, help="With --bits: formats without a sign.")
 @click.option("--formats", type=FormatList(), help="Rank these formats, separated by commas.")
@@ -87,6 +87,7 @@ def command(  # noqa: PLR0917 - click passes them by name
 
     \b
     qerror optimize 3M4E --dist student-t --nu 3
+    qerror optimize int8 --data weights.npy
     qerror optimize --bits 8 --dist gaussian
     qerror optimize --bits 8 --dist student-t --over nu=2.1:20
     """

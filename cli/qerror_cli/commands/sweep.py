@@ -25,7 +25,7 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
 
 
 @click.command("sweep", cls=Command)
-@density_options()
+@density_options(data=True)
 @click.option(
     "--formats",
     type=FormatList(),
