@@ -14,7 +14,8 @@ from qerror.formats.integer import Integer
 from qerror.pytorch.calibration import Calibration, Range, Target
 from qerror.pytorch.functional.shared import Rule
 from qerror.pytorch.granularity import Granularity, PerTensor
-from qerror.pytorch.levels import Rounder, rounder_of
+from qerror.pytorch.levels import rounder_of
+from qerror.pytorch.rounders import Rounder
 from qerror.pytorch.scales import Free, ScaleRule
 from qerror.registry import Registry
 

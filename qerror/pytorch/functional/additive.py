@@ -7,7 +7,8 @@ from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.pytorch.functional.shared import Form, Number, check_form, like
 from qerror.pytorch.gradients import Ranged, apply
-from qerror.pytorch.levels import ListedRounder, working
+from qerror.pytorch.levels import working
+from qerror.pytorch.rounders import ListedRounder
 
 _POWERS: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     1: ((0.0, 1.0), (0.0,)),

@@ -9,7 +9,8 @@ from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.pytorch.functional.shared import Number, Rule, like, scale_rule
 from qerror.pytorch.gradients import Floating, RoundThrough, apply
-from qerror.pytorch.levels import DOUBLE, SINGLE, Layout, layout_of, working
+from qerror.pytorch.levels import working
+from qerror.pytorch.rounders import DOUBLE, SINGLE, Layout, layout_of
 
 _WIDEST_EXPONENT = 10
 _WIDEST_SINGLE = 7

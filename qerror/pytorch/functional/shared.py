@@ -9,7 +9,8 @@ from torch import Tensor
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.pytorch.gradients import Affine, Mask, ScaledGradient, ScaleRule, apply
-from qerror.pytorch.levels import DOUBLE, SINGLE, working
+from qerror.pytorch.levels import working
+from qerror.pytorch.rounders import DOUBLE, SINGLE
 
 Rule: TypeAlias = Literal["straight-through", "exact"]
 Form: TypeAlias = Literal["weight", "activation"]

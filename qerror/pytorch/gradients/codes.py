@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from qerror.pytorch.levels import layout_of
+from qerror.pytorch.rounders import layout_of
 
 
 def nearest_code(v: Tensor, low: float, high: float, z: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from qerror.pytorch.gradients.masks import ScaleRule, above, between, scale_gradient, summed
-from qerror.pytorch.levels import round_binades
+from qerror.pytorch.rounders import round_binades
 
 
 class Floating(Function):

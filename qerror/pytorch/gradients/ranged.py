@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from qerror.pytorch.gradients.masks import ScaleRule, above, between, scale_gradient, summed
-from qerror.pytorch.levels import Rounder, apply_levels
+from qerror.pytorch.levels import apply_levels
+from qerror.pytorch.rounders import Rounder
 
 
 class Ranged(Function):

@@ -1,0 +1,6 @@
+"""Experiments that train quantizers, as plain data: no drawing here."""
+
+from qerror.pytorch.studies.stalling import Stall as Stall
+from qerror.pytorch.studies.stalling import straight_through_stall as straight_through_stall
+from qerror.pytorch.studies.toy import ToyRun as ToyRun
+from qerror.pytorch.studies.toy import toy_experiment as toy_experiment
