@@ -1,15 +1,12 @@
 """The exact cost of a number format on a density: rounding, clipping, SQNR."""
 
+import importlib
+from typing import TYPE_CHECKING
+
 from qerror.analysis import ErrorReport as ErrorReport
 from qerror.analysis import ScalarProductReport as ScalarProductReport
 from qerror.analysis import quantization_error as quantization_error
 from qerror.analysis import scalar_product_error as scalar_product_error
-from qerror.codebooks import LloydMax as LloydMax
-from qerror.codebooks import lloyd_max as lloyd_max
-from qerror.codebooks import panter_dite as panter_dite
-from qerror.codebooks import shannon_bound as shannon_bound
-from qerror.crosscheck import CrossCheck as CrossCheck
-from qerror.crosscheck import cross_check as cross_check
 from qerror.densities import DENSITIES as DENSITIES
 from qerror.densities import Arcsine as Arcsine
 from qerror.densities import Clipped as Clipped
@@ -30,8 +27,6 @@ from qerror.densities import Truncated as Truncated
 from qerror.densities import Uniform as Uniform
 from qerror.densities import parse_density as parse_density
 from qerror.exceptions import QErrorException as QErrorException
-from qerror.fitting import FitResult as FitResult
-from qerror.fitting import fit as fit
 from qerror.formats import FORMATS as FORMATS
 from qerror.formats import Absmax as Absmax
 from qerror.formats import Amax as Amax
@@ -59,13 +54,54 @@ from qerror.optimize import fractional_length_constant as fractional_length_cons
 from qerror.optimize import optimal_format as optimal_format
 from qerror.optimize import optimal_fractional_length as optimal_fractional_length
 from qerror.optimize import optimal_scale as optimal_scale
-from qerror.simulation import BlockCodes as BlockCodes
-from qerror.simulation import Estimate as Estimate
-from qerror.simulation import decode as decode
-from qerror.simulation import encode as encode
-from qerror.simulation import estimate_error as estimate_error
-from qerror.simulation import quantize as quantize
 from qerror.sweep import SweepResult as SweepResult
 from qerror.sweep import sweep as sweep
 
+if TYPE_CHECKING:
+    from qerror.codebooks import LloydMax as LloydMax
+    from qerror.codebooks import lloyd_max as lloyd_max
+    from qerror.codebooks import panter_dite as panter_dite
+    from qerror.codebooks import shannon_bound as shannon_bound
+    from qerror.crosscheck import CrossCheck as CrossCheck
+    from qerror.crosscheck import cross_check as cross_check
+    from qerror.fitting import FitResult as FitResult
+    from qerror.fitting import fit as fit
+    from qerror.simulation import BlockCodes as BlockCodes
+    from qerror.simulation import Estimate as Estimate
+    from qerror.simulation import decode as decode
+    from qerror.simulation import encode as encode
+    from qerror.simulation import estimate_error as estimate_error
+    from qerror.simulation import quantize as quantize
+
 __version__ = "0.1.0"
+
+_LATER = {
+    "codebooks": ("LloydMax", "lloyd_max", "panter_dite", "shannon_bound"),
+    "crosscheck": ("CrossCheck", "cross_check"),
+    "fitting": ("FitResult", "fit"),
+    "simulation": ("BlockCodes", "Estimate", "decode", "encode", "estimate_error", "quantize"),
+    "storage": (),
+}
+"""Rooms with their names above: imported when first asked for, as errors and ranges need none."""
+
+_ROOM_OF = {name: room for room, names in _LATER.items() for name in (room, *names)}
+
+
+def __getattr__(name: str) -> object:
+    """Import a room, or a name from it."""
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = importlib.import_module(f"{__name__}.{_ROOM_OF[name]}")
+    found: object = room if name in _LATER else getattr(room, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return all names, those that are imported later too."""
+    return sorted({*globals(), *_ROOM_OF})
+
+
+__all__ = [
+    name for name in __dir__() if name[0] != "_" and name not in {"TYPE_CHECKING", "importlib"}
+]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,7 +1,10 @@
 """Importing the library is cheap: NumPy and scipy.special, nothing slower."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -52,10 +55,50 @@ def test_an_error_needs_nothing_more() -> None:
     assert not loaded_by(call) & set(HEAVY)
 
 
+def test_what_samples_and_fits_is_imported_when_it_is_asked_for(loaded: set[str]) -> None:
+    later = {
+        "qerror.codebooks",
+        "qerror.crosscheck",
+        "qerror.fitting",
+        "qerror.simulation",
+        "qerror.storage",
+    }
+    assert not later & loaded
+    assert "qerror.simulation" in loaded_by("from qerror import quantize")
+    assert later <= loaded_by("from qerror import *")
+    assert "qerror.fitting" in loaded_by("import qerror; qerror.fitting.fit_parts")
+
+
 def test_public_names_exist() -> None:
     import qerror
 
-    public = {name for name in vars(qerror) if not name.startswith("_")}
-    modules = {name for name in public if f"qerror.{name}" in sys.modules}
+    public = set(qerror.__all__)
+    assert public <= set(dir(qerror))
     assert {"Gaussian", "StudentT", "quantization_error", "optimal_scale", "sweep"} <= public
-    assert all(getattr(qerror, name).__module__.startswith("qerror.") for name in public - modules)
+    assert {"CrossCheck", "fit", "quantize", "simulation"} <= public
+    assert callable(qerror.sweep)
+    found = [getattr(qerror, name) for name in public]
+    assert all(
+        item.__name__.startswith("qerror.")
+        if isinstance(item, ModuleType)
+        else item.__module__.startswith("qerror.")
+        for item in found
+    )
+    with pytest.raises(AttributeError, match="'qerror' has no attribute 'quantise'"):
+        _ = qerror.quantise
+
+
+def test_what_is_imported_later_is_listed_for_type_checkers_too() -> None:
+    import qerror
+
+    tree = ast.parse(Path(qerror.__file__).read_text())
+    checked = {
+        (node.module, alias.asname)
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    rooms = qerror._LATER.items()
+    assert checked == {(f"qerror.{room}", name) for room, names in rooms for name in names}

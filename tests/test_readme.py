@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qerror import Codebook
+from qerror import Codebook, ExponentOnly
 from qerror.formats import as_scalar_format, scalar_formats
 
 ROOT = Path(__file__).parents[1]
@@ -100,5 +100,7 @@ def test_the_conventions_are_as_stated() -> None:
     assert (as_scalar_format("int8").grid().min, as_scalar_format("int8").grid().max) == (-127, 127)
     assert as_scalar_format("int8:full").grid().min == -128
     for name, member in scalar_formats().items():
-        if not isinstance(member, Codebook):
+        if isinstance(member, ExponentOnly):
+            assert member.grid().min > 0, name
+        elif not isinstance(member, Codebook):
             assert member.grid().round_half_even(0.0) == 0.0, name

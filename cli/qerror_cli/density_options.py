@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ _MEANINGS = {
     "scale": "the density's own scale",
 }
 """Words for the names of parameters that are usual; another one is named as it is."""
+
+_TAKERS = Path(__file__).with_name("density_parameters.json")
+"""Made by `qerror_cli.make_density_parameters`."""
 
 _QUANTIZER = ("scale", "max_value", "bias")
 """Names that the range of a format has: the options of densities of that name are longer."""
@@ -182,14 +186,12 @@ def option_of(parameter: str, side: str = "") -> str:
 
 @functools.cache
 def parameters_of_densities() -> dict[str, str]:
-    """Return every number that a registered density takes, with its help."""
-    from qerror.densities import DENSITIES
+    """Return every number that a registered density takes, with its help.
 
-    takers: dict[str, list[str]] = {}
-    for name, family in sorted(DENSITIES.items()):
-        for field in _fields(family):
-            if field.type in {float, "float"}:
-                takers.setdefault(field.name, []).append(name)
+    Read from a list beside this module, so that the help of a command imports no density. A density
+    that is registered later is written as a call.
+    """
+    takers = json.loads(_TAKERS.read_text(encoding="utf-8"))
     return {
         name: f"{_MEANINGS.get(name, name)} ({', '.join(families)})"
         for name, families in takers.items()

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qerror.analysis import ErrorReport
 from qerror.densities import density_name
 from qerror.densities.names import parameter_values
-from qerror.fitting import FitResult
 from qerror.formats import ScalarFormat
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._results import ERROR_LINES, range_line
-from qerror.simulation import Measured
-from qerror.storage import StoredArray
 from qerror.tables import short
+
+if TYPE_CHECKING:
+    from qerror.fitting import FitResult
+    from qerror.simulation import Measured
+    from qerror.storage import StoredArray
 
 _MOST_ATOMS = 4  # that a note lists
 
@@ -22,9 +25,9 @@ _MOST_ATOMS = 4  # that a note lists
 class MeasuredArray:
     """One array of a file: what was measured on it, and what was predicted for its fit."""
 
-    array: StoredArray
-    measured: Measured
-    fitted: FitResult | None
+    array: "StoredArray"
+    measured: "Measured"
+    fitted: "FitResult | None"
     """None where no density was fitted."""
     predicted: ErrorReport[float] | None
     """The exact errors on the fitted density; None without one."""
@@ -110,7 +113,7 @@ def _view(source: Path, form: ScalarFormat, scale: float, each: MeasuredArray) -
     return View(title, ("e = Q(x) - x", *columns), body, notes=notes)
 
 
-def _counts(found: Measured) -> list[str]:
+def _counts(found: "Measured") -> list[str]:
     notes = [f"{sum(found.clipped):,} of {found.size:,} values clipped"]
     if found.nan or found.infinite:
         notes.append(
@@ -119,7 +122,7 @@ def _counts(found: Measured) -> list[str]:
     return notes
 
 
-def _fit_notes(fitted: FitResult | None) -> list[str]:
+def _fit_notes(fitted: "FitResult | None") -> list[str]:
     """Name the fitted density, what repeats, and the likelihood of each candidate."""
     if fitted is None:
         return []
@@ -135,7 +138,7 @@ def _fit_notes(fitted: FitResult | None) -> list[str]:
     return notes + [f"note: no {name}: {reason}" for name, reason in fitted.excluded.items()]
 
 
-def _described(fitted: FitResult) -> str:
+def _described(fitted: "FitResult") -> str:
     if not fitted.candidates:
         return "point masses alone"
     best = fitted.candidates[0]

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from qerror.analysis import ScalarProductReport
 from qerror.densities import density_name
-from qerror.products import Factor, Product, Products
 from qerror.reporting._document import Document, View
 from qerror.tables import decibels, short
+
+if TYPE_CHECKING:
+    from qerror.products import Factor, Product, Products
 
 _WIDEST = 80  # columns that the matrix may take
 
@@ -22,7 +25,7 @@ _TERMS: Mapping[str, str] = {
 """The terms of one product's error, as Kuzmin et al. 2022 expand it (eq. 19 to 27)."""
 
 
-def dot_document(products: Products) -> Document:
+def dot_document(products: "Products") -> Document:
     """Return products as a document, a row a pair of formats.
 
     A single pair shows every term; several show the matrix of their SQNR.
@@ -39,11 +42,11 @@ def dot_document(products: Products) -> Document:
     return Document("dot", params, products.to_records(), views)
 
 
-def _names(factors: Sequence[Factor]) -> list[str]:
+def _names(factors: "Sequence[Factor]") -> list[str]:
     return list(dict.fromkeys(factor.format.name for factor in factors))
 
 
-def _terms_view(product: Product) -> View:
+def _terms_view(product: "Product") -> View:
     """Show one pair: every term with its share of the mean squared error."""
     report, length = product.report, product.report.length
     times = "n " if length != 1 else ""
@@ -72,7 +75,7 @@ def _term(report: ScalarProductReport[float], value: float) -> tuple[str, str]:
     return short(value, 10), share
 
 
-def _place(factor: Factor) -> str:
+def _place(factor: "Factor") -> str:
     bias = "" if factor.bias is None else f", bias {short(factor.bias, 8)}"
     return (
         f"{factor.format.name} on {density_name(factor.density)}, "
@@ -81,7 +84,7 @@ def _place(factor: Factor) -> str:
     )
 
 
-def _matrix_views(products: Products) -> list[View]:
+def _matrix_views(products: "Products") -> list[View]:
     """Show the SQNR of all pairs, and the range of every format."""
     across = [factor.format.name for factor in products.activations]
     count = len(across)
@@ -106,7 +109,7 @@ def _matrix_views(products: Products) -> list[View]:
     return [table, *(_ranges_view(which, factors) for which, factors in sides.items())]
 
 
-def _long_view(title: str, products: Products, notes: Sequence[str]) -> View:
+def _long_view(title: str, products: "Products", notes: Sequence[str]) -> View:
     body = [
         (
             row.weight.format.name,
@@ -120,7 +123,7 @@ def _long_view(title: str, products: Products, notes: Sequence[str]) -> View:
     return View(title, ("w", "x", "SQNR dB", "dB below"), body, (0, 1), notes, best)
 
 
-def _ranges_view(which: str, factors: Sequence[Factor]) -> View:
+def _ranges_view(which: str, factors: "Sequence[Factor]") -> View:
     """Show each format of one side alone: its range and its own error."""
     body = [
         (
@@ -136,7 +139,7 @@ def _ranges_view(which: str, factors: Sequence[Factor]) -> View:
     return View(title, (which, "max value", "bias", "MSE", "SQNR dB"), body, spare=(2, 3))
 
 
-def _notes(products: Products) -> list[str]:
+def _notes(products: "Products") -> list[str]:
     best = [row for row in products if row.below_best_db == 0]
     notes = [
         f"best: w {row.weight.format.name}, x {row.activation.format.name}" for row in best[:3]

@@ -1,12 +1,18 @@
-"""Cross-checks as documents: how far samples lie from the exact figures."""
+"""Cross-checks as documents: how far samples lie from the exact figures.
+
+What samples is imported by the functions that need it: no other document does.
+"""
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from qerror.crosscheck import LEAST_P, Judgement, Pair, total_p
 from qerror.densities import density_name
 from qerror.reporting._document import Document, Row, View
 from qerror.tables import short
+
+if TYPE_CHECKING:
+    from qerror.crosscheck import Judgement, Pair
 
 _TITLES = {
     "rounding": "round",
@@ -21,7 +27,7 @@ _TITLES = {
 }
 
 
-def verify_document(pairs: Sequence[Pair], size: int, seed: int) -> Document:
+def verify_document(pairs: "Sequence[Pair]", size: int, seed: int) -> Document:
     """Return cross-checks as a document, a row for each figure of each pair.
 
     Parameters
@@ -31,6 +37,8 @@ def verify_document(pairs: Sequence[Pair], size: int, seed: int) -> Document:
     size, seed : int
         Samples a pair, and where they came from.
     """
+    from qerror.crosscheck import total_p  # noqa: PLC0415
+
     chi_square, degrees, p = total_p(pair.check for pair in pairs)
     params: Row = {
         "formats": list(dict.fromkeys(pair.format.name for pair in pairs)),
@@ -47,8 +55,10 @@ def verify_document(pairs: Sequence[Pair], size: int, seed: int) -> Document:
     return Document("verify", params, rows, _views(pairs, total))
 
 
-def unmet(pairs: Sequence[Pair]) -> list[str]:
+def unmet(pairs: "Sequence[Pair]") -> list[str]:
     """Return a line for every check that was not met, and one if nothing could be checked."""
+    from qerror.crosscheck import LEAST_P, total_p  # noqa: PLC0415
+
     lines = [
         f"not met: {pair.format.name} on {density_name(pair.density)}: "
         f"largest |z| {pair.check.worst:.1f}, chi-square p {pair.check.p_value:.1e}"
@@ -63,7 +73,7 @@ def unmet(pairs: Sequence[Pair]) -> list[str]:
     return lines
 
 
-def _judged_nothing(judgements: Sequence[Judgement]) -> bool:
+def _judged_nothing(judgements: "Sequence[Judgement]") -> bool:
     """Tell whether all that was compared is nothing with nothing: no sample was clipped."""
     says_something = (
         not each.reason and (each.exact != 0 or each.sampled != 0) for each in judgements
@@ -71,14 +81,14 @@ def _judged_nothing(judgements: Sequence[Judgement]) -> bool:
     return any(each.reason for each in judgements) and not any(says_something)
 
 
-def _by_density(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+def _by_density(pairs: "Sequence[Pair]") -> "dict[str, list[Pair]]":
     found: dict[str, list[Pair]] = {}
     for pair in pairs:
         found.setdefault(density_name(pair.density), []).append(pair)
     return found
 
 
-def _views(pairs: Sequence[Pair], total: str) -> list[View]:
+def _views(pairs: "Sequence[Pair]", total: str) -> list[View]:
     """Show one pair in detail, or a table a density; the sum of all stands below the last."""
     if len(pairs) == 1:
         return [_detail(pairs[0], total)]
@@ -89,7 +99,7 @@ def _views(pairs: Sequence[Pair], total: str) -> list[View]:
     ]
 
 
-def _rows(pair: Pair) -> list[Row]:
+def _rows(pair: "Pair") -> list[Row]:
     where = {
         "density": density_name(pair.density),
         "format": pair.format.name,
@@ -111,7 +121,7 @@ def _rows(pair: Pair) -> list[Row]:
     ]
 
 
-def _detail(pair: Pair, total: str) -> View:
+def _detail(pair: "Pair", total: str) -> View:
     body = [
         (
             f"{name} (cut)" if each.truncated else name,
@@ -131,7 +141,7 @@ def _detail(pair: Pair, total: str) -> View:
     return View(title, header, body, notes=[*_notes([pair]), total], spare=(3,))
 
 
-def _table(name: str, pairs: Sequence[Pair], more: Sequence[str]) -> View:
+def _table(name: str, pairs: "Sequence[Pair]", more: Sequence[str]) -> View:
     """One line a format: z of every figure."""
     body = [
         (
@@ -149,7 +159,7 @@ def _z(value: float, digits: int) -> str:
     return "" if math.isnan(value) else f"{value:z.{digits}f}"
 
 
-def _notes(pairs: Sequence[Pair]) -> list[str]:
+def _notes(pairs: "Sequence[Pair]") -> list[str]:
     """Return the remark on heavy tails once, and why figures are left out."""
     notes: list[str] = []
     cut = next((pair.check.sampled for pair in pairs if pair.check.sampled.truncated), None)

@@ -1,14 +1,11 @@
 """A figure as data: what is shown is computed here, and drawn elsewhere."""
 
-import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from qerror.registry import Registry
 from qerror.reporting import Document, Row, View
-
-_WIDTH = 62  # of a line about a figure, so that a table stays within 80 columns
 
 
 @dataclass(frozen=True)
@@ -33,10 +30,7 @@ def figures_document() -> Document:
         {"figure": name, "shows": study.title, "source": study.source}
         for name, study in STUDIES.items()
     ]
-    body: list[tuple[str, str]] = []
-    for name, study in STUDIES.items():
-        lines = textwrap.wrap(f"{study.title} ({study.source})", _WIDTH)
-        body += [(name if i == 0 else "", line) for i, line in enumerate(lines)]
+    body = [(name, f"{study.title} ({study.source})") for name, study in STUDIES.items()]
     return Document("figures", {}, rows, [View("", ("figure", "shows (source)"), body, (0, 1))])
 
 

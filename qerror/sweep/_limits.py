@@ -3,8 +3,6 @@
 import math
 
 from qerror.analysis.decibels import decibels_above
-from qerror.codebooks.bounds import shannon_bound
-from qerror.codebooks.lloyd_max import lloyd_max
 from qerror.densities.density import Density
 
 _MOST_LIMIT_BITS = 16
@@ -23,13 +21,17 @@ class Limits:
             return None, None
         key = density, bits
         if key not in self._found:
-            self._found[key] = _best_codebook(*key), shannon_bound(*key)
+            self._found[key] = _reached(*key)
         lloyd, shannon = self._found[key]
         return decibels_above(mse, lloyd), decibels_above(mse, shannon)
 
 
-def _best_codebook(density: Density, bits: int) -> float:
-    """Return the least MSE of 2^bits levels, nan where it is not to be had."""
-    if bits > _MOST_LIMIT_BITS or not math.isfinite(density.second_moment):
-        return math.nan
-    return lloyd_max(density, 2**bits).report.mse
+def _reached(density: Density, bits: int) -> tuple[float, float]:
+    """Return the least MSE of 2^bits levels, nan where it is not to be had, and the bound."""
+    # Few sweeps ask for the limits.
+    from qerror.codebooks.bounds import shannon_bound  # noqa: PLC0415
+    from qerror.codebooks.lloyd_max import lloyd_max  # noqa: PLC0415
+
+    can_be_found = bits <= _MOST_LIMIT_BITS and math.isfinite(density.second_moment)
+    lloyd = lloyd_max(density, 2**bits).report.mse if can_be_found else math.nan
+    return lloyd, shannon_bound(density, bits)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from qerror_cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 T3 = ["sweep", "--dist", "student-t", "--nu", "3"]
 
@@ -56,12 +58,16 @@ def on_a_terminal(*arguments: str, **more: str) -> str:
 
 
 def test_help_imports_click_alone() -> None:
+    lines = [["--help"], *([name, "--help"] for name in COMMANDS)]
     code = (
-        "import sys; from qerror_cli.main import main; main(['--help'], standalone_mode=False);"
+        f"import sys; from qerror_cli.main import main\nfor line in {lines}:\n"
+        "    main(line, standalone_mode=False)\n"
         "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
-    loaded = set(python("-c", code).stderr.split())
-    assert "click" in loaded
+    done = python("-c", code)
+    assert done.stdout.count("Usage: ") == len(lines)
+    loaded = set(done.stderr.split())
+    assert {"click", "qerror_cli"} <= loaded
     heavy = {"numpy", "scipy", "rich", "matplotlib", "sympy", "mpmath", "pyarrow", "torch"}
     assert not loaded & {*heavy, "qerror"}
 
@@ -75,6 +81,8 @@ def test_a_sweep_imports_no_slow_library() -> None:
     loaded = set(python("-c", code).stderr.split())
     slow = {"scipy.stats", "scipy.optimize", "scipy.integrate", "sympy", "mpmath"}
     assert not loaded & {*slow, "matplotlib", "pyarrow", "torch", "rich"}
+    assert not loaded & {"qerror.crosscheck", "qerror.fitting", "qerror.products", "qerror.storage"}
+    assert "qerror.simulation" not in loaded
 
 
 def test_no_arguments_show_the_help_on_stderr() -> None:

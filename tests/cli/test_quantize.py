@@ -149,7 +149,8 @@ def test_a_file_may_replace_itself_by_force(
 def test_rounding_and_seed(
     run: Run, tmp_path: Path, weights: np.ndarray[Any, Any], mode: str
 ) -> None:
-    line = f"quantize e2m1 w.npy --rounding {mode} --seed 5 -o {{}}.npy --fit none"
+    seed = "--seed 5" if mode == "SR" else ""
+    line = f"quantize e2m1 w.npy --rounding {mode} {seed} -o {{}}.npy --fit none"
     assert run(*line.format("a").split()).exit_code == 0
     assert run(*line.format("b").split()).exit_code == 0
     a, b = np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy")
@@ -170,6 +171,7 @@ BAD = [
     ("quantize int8 w.npy -o y.npy --bias 2", ["INT8 has no exponent bias"]),
     ("quantize int8 w.npy -o y.npy --rounding nearst", ["did you mean nearest"]),
     ("quantize int8 w.npy -o y.npy --seed -1", ["--seed must not be negative"]),
+    ("quantize int8 w.npy -o y.npy --seed 1", ["--rounding stochastic", "nearest-even draws"]),
     ("quantize int8 w.npy -o y.npy --fit gausian", ["'gausian'", "gaussian"]),
     ("quantize int8 w.npy -o y.npy --fit mixture", ["no fit for mixture"]),
     ("quantize e4m9 w.npy -o y.npy", ["'e4m9'"]),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qerror_cli.command import Command
+from qerror_cli.command import Command, was_given
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.output import Output, form_options, say
 from qerror_cli.parameters import ScalarFormatType
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="For stochastic rounding.")
 @families_option
 @form_options
+@click.pass_context
 def command(  # noqa: PLR0917 - click passes them by name
+    ctx: click.Context,
     form: "ScalarFormat",
     source: Path,
     output: Path,
@@ -66,6 +68,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     """
     import numpy as np
 
+    from qerror.rounding import as_rounding
     from qerror.simulation import quantize_file
     from qerror.storage import check_writable
 
@@ -74,6 +77,10 @@ def command(  # noqa: PLR0917 - click passes them by name
     report.refuse_collisions({"-o": output}, {"INPUT": source})
     if seed < 0:
         raise click.UsageError(f"--seed must not be negative, got {seed}")
+    if was_given(ctx, "seed") and as_rounding(rounding) != "stochastic":
+        raise click.UsageError(
+            f"--seed is for --rounding stochastic; {as_rounding(rounding)} draws nothing"
+        )
     errors = DataErrors(source, form, scale_of(form, scale, max_value, bias))
     with Bar("fit") as bar:
         fitted = errors.fit(fit, bar)  # first: OUTPUT may be INPUT
