@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from qerror.analysis import BlockErrorReport as BlockErrorReport
 from qerror.analysis import ErrorReport as ErrorReport
 from qerror.analysis import ScalarProductReport as ScalarProductReport
 from qerror.analysis import quantization_error as quantization_error
@@ -48,12 +49,17 @@ from qerror.formats import parse_formats as parse_formats
 from qerror.grids import Grid as Grid
 from qerror.optimize import OptimalScale as OptimalScale
 from qerror.optimize import RangeChoice as RangeChoice
+from qerror.optimize import block_law as block_law
+from qerror.optimize import block_size_for as block_size_for
 from qerror.optimize import compare_ranges as compare_ranges
 from qerror.optimize import format_switches as format_switches
 from qerror.optimize import fractional_length_constant as fractional_length_constant
 from qerror.optimize import optimal_format as optimal_format
 from qerror.optimize import optimal_fractional_length as optimal_fractional_length
+from qerror.optimize import optimal_multiplier as optimal_multiplier
 from qerror.optimize import optimal_scale as optimal_scale
+from qerror.optimize import optimal_threshold as optimal_threshold
+from qerror.optimize import rank_blocks as rank_blocks
 from qerror.sweep import SweepResult as SweepResult
 from qerror.sweep import sweep as sweep
 

@@ -10,6 +10,7 @@ at scale s_j over |x| < a and B_j that over the shell: no integral over the maxi
 for e^2 no term is negative. Two values of a block follow likewise with F^(n-2) and products.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,12 +65,32 @@ class Steps(NamedTuple):
     @classmethod
     def of(cls, density: Density, steps: ScaleSteps, n: int, cap: float = np.inf) -> "Steps":
         """Make the steps of blocks of n, up to a largest magnitude that all values keep to."""
-        first = _first_likely(density, steps, n)
-        windows = windows_of(steps, cap, first)
-        shells = windows.masses(density)
-        total = float(shells.sum()) if cap < np.inf else 1.0
-        scales = steps.scales[first : first + shells.size]
-        return cls(windows, scales, MaximumLaw.of(shells / total), total, first)
+        return cls.all_of(density, [steps], n, [cap])[0]
+
+    @classmethod
+    def all_of(
+        cls, density: Density, rules: Sequence[ScaleSteps], n: int, caps: Sequence[float]
+    ) -> "list[Steps]":
+        """Make the steps of several rules together, each up to a largest magnitude of its own."""
+        firsts = [_first_likely(density, steps, n) for steps in rules]
+        parts = [
+            windows_of(steps, cap, first)
+            for steps, cap, first in zip(rules, caps, firsts, strict=True)
+        ]
+        found: list[Steps] = []
+        masses = split(Windows.joined(parts).masses(density), [part.low.size for part in parts])
+        for steps, cap, first, windows, shells in zip(
+            rules, caps, firsts, parts, masses, strict=True
+        ):
+            total = float(shells.sum()) if cap < np.inf else 1.0
+            scales = steps.scales[first : first + shells.size]
+            found.append(cls(windows, scales, MaximumLaw.of(shells / total), total, first))
+        return found
+
+
+def split(values: FloatArray, sizes: Sequence[int]) -> list[FloatArray]:
+    """Part an array that was joined."""
+    return np.split(values, np.cumsum(sizes)[:-1])
 
 
 def _first_likely(density: Density, steps: ScaleSteps, n: int) -> int:
@@ -160,15 +181,21 @@ def likely_codes(steps: Steps, n: int) -> tuple[IntArray, FloatArray]:
 
 def clipped_share(density: Density, n: int, steps: Steps, top: float) -> float:
     """Return P(M > scale * top), top the largest magnitude among the levels."""
+    at, outer = clipped_windows(n, steps, top)
+    return clipped_sum(n, steps, at, outer.masses(density)) if at.size else 0.0
+
+
+def clipped_windows(n: int, steps: Steps, top: float) -> tuple[IntArray, Windows]:
+    """Return the steps in which the largest value may clip, and where it then lies."""
     windows = steps.windows
     limit = np.maximum(windows.low, steps.scales * top)
-    beyond = (steps.law.growth(n) > 0) & (limit < windows.high)
-    at = np.flatnonzero(beyond)
-    if not at.size:
-        return 0.0
+    at = np.flatnonzero((steps.law.growth(n) > 0) & (limit < windows.high))
     inside: BoolArray = windows.low_in[at] & (limit[at] > steps.scales[at] * top)
-    outer = Windows(limit[at], windows.high[at], inside, windows.high_in[at])
-    mass = outer.masses(density) / steps.total
+    return at, Windows(limit[at], windows.high[at], inside, windows.high_in[at])
+
+
+def clipped_sum(n: int, steps: Steps, at: IntArray, masses: FloatArray) -> float:
+    """Add up the probabilities that the largest of n values lies in those windows."""
     with np.errstate(divide="ignore", under="ignore", invalid="ignore"):
-        drop = np.log1p(-np.minimum(mass / steps.law.below[at], 1.0))
+        drop = np.log1p(-np.minimum(masses / steps.total / steps.law.below[at], 1.0))
         return float((steps.law.power(n)[at] * -np.expm1(n * drop)).sum())

@@ -7,6 +7,7 @@ window of its own: with F_0 and F_1 the probabilities of |x| < A and |x| <= A, t
 weigh the windows below it by F_1^(N-n) - F_0^(N-n) and its own by F_1^(N-n).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,12 @@ from qerror.analysis._block_steps import (
     BlockSums,
     Steps,
     clipped_share,
+    clipped_sum,
+    clipped_windows,
     combined,
     likely_codes,
     live_steps,
+    split,
     with_point,
 )
 from qerror.analysis._windows import WindowMoments, Windows
@@ -63,9 +67,9 @@ def tensor_sums(
     found: list[tuple[float, TensorSums]] = []
     if density.pieces():
         places, weights = _largest(density, size)
-        for place, weight in zip(places.tolist(), weights.tolist(), strict=True):
-            steps = rule.steps(element, rule.tensor_for(place, element))
-            found.append((weight, _below_value(case, steps, place)))
+        rules = [rule.steps(element, rule.tensor_for(a, element)) for a in places.tolist()]
+        each = _below_values(case, rules, places)
+        found += zip(weights.tolist(), each, strict=True)
     if density.atom_sums.size:
         for place in _points(density, size).tolist():
             steps = rule.steps(element, rule.tensor_for(place, element))
@@ -104,40 +108,72 @@ def _points(density: Density, size: int) -> FloatArray:
     return m[MaximumLaw.of(shells).power(size)[: m.size] > _SPENT]
 
 
-def _below_value(case: _Case, steps: ScaleSteps, largest_value: float) -> TensorSums:
-    """Return the expectations given the largest value of a continuous density."""
-    grid, _, density, n, blocks = case
-    limited = Steps.of(density, steps, n, largest_value)
-    sums, codes, clipped = _ordinary(case, limited, steps)
-    scale = limited.scales[-1:]
-    whole = Windows.below(np.array([largest_value]), np.array([True]))
-    others = whole.moments(grid, density, scale).times(np.array([1 / limited.total]))
-    own = _with_largest(case, others, float(scale[0]), largest_value)
-    share = 1 / blocks
-    sums = _scaled(sums, 1 - share).plus(_scaled(own, share))
-    codes = {code: p * (1 - share) for code, p in codes.items()}
-    top = int(steps.codes[limited.first + limited.scales.size - 1])
-    codes[top] = codes.get(top, 0.0) + share
-    beyond = largest_value > case.top * float(scale[0]) * (1 + _ROUNDING)
-    return TensorSums(sums, codes, clipped * (1 - share) + share * beyond)
+def _below_values(case: _Case, rules: Sequence[ScaleSteps], places: FloatArray) -> list[TensorSums]:
+    """Return the expectations given each largest value of a continuous density, all together."""
+    grid, top, density, n, _ = case
+    limited = Steps.all_of(density, rules, n, places.tolist())
+    scales = np.array([steps.scales[-1] for steps in limited])
+    whole = Windows.below(places, np.ones(places.size, dtype=bool))
+    others = whole.moments(grid, density, scales)
+    ordinary = _ordinary(case, limited, rules)
+    clips = [clipped_windows(n, steps, top) for steps in limited]
+    masses = split(
+        Windows.joined([w for _, w in clips]).masses(density), [a.size for a, _ in clips]
+    )
+    found: list[TensorSums] = []
+    for k, steps in enumerate(limited):
+        sums, codes = ordinary[k]
+        clipped = clipped_sum(n, steps, clips[k][0], masses[k])
+        other = others.rows(slice(k, k + 1)).times(np.array([1 / steps.total]))
+        found.append(
+            _with_own(
+                case, TensorSums(sums, codes, clipped), other, steps, rules[k], float(places[k])
+            )
+        )
+    return found
+
+
+def _with_own(  # noqa: PLR0917 - one largest value's description
+    case: _Case,
+    ordinary: TensorSums,
+    other: WindowMoments,
+    steps: Steps,
+    rule: ScaleSteps,
+    place: float,
+) -> TensorSums:
+    """Join the block that holds the largest value with the others."""
+    share, scale = 1 / case.blocks, float(steps.scales[-1])
+    own = _with_largest(case, other, scale, place)
+    sums = _scaled(ordinary.sums, 1 - share).plus(_scaled(own, share))
+    codes = {code: p * (1 - share) for code, p in ordinary.codes.items()}
+    code = int(rule.codes[steps.first + steps.scales.size - 1])
+    codes[code] = codes.get(code, 0.0) + share
+    beyond = place > case.top * scale * (1 + _ROUNDING)
+    return TensorSums(sums, codes, ordinary.clipped * (1 - share) + share * beyond)
 
 
 def _ordinary(
-    case: _Case, limited: Steps, steps: ScaleSteps
-) -> tuple[BlockSums, dict[int, float], float]:
+    case: _Case, limited: Sequence[Steps], rules: Sequence[ScaleSteps]
+) -> list[tuple[BlockSums, dict[int, float]]]:
     """Return the expectations of a block that does not hold the largest value."""
-    grid, top, density, n, blocks = case
+    grid, _, density, n, blocks = case
     if blocks == 1:
-        return BlockSums(np.zeros(6), 0.0, 0.0), {}, 0.0
-    live = live_steps(limited, n)
-    inner, shell = _moments(grid, density, limited, live)
-    at, probability = likely_codes(limited, n)
-    codes = dict(zip(steps.codes[at].tolist(), probability.tolist(), strict=True))
-    return (
-        combined(inner, shell, limited, n, live),
-        codes,
-        clipped_share(density, n, limited, top),
+        return [(BlockSums(np.zeros(6), 0.0, 0.0), {}) for _ in limited]
+    live = [live_steps(steps, n) for steps in limited]
+    sizes = [at.size for at in live]
+    windows = Windows.joined(
+        [steps.windows.rows(at) for steps, at in zip(limited, live, strict=True)]
     )
+    scales = np.concatenate([steps.scales[at] for steps, at in zip(limited, live, strict=True)])
+    ahead = Windows.below(windows.low, ~windows.low_in)
+    inner = ahead.moments(grid, density, scales).parted(sizes)
+    shell = windows.moments(grid, density, scales).parted(sizes)
+    found: list[tuple[BlockSums, dict[int, float]]] = []
+    for k, steps in enumerate(limited):
+        at, probability = likely_codes(steps, n)
+        codes = dict(zip(rules[k].codes[at].tolist(), probability.tolist(), strict=True))
+        found.append((combined(inner[k], shell[k], steps, n, live[k]), codes))
+    return found
 
 
 def _moments(

@@ -1,5 +1,6 @@
 """Moments of the error over windows of magnitude: what blocks with a shared scale add up."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,11 @@ class WindowMoments(NamedTuple):
         """Return some of the rows."""
         return WindowMoments(*(part[at] for part in self))
 
+    def parted(self, sizes: Sequence[int]) -> "list[WindowMoments]":
+        """Part rows that were joined."""
+        ends = np.cumsum(sizes)
+        return [self.rows(slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+
     def times(self, factor: FloatArray) -> "WindowMoments":
         """Multiply row by row; rows of factor 0 vanish."""
         with np.errstate(invalid="ignore"):
@@ -70,6 +76,13 @@ class Windows(NamedTuple):
     def below(cls, high: FloatArray, high_in: BoolArray) -> "Windows":
         """Return the windows from 0 on."""
         return cls(np.zeros(high.shape), high, np.ones(high.shape, dtype=bool), high_in)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Windows]") -> "Windows":
+        """Put windows one after the other."""
+        low, high = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        low_in, high_in = (np.concatenate([part[k] for part in parts]) for k in (2, 3))
+        return cls(low, high, low_in, high_in)
 
     def rows(self, at: slice | IntArray) -> "Windows":
         """Return some of the rows."""

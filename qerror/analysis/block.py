@@ -12,6 +12,7 @@ from qerror.analysis._block_steps import BlockSums, Steps, clipped_share, likely
 from qerror.analysis._block_tensor import tensor_sums
 from qerror.analysis.block_report import BlockErrorReport, CodeProbabilities
 from qerror.densities.density import Density
+from qerror.densities.empirical import Empirical
 from qerror.exceptions import InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import Absmax, PowerOfTwo
@@ -19,6 +20,7 @@ from qerror.formats.scale_rule import ScaleRule, largest
 from qerror.formats.stored_scales import Amax, StoredScale, scale_levels
 
 _PHASES = (16, 32, 64, 128, 256)  # of a binade: each doubling looks between the last ones
+_TENSOR = 2**20  # values of a tensor where only a density is given
 _SETTLED = 1e-14  # of the MSE: smooth densities get there by the second doubling
 
 
@@ -109,14 +111,19 @@ def _by_stored(form: BlockFormat, density: Density) -> BlockFigures:
     levels, _ = scale_levels(rule.format)
     if not isinstance(rule.tensor, Amax):
         return _at_steps(form, density, rule, lambda codes: levels[codes])
-    if rule.tensor.size is None:
-        raise InvalidValue(
-            f"{form.name}: how large the largest of all values is depends on how many there are; "
-            "say it as of=<number of values>, or give the tensor scale as tensor=<real>"
-        )
-    found = tensor_sums(form.element, density, form.block_size, rule.tensor.size, rule)
+    size = rule.tensor.size or _tensor_size(density, form.block_size)
+    found = tensor_sums(form.element, density, form.block_size, size, rule)
     codes = {float(levels[code]): p for code, p in found.codes.items()}
     return BlockFigures(found.sums, _sorted_codes(codes), found.clipped)
+
+
+def _tensor_size(density: Density, block_size: int) -> int:
+    """Return how many values share a tensor scale where the format leaves it to the data.
+
+    A sample has its size; a density has none, and a large tensor is assumed.
+    """
+    size = density.size if isinstance(density, Empirical) else _TENSOR
+    return max(1, math.ceil(size / block_size)) * block_size
 
 
 def _by_absmax(form: BlockFormat, density: Density) -> BlockFigures:

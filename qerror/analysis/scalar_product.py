@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Generic, TypeVar
+from itertools import pairwise
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from qerror._arrays import ArrayValue, FloatArray, integer
+from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.report import ErrorReport, decibels
 from qerror.exceptions import InvalidType, InvalidValue
 
@@ -39,7 +41,8 @@ class ScalarProductReport(ArrayValue, Generic[Value]):
     activation_error_cross: Value
     """2 E[e_x^2] E[w e_w]."""
     coherent: Value
-    """n (n - 1) E[e_y]^2 with e_y the error of one product: errors that add up in step."""
+    """n (n - 1) E[e_y]^2 with e_y the error of one product: errors that add up in step. With
+    blocks, the sum over all pairs of products of the mean of their errors' product."""
     mse: Value
     """E[e^2] of the scalar product: n times the six terms, plus the coherent one."""
     mean_error: Value
@@ -79,7 +82,9 @@ def scalar_product_error(
     Returns
     -------
     ScalarProductReport
-        Non-zero means are accounted for: a mean error grows with n, its square with n^2.
+        Non-zero means are accounted for: a mean error grows with n, its square with n^2. Where
+        a report is a `BlockErrorReport`, so is that values of one block share their scale:
+        blocks lie along the sum, from its start.
 
     Raises
     ------
@@ -125,6 +130,8 @@ def _product(
     mean = mean + w.mean_error * x.mean_error
     pairs = length * (length - 1)
     coherent = pairs * mean * mean if pairs else 0 * w.rounding * x.rounding
+    if max(_block_size(w), _block_size(x)) > 1:
+        coherent = _coherent_blocks(w, x, length)
     one = on_weight + on_activation + both + crossed + weight_crossed + activation_crossed
     power = length * (w.signal_power * x.signal_power)
     if pairs:
@@ -142,6 +149,74 @@ def _product(
         signal_power=_settled(power, w, x),
         length=length,
     )
+
+
+class _Pair(NamedTuple):
+    """E[v_1] E[v_2], E[v_1 e_2] and E[e_1 e_2] of two values of one factor."""
+
+    means: Any
+    cross: Any
+    error: Any
+
+
+def _pairs_of(report: ErrorReport[Value]) -> tuple[_Pair, _Pair]:
+    """Return the moments of two values of one block, and of two that share nothing."""
+    mean, error = report.signal_mean, report.mean_error
+    apart = _Pair(mean * mean, mean * error, error * error)
+    blocked: object = report
+    if not isinstance(blocked, BlockErrorReport):
+        return apart, apart
+    return _Pair(mean * mean, blocked.pair_cross, blocked.pair_error), apart
+
+
+def _coherent_blocks(w: ErrorReport[Value], x: ErrorReport[Value], length: int) -> Any:
+    """Sum E[e_i e_j] over i != j, e the error of one product: two products may share scales.
+
+    Blocks lie along the sum, both factors' from its start; values of different blocks are taken
+    as independent.
+    """
+    same = [_in_one_block(_block_size(report), length) for report in (w, x)]
+    both = _in_common(_block_size(w), _block_size(x), length)
+    counts = {
+        (0, 0): both,
+        (0, 1): same[0] - both,
+        (1, 0): same[1] - both,
+        (1, 1): length * (length - 1) - same[0] - same[1] + both,
+    }
+    weights, activations = _pairs_of(w), _pairs_of(x)
+    return sum(
+        count * _error_pair(weights[i], activations[j]) for (i, j), count in counts.items() if count
+    )
+
+
+def _error_pair(w: _Pair, x: _Pair) -> Any:
+    """Expand E[(Qw Qx - w x)_1 (Qw Qx - w x)_2] as for one product."""
+    squares = w.means * x.error + x.means * w.error + w.error * x.error
+    return squares + 2 * (w.cross * x.error + w.error * x.cross + w.cross * x.cross)
+
+
+def _block_size(report: object) -> int:
+    return report.block_size if isinstance(report, BlockErrorReport) else 1
+
+
+def _in_one_block(size: int, length: int) -> int:
+    """Count ordered pairs i != j < length that lie in one block."""
+    whole, rest = divmod(length, size)
+    return whole * size * (size - 1) + rest * (rest - 1)
+
+
+def _in_common(a: int, b: int, length: int) -> int:
+    """Count ordered pairs that lie in one block of either size."""
+    period = math.lcm(a, b)
+    whole, rest = divmod(length, period)
+    return whole * _in_parts(a, b, period) + _in_parts(a, b, rest)
+
+
+def _in_parts(a: int, b: int, length: int) -> int:
+    if max(a, b) % min(a, b) == 0:
+        return _in_one_block(min(a, b), length)
+    ends = sorted({*range(0, length, a), *range(0, length, b), length})
+    return sum((q - p) * (q - p - 1) for p, q in pairwise(ends))
 
 
 def _settled(value: Any, w: ErrorReport[Value], x: ErrorReport[Value]) -> Any:

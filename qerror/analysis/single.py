@@ -77,7 +77,9 @@ def quantization_error(
     ----------
     format_or_grid : Format, Grid or str
         The number format, its name, or any grid. A block-scaled format takes its scales from
-        the data: it needs no scale, and the report is a `BlockErrorReport`.
+        the data: it needs no scale, and the report is a `BlockErrorReport`. A tensor scale that
+        follows from all values ("nvfp4:of=tensor") is that of 2^20 values, or of a sample's own
+        size; another number is said as "nvfp4:of=4096".
     density : Density, str or array_like
         The density of X, its text as `parse_density` reads it, a frozen distribution of
         `scipy.stats`, or an array of data, which stands for `Empirical`.

@@ -132,9 +132,16 @@ def _start(density: Density, extra: tuple[float, ...]) -> FloatArray:
 
 
 def _height(density: Density, edges: FloatArray, n: int) -> FloatArray:
-    """Return H = -(n - 1) log F at the edges; for one value, as for two."""
-    log_below = np.append(-np.inf, log_cumulative(density, edges[1:]))
-    height: FloatArray = -max(n - 1, 1) * log_below
+    """Return H = -(n - 1) log F at the edges, as well as cutting panels needs; n is 2 at least."""
+    if density.is_symmetric:
+        beyond = 2 * density.cdf(-edges)
+    else:
+        beyond = magnitude_masses(density, edges, np.full(edges.size, np.inf))
+        x, probability = density.atoms()
+        beyond += (np.abs(x) > edges[:, None]) @ probability
+    with np.errstate(divide="ignore"):
+        height: FloatArray = -max(n - 1, 1) * np.log1p(-np.minimum(beyond, 1.0))
+    height[0] = np.inf
     return height
 
 

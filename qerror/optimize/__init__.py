@@ -1,5 +1,12 @@
 """Searching: best ranges, best fractional lengths, best formats."""
 
+from qerror.optimize.blocks import OptimalBlocks as OptimalBlocks
+from qerror.optimize.blocks import RankedBlocks as RankedBlocks
+from qerror.optimize.blocks import block_law as block_law
+from qerror.optimize.blocks import block_size_for as block_size_for
+from qerror.optimize.blocks import optimal_multiplier as optimal_multiplier
+from qerror.optimize.blocks import optimal_threshold as optimal_threshold
+from qerror.optimize.blocks import rank_blocks as rank_blocks
 from qerror.optimize.fractional_length import FixedPointChoice as FixedPointChoice
 from qerror.optimize.fractional_length import FractionalLength as FractionalLength
 from qerror.optimize.fractional_length import fixed_point_choice as fixed_point_choice

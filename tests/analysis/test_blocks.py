@@ -160,7 +160,7 @@ NAMES = [
     "nvfp4:n=3:tensor=0.125",
     "nvfp4:n=2:tensor=64.0",
     "nvfp4:n=2:tensor=64.0:smallest=0.001953125",
-    "nvfp4:n=2:of=4",
+    "nvfp4:n=2:of=2",
     "nvfp4:n=1:of=3",
     "nvfp4:n=3:of=3",
     "e2m1:g2:scale=e5m2",
@@ -279,5 +279,9 @@ def test_tails_without_a_variance(nu: float) -> None:
 def test_a_scale_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"takes its scales from the data"):
         quantization_error("mxfp4", Gaussian(), 2.0)
-    with pytest.raises(InvalidValue, match="of=<number of values>"):
-        quantization_error("nvfp4:of=tensor", Gaussian())
+
+
+def test_a_tensor_scale_of_all_values() -> None:
+    assert error("nvfp4:of=tensor", Gaussian()).mse == error(f"nvfp4:of={2**20}", Gaussian()).mse
+    sample = Empirical([0.5, 1.0, -2.0, 0.25] * 8)
+    assert error("nvfp4:of=tensor", sample).mse == error("nvfp4:of=32", sample).mse

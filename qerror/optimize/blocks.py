@@ -1,0 +1,324 @@
+"""Best thresholds, multipliers, block sizes and codebooks of block-scaled formats."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import cast, final
+
+import numpy as np
+
+from qerror._arrays import integer, positive
+from qerror.analysis.block_report import BlockErrorReport
+from qerror.analysis.decibels import decibels_above
+from qerror.analysis.single import quantization_error
+from qerror.densities.density import Density
+from qerror.densities.discrete import Discrete
+from qerror.densities.maximum import maximum_nodes, maximum_rule
+from qerror.densities.mixture import Mixture
+from qerror.densities.names import DensityLike, as_density
+from qerror.densities.truncated import Truncated
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
+from qerror.formats.block_scales import Absmax, PowerOfTwo
+from qerror.formats.format import Format
+from qerror.formats.names import as_format
+from qerror.formats.scale_rule import largest
+
+_PER_OCTAVE = 24  # thresholds looked at: the error has a few minima an octave at most
+_OCTAVES = (-2, 1)  # of a threshold about the largest level: where everything clips, or nothing
+_MULTIPLIERS = tuple(np.linspace(0.4, 1.1, 36).tolist())
+_PRECISION = 1e-9  # of a threshold: the error is flat at its minimum
+_NODES = 24  # of the law of a block's largest value
+_BUDGET = 1e-9  # bits: what rounding may add to a cost
+
+# Elements and rules that are ranked by default; the block size follows from the budget.
+RANKED = (
+    "mxfp4:floor",
+    "mxfp4:even",
+    "mxfp4:rceil",
+    "nvfp4",
+    "nf4:g64",
+    "int4:g64",
+    "int4:g64:affine",
+    "mxfp6_e2m3:even",
+    "mxfp6_e3m2:even",
+    "mxint8",
+    "mxfp8_e4m3:even",
+    "mxfp8_e5m2:even",
+    "int8:g64",
+)
+
+
+@final
+@dataclass(frozen=True)
+class OptimalBlocks:
+    """A block format at its best, and the error that it has there."""
+
+    form: BlockFormat
+    report: BlockErrorReport
+    binade_average: bool = False
+    """Whether the error is averaged over a binade of the density's spread."""
+
+    def __repr__(self) -> str:
+        return (
+            f"OptimalBlocks({self.form.name}, {self.form.bits_per_value:g} bits, "
+            f"{self.report.sqnr_db:.4f} dB)"
+        )
+
+
+@final
+@dataclass(frozen=True)
+class RankedBlocks:
+    """A place in a ranking of block formats at one cost."""
+
+    form: BlockFormat
+    report: BlockErrorReport
+    below_best_db: float
+
+
+def optimal_threshold(
+    form: BlockFormat | str, density: DensityLike, *, binade_average: bool = False
+) -> OptimalBlocks:
+    """Return the block format at the threshold theta that makes its error least.
+
+    Parameters
+    ----------
+    form : BlockFormat or str
+        With a scale that is a power of two, such as "mxfp4"; its own rule does not matter.
+    density : Density, str or array_like
+        Of the values.
+    binade_average : bool
+        Whether the error is that at the density's own spread, or averaged over a binade: the
+        best threshold depends on where the spread lies between two powers of two.
+
+    Returns
+    -------
+    OptimalBlocks
+        Its format has the rule PowerOfTwo(theta).
+
+    Raises
+    ------
+    InvalidType
+        If the format's scale is no power of two.
+
+    Examples
+    --------
+    >>> best = optimal_threshold("mxfp4", "gaussian")
+    >>> round(best.form.scale.rule, 3), round(best.report.sqnr_db, 3)
+    (3.613, 19.046)
+    """
+    density, blocks = as_density(density), _blocks(form)
+    if not isinstance(blocks.scale, PowerOfTwo):
+        raise InvalidType(
+            f"a threshold theta is a choice of scales that are powers of two, as in mxfp4; "
+            f"{blocks.name} has another rule"
+        )
+    top = math.log2(largest(blocks.element))
+    count = (_OCTAVES[1] - _OCTAVES[0]) * _PER_OCTAVE
+    start = [top + _OCTAVES[0] + k / _PER_OCTAVE for k in range(count + 1)]
+
+    def at(exponent: float) -> BlockFormat:
+        return replace(blocks, scale=PowerOfTwo(2.0**exponent))
+
+    return _least(at, start, density, binade_average)
+
+
+def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> OptimalBlocks:
+    """Return the block format at the multiplier alpha of its absmax scale with the least error.
+
+    Parameters
+    ----------
+    form : BlockFormat or str
+        With a real scale, such as "int4:g64" or "nf4:g64".
+    density : Density, str or array_like
+        Of the values.
+
+    Raises
+    ------
+    InvalidType
+        If the format's scale is not real.
+
+    Examples
+    --------
+    >>> best = optimal_multiplier("int4:g64", "gaussian")
+    >>> round(best.form.scale.multiplier, 2)
+    0.92
+    """
+    density, blocks = as_density(density), _blocks(form)
+    rule = blocks.scale
+    if not isinstance(rule, Absmax):
+        raise InvalidType(
+            f"a multiplier is a choice of real scales, as in int4:g64; {blocks.name} has another "
+            "rule"
+        )
+
+    def at(multiplier: float) -> BlockFormat:
+        return replace(blocks, scale=replace(rule, multiplier=multiplier))
+
+    return _least(at, _MULTIPLIERS, density, binade_average=False)
+
+
+def block_size_for(form: BlockFormat | str, bits_per_value: float) -> int | None:
+    """Return the smallest block size at which a format costs at most so many bits a value.
+
+    A smaller block has a smaller error for every rule but those that a tensor scale limits. None
+    if the elements alone cost as much.
+    """
+    blocks = _blocks(form)
+    room = positive("bits_per_value", bits_per_value) - blocks.element.bits
+    if room <= 0:
+        return None
+    scale = blocks.scale.bits(blocks.element, 1)
+    size = max(1, math.ceil(scale / room - _BUDGET))
+    return size if _cost(replace(blocks, block_size=size)) <= bits_per_value + _BUDGET else size + 1
+
+
+def rank_blocks(
+    density: DensityLike,
+    bits_per_value: float,
+    forms: Sequence[BlockFormat | str] = RANKED,
+    *,
+    binade_average: bool = True,
+) -> tuple[RankedBlocks, ...]:
+    """Rank block formats at equal cost, each at the block size that the budget allows.
+
+    Parameters
+    ----------
+    density : Density, str or array_like
+        Of the values.
+    bits_per_value : float
+        The budget, scales included.
+    forms : sequence of BlockFormat or str
+        Elements and rules; their own block sizes do not matter.
+    binade_average : bool
+        Whether formats whose scales are powers of two are taken at the average over a binade of
+        the density's spread, which is fair where the spread is not known, or at the spread given.
+
+    Returns
+    -------
+    tuple of RankedBlocks
+        The best first; a format whose elements alone cost more is left out.
+
+    Raises
+    ------
+    InvalidValue
+        If no format fits the budget.
+    """
+    density = as_density(density)
+    found: list[OptimalBlocks] = []
+    for form in forms:
+        size = block_size_for(form, bits_per_value)
+        if size is not None:
+            blocks = replace(_blocks(form), block_size=size)
+            averaged = binade_average and isinstance(blocks.scale, PowerOfTwo)
+            found.append(OptimalBlocks(blocks, _report(blocks, density, averaged), averaged))
+    if not found:
+        raise InvalidValue(
+            f"no format fits {bits_per_value:g} bits a value: the elements need "
+            f"{', '.join(sorted({f'{_blocks(form).element.bits}' for form in forms}))} bits and "
+            "their scales some more"
+        )
+    found.sort(key=lambda each: each.report.mse)
+    least = found[0].report.mse
+    return tuple(
+        RankedBlocks(each.form, each.report, decibels_above(each.report.mse, least))
+        for each in found
+    )
+
+
+def block_law(density: DensityLike, block_size: int) -> tuple[Density, float]:
+    """Return the law of a value over its block's largest magnitude, weighted by that magnitude.
+
+    Under this law, ordinary analysis answers questions about absmax blocks: for any levels q on
+    [-1, 1], E[(Q(Y) - Y)^2] times the second result is the error E[e^2] of blocks at scale M.
+    `lloyd_max` then finds the best codebook for a block size.
+
+    Parameters
+    ----------
+    density : Density, str or array_like
+        Of the values: continuous, symmetric about 0, with light tails.
+    block_size : int
+        At least 17: the law of the largest value is then smooth.
+
+    Returns
+    -------
+    density : Density
+        A mixture of the density cut at some largest values, and of the largest value itself.
+    power : float
+        E[M^2 weight]: what turns its mean squared error into that of the values.
+
+    Raises
+    ------
+    InvalidValue
+        If the block is too small, or the density is none of the above.
+
+    Examples
+    --------
+    >>> from qerror import lloyd_max
+    >>> law, power = block_law("gaussian", 64)
+    >>> best = lloyd_max(law, 16)
+    >>> round(best.report.mse * power, 6)  # NF4 has 0.00846
+    0.007622
+    """
+    density = as_density(density)
+    n = integer("block_size", block_size, 17, 2**53)
+    if density.atoms().positions.size or not density.is_symmetric:
+        raise InvalidValue("block_law needs a continuous density that is symmetric about 0")
+    if not math.isfinite(density.second_moment):
+        raise InvalidValue("block_law needs a density with a finite second moment")
+    rule = maximum_rule(density, n - 1, _NODES)
+    panels = maximum_nodes(density, n)
+    own = np.exp((n - 1) * panels.log_below) * panels.density.sum(axis=0) * panels.nodes**2
+    edge = float(own @ panels.weights)
+    below = density.mass(-rule.nodes, rule.nodes)
+    parts: list[Density] = [
+        Truncated(density.affine(1 / m), -1.0, 1.0) for m in rule.nodes.tolist()
+    ]
+    weights = np.append(rule.weights * rule.nodes**2 * below, edge)
+    power = float(weights.sum())
+    law = Mixture((*parts, Discrete((-1.0, 1.0), (0.5, 0.5))), tuple((weights / power).tolist()))
+    return law, power
+
+
+def _least(
+    at: Callable[[float], BlockFormat],
+    start: Iterable[float],
+    density: Density,
+    binade_average: bool,
+) -> OptimalBlocks:
+    """Scan, then close in on the least error between the neighbours of the best point."""
+    from scipy.optimize import minimize_scalar
+
+    @cache
+    def report(place: float) -> BlockErrorReport:
+        return _report(at(place), density, binade_average)
+
+    places = list(start)
+    best = min(range(len(places)), key=lambda k: report(places[k]).mse)
+    low, high = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
+    closed = minimize_scalar(
+        lambda x: report(float(x)).mse,
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": _PRECISION},
+    )
+    place = min((places[best], float(closed.x)), key=lambda x: report(x).mse)
+    return OptimalBlocks(at(place), report(place), binade_average)
+
+
+def _report(form: BlockFormat, density: Density, averaged: bool) -> BlockErrorReport:
+    return quantization_error(form, density, binade_average=averaged)
+
+
+def _cost(form: BlockFormat) -> float:
+    return form.bits_per_value
+
+
+def _blocks(form: BlockFormat | str) -> BlockFormat:
+    found = as_format(cast("Format | str", form))
+    if not isinstance(found, BlockFormat):
+        raise InvalidType(
+            f"a block-scaled format is needed, such as mxfp4 or int4:g64; got {found.name}"
+        )
+    return found

@@ -1,0 +1,109 @@
+"""Best block formats against dense scans, and the law of a block against the analysis."""
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from qerror import (
+    Gaussian,
+    Laplace,
+    Rectified,
+    StudentT,
+    lloyd_max,
+    parse_format,
+    quantization_error,
+)
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
+from qerror.formats.block_scales import Absmax, PowerOfTwo
+from qerror.optimize import (
+    block_law,
+    block_size_for,
+    optimal_multiplier,
+    optimal_threshold,
+    rank_blocks,
+)
+
+
+def blocks(name: str) -> BlockFormat:
+    return cast("BlockFormat", parse_format(name))
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "mxint8:n=16"])
+@pytest.mark.parametrize("density", [Gaussian(std=1.3), Laplace()], ids=repr)
+def test_no_threshold_is_better(name: str, density: Gaussian | Laplace) -> None:
+    best = optimal_threshold(name, density)
+    form = blocks(name)
+    for theta in np.geomspace(0.3, 2.2, 60) * form.element.max_value:
+        other = replace(form, scale=PowerOfTwo(float(theta)))
+        assert quantization_error(other, density).mse >= best.report.mse * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("name", ["int4:g64", "nf4:g32"])
+def test_no_multiplier_is_better(name: str) -> None:
+    best = optimal_multiplier(name, Gaussian())
+    form = blocks(name)
+    for alpha in np.linspace(0.7, 1.05, 50):
+        other = replace(form, scale=Absmax(float(alpha)))
+        assert quantization_error(other, Gaussian()).mse >= best.report.mse * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "size"),
+    [
+        ("nvfp4", 4.5, 16),
+        ("mxfp4", 4.25, 32),
+        ("nf4:g64", 4.25, 64),
+        ("int4:g8:affine", 4.5, 64),
+        ("mxfp4", 4.0, None),
+        ("mxfp8_e4m3", 8.3, 27),
+    ],
+)
+def test_the_smallest_block_that_fits(name: str, bits: float, size: int | None) -> None:
+    assert block_size_for(name, bits) == size
+    if size is not None:
+        assert replace(blocks(name), block_size=size).bits_per_value <= bits + 1e-9
+        assert replace(blocks(name), block_size=size - 1).bits_per_value > bits
+
+
+def test_a_ranking_at_equal_cost() -> None:
+    names = ["mxfp4:even", "nf4:g64", "int4:g64", "mxint8"]
+    ranked = rank_blocks(StudentT(5.0), 4.25, names)
+    assert [each.form.name for each in ranked] == ["NF4:g64", "MXFP4:even", "INT4:g64"]
+    assert ranked[0].below_best_db == 0
+    # Figures of the average over a binade, and of groups of 64, to the stated digits.
+    assert [round(each.report.sqnr_db, 2) for each in ranked] == [19.6, 18.15, 16.71]
+    with pytest.raises(InvalidValue, match="no format fits 3 bits"):
+        rank_blocks(Gaussian(), 3.0)
+
+
+@pytest.mark.parametrize("density", [Gaussian(), Laplace(scale=0.7)], ids=repr)
+@pytest.mark.parametrize("name", ["nf4", "codebook:-1,-0.3,0.2,0.5,1"])
+def test_the_law_of_a_block_gives_its_error(name: str, density: Gaussian | Laplace) -> None:
+    law, power = block_law(density, 32)
+    by_law = power * quantization_error(name, law).mse
+    element = parse_format(name)
+    form = BlockFormat(element, Absmax(), 32)  # type: ignore[arg-type]
+    assert quantization_error(form, density).mse == pytest.approx(by_law, rel=1e-13)
+
+
+def test_the_best_codebook_of_a_block_beats_nf4() -> None:
+    law, power = block_law(Gaussian(), 64)
+    best = lloyd_max(law, 8)
+    form = BlockFormat(best.codebook, Absmax(divisor=1.0), 64)
+    assert quantization_error(form, Gaussian()).mse == pytest.approx(
+        power * best.report.mse, rel=1e-11
+    )
+
+
+def test_what_has_no_threshold_or_law() -> None:
+    with pytest.raises(InvalidType, match="powers of two"):
+        optimal_threshold("nf4:g64", Gaussian())
+    with pytest.raises(InvalidType, match="real scales"):
+        optimal_multiplier("mxfp4", Gaussian())
+    with pytest.raises(InvalidType, match="block-scaled"):
+        optimal_multiplier("int4", Gaussian())
+    with pytest.raises(InvalidValue, match="symmetric"):
+        block_law(Rectified(Gaussian()), 64)
