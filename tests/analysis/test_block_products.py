@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from qerror import Discrete, Gaussian, parse_format, quantization_error, scalar_product_error
+from qerror import Discrete, Gaussian, quantization_error, scalar_product_error
 from qerror.analysis import BlockErrorReport
+from qerror.formats import as_grid
 
 VALUES = Discrete((-1.3, 0.4, 2.0), (0.25, 0.5, 0.25))
 
@@ -20,10 +21,10 @@ def quantized(block: tuple[float, ...], levels: list[float]) -> list[float]:
 
 @pytest.mark.parametrize(("sizes", "length"), [((2, 2), 4), ((2, 1), 3), ((3, 2), 3), ((4, 2), 4)])
 def test_every_product_of_point_masses(sizes: tuple[int, int], length: int) -> None:
-    levels = parse_format("e2m1").grid().points.tolist()
+    levels = as_grid("e2m1").points.tolist()
     chance = dict(zip(VALUES.values, VALUES.probabilities, strict=True))
 
-    def sides(size: int) -> list[tuple[float, np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
+    def sides(size: int) -> list[tuple[float, np.ndarray, np.ndarray]]:
         full = -(-length // size) * size
         found = []
         for x in itertools.product(VALUES.values, repeat=full):
