@@ -89,3 +89,15 @@ def test_bad_folders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
         captured = capsys.readouterr()
         assert words in captured.err
         assert captured.out == ""
+
+
+def test_fake_quantizers_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import fake_quantize
+
+    rows = fake_quantize.run(1000, 1, compiled=False)
+    assert len(rows) == 4
+    assert all(row.ratio > 0 for row in rows)
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert fake_quantize.Row("x", 1.0, "y", 0.4, 0.5).is_met is True
+    assert fake_quantize.Row("x", 1.0, "y", 0.6, 0.5).is_met is False
+    assert fake_quantize.Row("x", 1.0, "y", 0.6, None).is_met is None

@@ -1,0 +1,119 @@
+"""Make docs/methods.md: the quantizers for PyTorch, from their registry and from measurements.
+
+From the repository's root: ``python -m docs.make_methods``. Nothing on the page that is a figure
+is typed by hand; the same libraries give the same bytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from qerror.pytorch import METHODS
+from qerror.pytorch.studies import straight_through_stall, toy_experiment
+
+PAGE = Path(__file__).with_name("methods.md")
+
+_STALLS = ("int2", "int3", "int4", "int8", "5M2E", "4M3E", "3M4E")
+_RATES = (0.1, 1.0, 10.0, 100.0, 1000.0)
+
+_INTRODUCTION = """\
+# Quantizers in PyTorch
+
+`qerror.pytorch` (needs `pip install 'qerror[torch]'`) has every method twice: as a pure function
+in `qerror.pytorch.functional`, and as a recipe that `FakeQuantize(format, method)` puts together
+with a granularity, a scale rule and a calibration. The page is made by
+`python -m docs.make_methods`.
+
+Q rounds half to even, v = x/s, [n, p] are the codes, M the number of values that share a
+parameter, e = y - x."""
+
+_PRECISION = """\
+## What half precision does
+
+float16 and bfloat16 are quantized in float32, and the result is cast once. The cast moves levels
+that the narrow dtype does not hold: at a real scale most INT8 levels are no bfloat16 numbers, and
+a float16 result beyond 65504 is infinite. Under autocast the same holds: a quantizer computes in
+float32 whatever the surrounding dtype is, and its parameters stay float32."""
+
+_STALLING = """\
+## Where a range that learns ends
+
+On N(0, 1), with the mean squared error as the loss and infinitely many values. The straight-through
+rule's gradient vanishes below the best largest level c, where 2/c E[e^2; inside] equals
+2 E[(abs(x) - c)+]; the exact rule (`rule="exact"`, dF/dc = F/c) vanishes at the best c itself. The
+tests find both on samples."""
+
+_TOY = """\
+## Paper 1's toy experiment
+
+Kuzmin et al. 2022, section 4.3: SGD on values of N(0, 1), from 3M4E with c = 240, for 500 steps;
+the paper reports that c ends at 4.35 and that m oscillates about 5.5. With the gradients of the
+paper's released quantizer (appendix H):"""
+
+_TOY_REASON = """\
+**m never rises, at any learning rate and under both rules.** dL/dm = 2 E[e^2; inside] times
+ln 2 (2^E ln 2 - 1/(2^(m+1) - 1) - 1), and both factors are positive for every m up to 6. SGD can
+only lower it; once it rounds to 0 it is clamped to 1 and receives nothing more. The oscillation
+about 5.5 is refuted for this gradient: it would need one that changes its sign there. The optimum
+itself is confirmed: 5M2E at c = 4.352 has the least error of all (see the findings)."""
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [
+        _INTRODUCTION,
+        "## Methods",
+        _methods(),
+        _PRECISION,
+        _STALLING,
+        _stalls(),
+        _TOY,
+        _toy(),
+        _TOY_REASON,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _methods() -> str:
+    rows: list[Sequence[str]] = []
+    for name, recipe in METHODS.items():
+        states = recipe.states(recipe.example)
+        learnt = [f"{each.name}: {each.meaning}" for each in states if each.learns]
+        kept = [f"{each.name} (kept): {each.meaning}" for each in states if not each.learns]
+        parameters = "; ".join(learnt + kept) or "none"
+        example = f"{recipe.example.form.name}, {recipe.example.role}"
+        rows.append(
+            (f"`{name}`", recipe.forward, recipe.gradient, parameters, example, recipe.source)
+        )
+    return _table(("method", "forward", "gradient", "parameters", "example", "source"), rows)
+
+
+def _stalls() -> str:
+    rows: list[Sequence[str]] = []
+    for name in _STALLS:
+        stall = straight_through_stall(name)
+        rows.append((name.upper(), f"{stall.max_value:.4f}", f"{stall.excess:.2%}"))
+    return _table(("format", "straight-through ends at c", "MSE above the least"), rows)
+
+
+def _toy() -> str:
+    rows: list[Sequence[str]] = []
+    for rate in _RATES:
+        for rule in ("straight-through", "exact"):
+            run = toy_experiment(rule, learning_rate=rate, size=1000)
+            fall = "never rises" if _falls(run.m) else "rises"
+            rows.append((f"{rate:g}", rule, f"{run.c[-1]:.4g}", str(run.mantissa_bits), fall))
+    return _table(("learning rate", "rule", "c at the end", "m used at the end", "m"), rows)
+
+
+def _falls(values: Sequence[float]) -> bool:
+    return all(b <= a for a, b in pairwise(values))
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
