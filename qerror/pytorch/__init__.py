@@ -12,6 +12,8 @@ if find_spec("torch") is None:
 from qerror.pytorch import calibration as calibration
 from qerror.pytorch import functional as functional
 from qerror.pytorch import methods as methods  # registers them
+from qerror.pytorch.blocks import BlockFakeQuantize as BlockFakeQuantize
+from qerror.pytorch.blocks import fake_quantize_blocks as fake_quantize_blocks
 from qerror.pytorch.fake_quantize import FakeQuantize as FakeQuantize
 from qerror.pytorch.fake_quantize import calibrating as calibrating
 from qerror.pytorch.fake_quantize import quantizers as quantizers

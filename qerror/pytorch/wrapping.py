@@ -8,17 +8,20 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from qerror.exceptions import InvalidValue
+from qerror.pytorch.blocks import BlockFakeQuantize
 from qerror.pytorch.fake_quantize import FakeQuantize
 from qerror.pytorch.granularity import PerTensor
 
 
-def quantize_weight(module: nn.Module, quantizer: FakeQuantize, name: str = "weight") -> nn.Module:
+def quantize_weight(
+    module: nn.Module, quantizer: FakeQuantize | BlockFakeQuantize, name: str = "weight"
+) -> nn.Module:
     """Let a module compute with its quantized weight; the weight itself goes on training.
 
     Parameters
     ----------
     module : Module
-    quantizer : FakeQuantize
+    quantizer : FakeQuantize or BlockFakeQuantize
         It is calibrated on the weight, where its method has a calibration.
     name : str
         Which parameter.
@@ -37,10 +40,11 @@ def quantize_weight(module: nn.Module, quantizer: FakeQuantize, name: str = "wei
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise InvalidValue(f"{type(module).__name__} has no parameter {name!r}")
-    if quantizer.setting.role != "weight":
-        raise InvalidValue("a quantizer for activations cannot stand on a weight")
-    if quantizer.calibration is not None:
-        quantizer.calibrate(weight.detach())
+    if isinstance(quantizer, FakeQuantize):
+        if quantizer.setting.role != "weight":
+            raise InvalidValue("a quantizer for activations cannot stand on a weight")
+        if quantizer.calibration is not None:
+            quantizer.calibrate(weight.detach())
     parametrize.register_parametrization(module, name, quantizer)
     return module
 
