@@ -28,7 +28,7 @@ from qerror.analysis._block_steps import (
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
 from qerror.densities.magnitude import MaximumLaw
-from qerror.densities.maximum import is_heavy, maximum_nodes, maximum_rule
+from qerror.densities.maximum import maximum_nodes, maximum_rule, suits_rule
 from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleSteps, largest
 from qerror.formats.stored_scales import StoredScale
@@ -88,8 +88,7 @@ def _nothing(case: _Case, steps: ScaleSteps) -> TensorSums:
 
 def _largest(density: Density, size: int) -> tuple[FloatArray, FloatArray]:
     """Return a quadrature rule of the largest of `size` magnitudes, its continuous part."""
-    smooth = density.is_symmetric and not is_heavy(density) and not density.atoms().positions.size
-    if smooth and not any(0 < abs(x) < density.support[1] for x in density.kinks):
+    if suits_rule(density, size, _NODES):
         return maximum_rule(density, size, _NODES)
     panels = maximum_nodes(density, size + 1)
     weight = panels.measure(size)

@@ -29,6 +29,7 @@ _NOTHING_HEAVY = 1e-40
 _FARTHEST = 1e140  # squares of it, and of errors there, stay within float64
 _HALVINGS = 60
 _LANCZOS = 1e-26  # of the largest weight: smaller ones do not shape the rule
+_AGREES = 2e-14  # relative, of a rule and the panels that it was made from
 _FINEST = 1e-13  # of its end: a panel is no narrower
 
 
@@ -76,8 +77,12 @@ def maximum_nodes(density: Density, n: int, extra: tuple[float, ...] = ()) -> Ma
     keep = _holds_some(_height(density, edges, n), density)
     low, width = edges[:-1][keep], np.diff(edges)[keep]
     t, w = gauss_legendre(_NODES)
-    nodes = (low[:, None] + width[:, None] * t).ravel()
-    weights = (width[:, None] * w).ravel()
+    nodes, weights = low[:, None] + width[:, None] * t, width[:, None] * w
+    top = max(abs(end) for end in density.support)
+    if low.size and low[-1] + width[-1] >= top:
+        # In the root of the distance from the support's end, where the density may be singular.
+        nodes[-1], weights[-1] = top - width[-1] * t[::-1] ** 2, 2 * width[-1] * (t * w)[::-1]
+    nodes, weights = nodes.ravel(), weights.ravel()
     return MaximumNodes(
         frozen(nodes),
         frozen(weights),
@@ -163,7 +168,8 @@ def _is_wide(edges: FloatArray, height: FloatArray, density: Density, n: int) ->
                 to = np.abs(side * high - piece.location) / piece.spread
                 nearest = np.minimum(at, to)
                 room = piece.spread * piece.law.panel_width(np.minimum(nearest, 1e100))
-                inside = nearest < piece.law.horizon
+                # Not the panel at the support's end: its nodes suit a root that is singular there.
+                inside = (nearest < piece.law.horizon) & (high < max(map(abs, density.support)))
                 wide |= inside & (high - low > 1.5 * room)
     return wide & (high - low > _FINEST * high)
 
@@ -198,6 +204,29 @@ def maximum_rule(density: Density, n: int, count: int = 24) -> MaximumRule:
     keep = weights > _LANCZOS * weights.max()
     nodes, found = _gauss_rule(panels.nodes[keep], weights[keep], count)
     return MaximumRule(frozen(nodes), frozen(found))
+
+
+@lru_cache(maxsize=256)
+def suits_rule(density: Density, n: int, count: int = 24) -> bool:
+    """Tell whether `maximum_rule` serves what varies as smoothly as the density between its kinks.
+
+    Its tails are light, it has no point masses, no kink lies where a threshold of a grid that
+    moves with the largest value could cross it, and the rule agrees with the panels on functions
+    that are no polynomials.
+    """
+    if is_heavy(density) or density.atoms().positions.size or not density.pieces():
+        return False
+    rule, panels = maximum_rule(density, n, count), maximum_nodes(density, n + 1)
+    low, high = _FINEST * float(rule.nodes[0]), float(rule.nodes[-1])
+    if any(low < abs(x) < high for x in density.kinks):
+        return False
+    measure, unit = panels.measure(n), float(rule.weights @ rule.nodes)
+    for power in (1.5, -1.0):
+        by_panels = float(measure @ (unit + panels.nodes) ** power)
+        by_rule = float(rule.weights @ (unit + rule.nodes) ** power)
+        if abs(by_rule - by_panels) > _AGREES * by_panels:
+            return False
+    return True
 
 
 def _gauss_rule(x: FloatArray, w: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:

@@ -10,11 +10,14 @@ from typing import NamedTuple, cast
 import pytest
 
 from qerror import (
+    Arcsine,
     Clipped,
     Discrete,
     Empirical,
     Gaussian,
+    GeneralizedGaussian,
     Laplace,
+    Logistic,
     Mixture,
     Rectified,
     StudentT,
@@ -23,9 +26,11 @@ from qerror import (
     parse_format,
     quantization_error,
 )
-from qerror.analysis import BlockErrorReport
+from qerror.analysis import BlockErrorReport, _block_absmax
+from qerror.analysis._block_absmax import absmax_sums, edge_of
 from qerror.densities import Density
 from qerror.exceptions import InvalidValue
+from qerror.formats import as_grid
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import Absmax, PowerOfTwo
 from qerror.formats.stored_scales import Amax, StoredScale, scale_levels
@@ -285,3 +290,31 @@ def test_a_tensor_scale_of_all_values() -> None:
     assert error("nvfp4:of=tensor", Gaussian()).mse == error(f"nvfp4:of={2**20}", Gaussian()).mse
     sample = Empirical([0.5, 1.0, -2.0, 0.25] * 8)
     assert error("nvfp4:of=tensor", sample).mse == error("nvfp4:of=32", sample).mse
+
+
+# Two routes over the law of the largest value: its Gauss rule, and panels.
+@pytest.mark.parametrize(
+    "density",
+    [
+        Gaussian(0.5),
+        Laplace(1e-30),
+        Uniform(2, 3),
+        Uniform(-1, 2),
+        Truncated(Gaussian(), -3, 3),
+        Arcsine(-1, 1),
+        GeneralizedGaussian(0.5),
+        GeneralizedGaussian(8.0),
+        Logistic(3, 2),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(("name", "size"), [("nf4", 17), ("nf4", 64), ("int4", 32)])
+def test_the_rule_of_the_maximum_agrees_with_panels(name: str, size: int, density: Density) -> None:
+    grid = as_grid(name)
+    gain = 1 / grid.max
+    chosen = absmax_sums(grid, density, size, gain)
+    panels = _block_absmax._by_panels(grid, density, size, gain, edge_of(grid, gain))
+    mse = float(panels.singles[:3].sum())
+    assert float(chosen.singles[:3].sum()) == pytest.approx(mse, rel=1e-13)
+    assert chosen.pair_error == pytest.approx(panels.pair_error, rel=1e-11, abs=1e-14 * mse)
+    assert chosen.pair_cross == pytest.approx(panels.pair_cross, rel=1e-11, abs=1e-14 * mse)
