@@ -17,6 +17,7 @@ from qerror.execution import Progress
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
 from qerror.simulation.estimate import BASIC, NAMES, Estimate, estimate_error
+from qerror.tables import html_table, short
 
 MOST_Z = 5.0  # a false alarm in 1.7 million fields
 LEAST_P = 1e-6
@@ -41,7 +42,7 @@ class Judgement:
     """Why it is not judged; empty if it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CrossCheck:
     """The verdict of samples on the exact figures of one format and density."""
 
@@ -74,6 +75,28 @@ class CrossCheck:
     def passed(self) -> bool:
         """Whether no figure is further off than 5 standard errors and all together are likely."""
         return self.worst <= MOST_Z and self.p_value >= LEAST_P
+
+    def __repr__(self) -> str:
+        judged = sum(not each.reason for each in self.judgements.values())
+        verdict = "passed" if self.passed else "not passed"
+        return (
+            f"<CrossCheck {verdict}: {judged} of {len(self.judgements)} figures judged on "
+            f"{self.sampled.size:,} samples, largest |z| {self.worst:.2f}, p {self.p_value:.3g}>"
+        )
+
+    def _repr_html_(self) -> str:
+        header = ("figure", "exact", "sampled", "std error", "z")
+        body = [
+            (
+                name,
+                short(each.exact, 7),
+                short(each.sampled, 7),
+                short(each.standard_error, 2),
+                each.reason or f"{each.z:z.2f}",
+            )
+            for name, each in self.judgements.items()
+        ]
+        return html_table(repr(self).strip("<>"), header, body)
 
 
 def cross_check(

@@ -38,8 +38,10 @@ def decibels(value: float) -> str:
     return f"{value:z.2f}"
 
 
-def place(scale: float, bias: float | None) -> str:
+def place(scale: float | None, bias: float | None) -> str:
     """Return where a grid stands: a floating-point format's bias, any other's scale."""
+    if scale is None:
+        return ""
     return f"s={short(scale)}" if bias is None else f"b={short(bias)}"
 
 

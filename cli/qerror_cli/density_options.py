@@ -34,6 +34,9 @@ _TAKERS = Path(__file__).with_name("density_parameters.json")
 _QUANTIZER = ("scale", "max_value", "bias")
 """Names that the range of a format has: the options of densities of that name are longer."""
 
+_OF_FORMATS = (*_QUANTIZER, "block_size")
+"""What is swept of formats."""
+
 
 @dataclass(frozen=True)
 class Densities:
@@ -91,10 +94,10 @@ class Densities:
             raise click.UsageError(
                 f"--data are values and take no density: leave out {' and '.join(self.given)}"
             )
-        if over is not None and over.name not in _QUANTIZER:
+        if over is not None and over.name not in _OF_FORMATS:
             raise click.UsageError(
                 f"cannot sweep {over.name!r}: --data have no parameters; the formats have "
-                f"{', '.join(_QUANTIZER)}"
+                f"{', '.join(_OF_FORMATS)}"
             )
         arrays = [array for array in open_arrays(path) if array.size]
         if not arrays:
@@ -142,15 +145,16 @@ class Densities:
         from qerror.registry import nearest
 
         for text, names in zip(self.texts, taken, strict=True):
-            known = [*(f"density.{n}" if n in _QUANTIZER else n for n in names), *_QUANTIZER]
+            known = [*(f"density.{n}" if n in _QUANTIZER else n for n in names), *_OF_FORMATS]
             if over.name not in {*known, *(f"density.{name}" for name in names)}:
                 close = nearest(over.name, {name: name for name in known}, most=1)
                 hint = f"; did you mean {close[0]}?" if close else ""
+                own = ", ".join(known[: -len(_OF_FORMATS)]) or "none"
                 raise click.UsageError(
-                    f"cannot sweep {over.name!r}: {text!r} has {', '.join(known[:-3]) or 'none'}; "
-                    f"the formats have {', '.join(_QUANTIZER)}{hint}"
+                    f"cannot sweep {over.name!r}: {text!r} has {own}; "
+                    f"the formats have {', '.join(_OF_FORMATS)}{hint}"
                 )
-        if over.name in _QUANTIZER:
+        if over.name in _OF_FORMATS:
             return {}
         own = over.name.removeprefix("density.")
         if own in self.parameters:

@@ -13,17 +13,26 @@ from qerror.codebooks._starts import Compander, best_cut, sites, with_atoms
 from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.codebook import Codebook
+from qerror.tables import short
 
 MOST_LEVELS = 2**16
 _FEW_LEVELS = 32  # up to here the start is the best cut of a fine partition, not an asymptote
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LloydMax:
     """A quantizer whose levels are the centroids of their cells, and its errors."""
 
     codebook: Codebook
     report: ErrorReport[float]
+
+    def __repr__(self) -> str:
+        levels = self.codebook.grid()
+        return (
+            f"<LloydMax: {levels.size} levels from {short(levels.min, 6)} to "
+            f"{short(levels.max, 6)}, mse={short(self.report.mse, 6)}, "
+            f"sqnr_db={short(self.report.sqnr_db, 6)}>"
+        )
 
 
 def lloyd_max(density: DensityLike, levels: int) -> LloydMax:

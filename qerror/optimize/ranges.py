@@ -16,13 +16,14 @@ from qerror.formats.integer import Integer
 from qerror.formats.names import as_scalar_format
 from qerror.optimize._interval import search_interval
 from qerror.optimize.scale import optimal_scale, search_octaves
+from qerror.tables import short
 
 _TAILS = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
 _ALL_BITS = 4  # widths at which every zero point is tried
 _STEPS = (1, 2, 4, 8, 16, 32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RangeChoice:
     """One way to choose the range of a format on a density."""
 
@@ -38,6 +39,14 @@ class RangeChoice:
     loss_db: float
     """How far the SQNR lies below that of the format's best real scale; negative where a zero
     point does better than any symmetric range."""
+
+    def __repr__(self) -> str:
+        zero = "" if self.zero_point is None else f", zero_point={self.zero_point}"
+        return (
+            f"<RangeChoice by {self.rule}: max_value={short(self.max_value, 6)}, "
+            f"scale={short(self.scale, 6)}{zero}, sqnr_db={short(self.report.sqnr_db, 6)}, "
+            f"loss_db={short(self.loss_db, 4)}>"
+        )
 
 
 def compare_ranges(

@@ -1,17 +1,18 @@
 """The range of a format that loses least on a density."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from qerror._arrays import FloatArray, positive
+from qerror.analysis.decibels import decibels_above
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
-from qerror.densities.names import DensityLike, as_density
+from qerror.densities.names import DensityLike, as_density, density_name
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import Format, ScalarFormat
@@ -19,6 +20,7 @@ from qerror.formats.names import as_scalar_format
 from qerror.optimize import _plateau, _points
 from qerror.optimize._interval import promising, search_interval
 from qerror.optimize._scan import minima, scanned
+from qerror.tables import html_table, place, short
 
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
@@ -34,7 +36,7 @@ class LocalMinimum(NamedTuple):
     mse: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OptimalScale:
     """The best range of a format on a density.
 
@@ -57,9 +59,9 @@ class OptimalScale:
     """Whether an end of the interval beats every minimum inside: the optimum lies beyond."""
     searched: tuple[float, float]
     """The interval of largest values that was searched."""
-    format: ScalarFormat = field(repr=False)
+    format: ScalarFormat
     """The format that was scaled; of fixed point, at fractional length as given."""
-    density: Density = field(repr=False)
+    density: Density
     """What was quantized."""
 
     @cached_property
@@ -112,6 +114,29 @@ class OptimalScale:
             self.format, self.density, self.searched[0] / top, [*minima, self.scale], most
         )
         return low * top
+
+    def __repr__(self) -> str:
+        given = {"max_value": self.max_value, "scale": self.scale, "bias": self.bias}
+        figures = {**given, "sqnr_db": self.report.sqnr_db}
+        shown = [f"{key}={short(each, 6)}" for key, each in figures.items() if each is not None]
+        where = f"{self.format.name} on {density_name(self.density)}"
+        edge = ", at_edge" if self.at_edge else ""
+        minima = f"{len(self.local_minima)} local minima"
+        return f"<OptimalScale of {where}: {', '.join(shown)}{edge}; {minima}>"
+
+    def _repr_html_(self) -> str:
+        header = ("max value", "bias/scale", "MSE", "dB above the best")
+        body = [
+            (
+                short(minimum.max_value, 6),
+                place(minimum.scale, self.format.bias_at(minimum.scale)),
+                short(minimum.mse, 6),
+                short(decibels_above(minimum.mse, self.report.mse), 3),
+            )
+            for minimum in self.local_minima
+        ]
+        best = [i for i, each in enumerate(self.local_minima) if each.scale == self.scale]
+        return html_table(repr(self).strip("<>"), header, body, marked=best)
 
     def _most(self, decibels: float) -> float:
         """Return the MSE that is so many dB above the least; nan where there is none."""

@@ -28,7 +28,8 @@ def sweep_figure(result: SweepResult) -> Figure:
     """Draw the SQNR of every format, one panel a density.
 
     Curves over the swept parameter, on a logarithmic axis where its values are so spaced;
-    without one, a bar a format. Undefined values (infinite variance) leave a gap.
+    without one, a bar a format, or a curve over the bits of at least three formats that all have
+    another width. Undefined values (infinite variance) leave a gap.
     """
     name = result.parameter
     panels = result.series
@@ -36,7 +37,9 @@ def sweep_figure(result: SweepResult) -> Figure:
         figure, axes = _panels(len(panels), 0.0 if name is None else _LEGEND)
         for (title, rows), ax in zip(panels, axes, strict=True):
             ax.set_title(title, fontsize=9)
-            if name is None:
+            if name is None and _is_over_bits(rows):
+                _against_bits(ax, rows)
+            elif name is None:
                 _bars(ax, rows)
             else:
                 _curves(ax, rows, name)
@@ -55,7 +58,13 @@ def sweep_files(result: SweepResult, path: Path) -> dict[Path, bytes]:
 
 def _plotted(result: SweepResult) -> Document:
     name = result.parameter
-    keys = ["density", *([name] if name else []), "format", "sqnr_db"]
+    keys = [
+        "density",
+        *([name] if name else []),
+        "format",
+        *([] if name else ["bits_per_value"]),
+        "sqnr_db",
+    ]
     rows = [{key: row[key] for key in keys} for row in result.to_records()]
     return Document("plot", result.params, rows)
 
@@ -85,6 +94,32 @@ def _curves(ax: Axes, rows: Sequence[SweepRow], name: str) -> None:
     if is_log_spaced(values):
         _log_axis(ax, values)
     ax.set_xlabel(name.replace("_", " "))
+    ax.set_ylabel("SQNR in dB")
+    ax.label_outer()
+    if all(math.isnan(row.report.sqnr_db) for row in rows):
+        _say_undefined(ax)
+
+
+def _is_over_bits(rows: Sequence[SweepRow]) -> bool:
+    """Tell whether the formats are of one kind and of increasing width."""
+    bits = [row.bits_per_value for row in rows]
+    kinds = {type(row.format) for row in rows}
+    return len(rows) > 2 and len(kinds) == 1 and all(a < b for a, b in pairwise(bits))
+
+
+def _against_bits(ax: Axes, rows: Sequence[SweepRow]) -> None:
+    bits = [row.bits_per_value for row in rows]
+    ax.plot(bits, [row.report.sqnr_db for row in rows], **line_style(0))
+    for row, x in zip(rows, bits, strict=True):
+        ax.annotate(
+            row.format.name,
+            (x, row.report.sqnr_db),
+            xytext=(5, -8),
+            textcoords="offset points",
+            fontsize=7,
+        )
+    ax.margins(x=0.15, y=0.08)
+    ax.set_xlabel("bits per value")
     ax.set_ylabel("SQNR in dB")
     ax.label_outer()
     if all(math.isnan(row.report.sqnr_db) for row in rows):

@@ -20,6 +20,7 @@ from qerror.reporting._layout import lay_out as lay_out
 from qerror.reporting._optima import optimum_document as optimum_document
 from qerror.reporting._optima import ranking_document as ranking_document
 from qerror.reporting._optima import switches_document as switches_document
+from qerror.reporting._results import block_error_document as block_error_document
 from qerror.reporting._results import error_document as error_document
 from qerror.reporting._results import sweep_document as sweep_document
 from qerror.reporting._verify import unmet as unmet

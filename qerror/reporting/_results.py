@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from qerror.analysis import ErrorReport
+from qerror.analysis.block_report import BlockErrorReport
 from qerror.densities import Density, density_name
-from qerror.formats import ScalarFormat
+from qerror.formats import BlockFormat, ScalarFormat
 from qerror.reporting._document import Document, View
 from qerror.sweep import Series, SweepResult, SweepRow
 from qerror.tables import decibels, place, short
@@ -64,6 +65,60 @@ def error_document(
     return Document("error", where | {"method": method}, [where | figures], [view])
 
 
+_BLOCK_LINES: Mapping[str, str] = {
+    "bits_per_value": "bits per value",
+    "clipped_blocks": "share of blocks that clip",
+    "zero_blocks": "share of blocks of zeros",
+    "pair_error": "E[e e'] in a block",
+    "pair_cross": "E[x e'] in a block",
+}
+_LIKELY = 1e-6  # a stored scale that is less likely is counted and not shown
+
+
+def block_error_document(
+    form: BlockFormat,
+    density: Density,
+    report: BlockErrorReport,
+    *,
+    binade_average: bool = False,
+) -> Document:
+    """Return the error of a block format as a document of one row.
+
+    Parameters
+    ----------
+    form, density, binade_average
+        What `report` was computed from.
+    report : BlockErrorReport
+        The errors, and the scales that the blocks take.
+    """
+    where: dict[str, object] = {
+        "density": density_name(density),
+        "format": form.name,
+        "block_size": report.block_size,
+        "binade_average": binade_average,
+    }
+    figures = {**report.to_dict(), **{key: getattr(report, key) for key in _BLOCK_LINES}}
+    lines = {**ERROR_LINES, **_BLOCK_LINES}
+    body = [(label, short(figures[key], 10)) for key, label in lines.items()]
+    average = "; averaged over the phase of powers of two" if binade_average else ""
+    title = f"{form.name} on {density_name(density)}\nblocks of {report.block_size}{average}"
+    views = [View(title, ("e = Q(x) - x", "value"), body)]
+    codes = report.code_probabilities
+    if codes:
+        views.append(_codes_view(codes))
+    scales = {"scale_codes": list(codes), "scale_probabilities": list(codes.values())}
+    return Document("block-error", where, [{**where, **figures, **scales}], views)
+
+
+def _codes_view(codes: Mapping[float, float]) -> View:
+    """Show how likely the scales are."""
+    shown = {code: share for code, share in codes.items() if share >= _LIKELY}
+    hidden = len(codes) - len(shown)
+    notes = [f"{hidden} more have less than {_LIKELY:g} each"] if hidden else []
+    body = [(short(code, 6), short(share, 6)) for code, share in shown.items()]
+    return View("Scales that the blocks take", ("scale code", "share"), body, (), notes)
+
+
 def range_line(form: ScalarFormat, scale: float) -> str:
     """Return where a format stands: scale, largest value and bias."""
     bias = form.bias_at(scale)
@@ -87,17 +142,23 @@ def _best_view(series: Series) -> View:
     has_limits = series.rows[0].above_shannon_db is not None
     parts = ("MSE",) if has_limits else ("rounding", "clipping", "MSE")
     limits = ("> L-Max", "> Shannon") if has_limits else ()
-    header = ("format", "max value", "bias/scale", *parts, "SQNR dB", "dB below", *limits)
+    header = ["format", "max value", "bias/scale", *parts, "SQNR dB", "dB below", *limits]
     body = [_best_line(row, has_limits) for row in series.rows]
+    if any(row.scale is None for row in series.rows):
+        header.insert(1, "bits")
+        for line, row in zip(body, series.rows, strict=True):
+            line.insert(1, short(row.bits_per_value, 6))
+    own = [i for i in range(len(header)) if any(line[i] for line in body)]
+    header, body = [header[i] for i in own], [[line[i] for i in own] for line in body]
     notes = [*_notes(series.rows, None), *(_LIMIT_NOTES if has_limits else [])]
-    spare = [header.index(title) for title in ("rounding", "clipping") if title in header]
+    spare = ("rounding", "clipping", "MSE", "bias/scale")
     return View(
         series.title,
         header,
         body,
         notes=notes,
         marked=_best_of(series.rows),
-        spare=[*spare, header.index("MSE"), header.index("bias/scale")],
+        spare=[header.index(title) for title in spare if title in header],
     )
 
 

@@ -22,12 +22,14 @@ from qerror.densities.names import (
 )
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.execution import Progress, silent
+from qerror.formats.block import BlockFormat
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
-from qerror.formats.names import as_scalar_format
+from qerror.formats.names import as_format, as_scalar_format
 from qerror.optimize.scale import OptimalScale, optimal_scale
 from qerror.sweep._limits import Limits
 from qerror.sweep.result import (
+    BLOCK_SIZE,
     QUANTIZER_PARAMETERS,
     SweepResult,
     SweepRow,
@@ -36,6 +38,7 @@ from qerror.sweep.result import (
 )
 
 _INFINITE = "E[x^2] is infinite: so is the MSE at every range"
+_BLOCKS = "each block takes its scale from its values"
 _EDGE = "no optimum inside the searched ranges: their end is shown"
 
 
@@ -44,21 +47,30 @@ def sweep(
     densities: Sequence[DensityLike] | DensityLike,
     over: tuple[str, Sequence[float]] | None = None,
     *,
+    scale: float | None = None,
+    max_value: float | None = None,
     limits: bool = False,
     progress: Progress | None = None,
 ) -> SweepResult:
     """Return the exact errors of every format on every density.
 
+    One call for many parameters of a density is the fast way: a density's parameters are plain
+    numbers, and here the values of a parameter are listed by `over`.
+
     Parameters
     ----------
     formats : sequence of Format or str, or one of them
-        Each is taken at its best range (`optimal_scale`), unless `over` sets the range.
+        Each is taken at its best range (`optimal_scale`), unless `over`, `scale` or `max_value`
+        sets the range. A block format takes its scales from the data, a block each.
     densities : sequence of Density, str or array_like, or one of them
         The densities, their texts, or arrays of data.
     over : (str, sequence of float), optional
         What is swept, and the values that it takes: "scale", "max_value" or "bias" of the
-        formats; or a parameter of all the densities, "density.std", or "std" for short where
-        the formats have none of that name.
+        formats; "block_size" of block formats; or a parameter of all the densities,
+        "density.std", or "std" for short where the formats have none of that name.
+    scale, max_value : float, optional
+        Where every format stands, while a parameter of the densities is swept or without one:
+        the factor on its own grid, or its largest level. At most one of them.
     limits : bool
         Whether to say how many dB the MSE lies above that of the best quantizer of 2^bits levels
         (`lloyd_max`; up to 16 bits, else nan) and above the Shannon bound of as many bits.
@@ -72,7 +84,8 @@ def sweep(
     Raises
     ------
     InvalidValue
-        If there is no format, density or value, or something does not have the swept parameter.
+        If there is no format, density or value, something does not have the swept parameter, or
+        more than one thing sets the range.
     InvalidType
         If `over` is not a name and values.
 
@@ -85,13 +98,18 @@ def sweep(
     4M3E 37.56
     """
     chosen = _Chosen(
-        tuple(as_scalar_format(form) for form in _listed(formats, Format, "format")),
+        tuple(as_format(form) for form in _listed(formats, Format, "format")),
         tuple(as_density(density) for density in _listed(densities, Density, "density")),
         *_checked_over(over),
+        _checked_range(scale, max_value),
     )
     chosen.check()
+    if limits:
+        _refuse_blocks(chosen.formats, "the limits are those of codes of single values")
     rows = tuple(_compared(_rows(chosen, progress or silent, Limits(limits)), len(chosen.formats)))
-    return SweepResult(chosen.formats, chosen.densities, chosen.parameter, chosen.values, rows)
+    return SweepResult(
+        chosen.formats, chosen.densities, chosen.parameter, chosen.values, rows, chosen.range
+    )
 
 
 _PLURAL = {"format": "formats", "density": "densities"}
@@ -134,6 +152,22 @@ def _checked_over(over: object) -> tuple[str | None, tuple[float, ...]]:
     return _short_name(name), values
 
 
+def _checked_range(scale: float | None, max_value: float | None) -> tuple[str, float] | None:
+    """Return what sets the range of all formats, and its value."""
+    given = {"scale": scale, "max_value": max_value}
+    found = [(name, positive(name, value)) for name, value in given.items() if value is not None]
+    if len(found) > 1:
+        raise InvalidValue("scale and max_value each set the range; give one of them")
+    return found[0] if found else None
+
+
+def _refuse_blocks(formats: Sequence[Format], why: str) -> None:
+    """Refuse formats whose scales come from the data, where they have no part."""
+    for form in formats:
+        if isinstance(form, BlockFormat):
+            raise InvalidValue(f"{form.name} takes its scales from the data: {why}; leave it out")
+
+
 def _short_name(name: str) -> str:
     """Return "std" for "density.std"; "density.scale" stays, as the formats have a scale too."""
     own = own_parameter(name)
@@ -144,10 +178,12 @@ def _short_name(name: str) -> str:
 class _Chosen:
     """What a sweep goes through."""
 
-    formats: tuple[ScalarFormat, ...]
+    formats: tuple[Format, ...]
     densities: tuple[Density, ...]
     parameter: str | None
     values: tuple[float, ...]
+    range: tuple[str, float] | None = None
+    """What sets the range of all formats, and its value: ("max_value", 4.0)."""
 
     @property
     def moves_formats(self) -> bool:
@@ -161,10 +197,32 @@ class _Chosen:
 
     def check(self) -> None:
         """Refuse a parameter that something does not have, and values that it cannot take."""
+        if self.range is not None:
+            name, value = self.range
+            _refuse_blocks(self.formats, f"{name} {value:g} cannot move them")
+            if self.moves_formats:
+                raise InvalidValue(
+                    f"{name} {value:g} sets the range, and so does the sweep over "
+                    f"{self.parameter}; give one of them"
+                )
+        if self.moves_formats:
+            _refuse_blocks(self.formats, f"there is no {self.parameter} to sweep")
         if self.parameter == "bias":
             self._check_biases()
+        elif self.parameter == BLOCK_SIZE:
+            self._check_blocks()
         elif self.parameter is not None and not self.moves_formats:
             self._check_densities(self.parameter)
+
+    def _check_blocks(self) -> None:
+        for form in self.formats:
+            if not isinstance(form, BlockFormat):
+                raise InvalidValue(
+                    f"{form.name} has no block size to sweep; that is for block formats such as "
+                    "mxfp4, nf4 or int4:g32"
+                )
+            for value in self.values:
+                _resized(form, value)
 
     def _check_biases(self) -> None:
         for form in self.formats:
@@ -205,19 +263,64 @@ def _rows(chosen: _Chosen, progress: Progress, limits: Limits) -> Iterator[Sweep
 
 def _of_density(chosen: _Chosen, density: Density, limits: Limits) -> Iterator[SweepRow]:
     """Yield the rows of one density, value by value."""
-    if chosen.parameter is None:
-        for form in chosen.formats:
-            yield _at_best(form, density, None, limits)
-    elif chosen.moves_formats:
-        columns = [list(_along(form, density, chosen, limits)) for form in chosen.formats]
+    if chosen.moves_formats:
+        scalars = [as_scalar_format(form) for form in chosen.formats]
+        columns = [list(_along(form, density, chosen, limits)) for form in scalars]
         for same_value in zip(*columns, strict=True):
             yield from same_value
-    else:
-        own = own_parameter(chosen.parameter)
-        for value in chosen.values:
-            moved = at_parameter(density, own, value)
-            for form in chosen.formats:
-                yield _at_best(form, moved, value, limits)
+        return
+    for value in chosen.values or (None,):
+        moved = density
+        if value is not None and chosen.parameter != BLOCK_SIZE:
+            moved = at_parameter(density, own_parameter(str(chosen.parameter)), value)
+        for form in chosen.formats:
+            yield _at(form, moved, value, chosen, limits)
+
+
+def _at(
+    form: Format, density: Density, value: float | None, chosen: _Chosen, limits: Limits
+) -> SweepRow:
+    """Return one format on one density: at its best range, or at the one that was asked for."""
+    if isinstance(form, BlockFormat):
+        return _of_blocks(form, density, value, chosen.parameter)
+    scalar = as_scalar_format(form)
+    if chosen.range is None:
+        return _at_best(scalar, density, value, limits)
+    one = dataclasses.replace(
+        chosen, parameter=chosen.range[0], values=(chosen.range[1],), range=None
+    )
+    (row,) = _along(scalar, density, one, limits)
+    return dataclasses.replace(row, value=value)
+
+
+def _of_blocks(
+    form: BlockFormat, density: Density, value: float | None, parameter: str | None
+) -> SweepRow:
+    """Return a format whose scales come from the data."""
+    sized = _resized(form, value) if parameter == BLOCK_SIZE and value is not None else form
+    report = quantization_error(sized, density)
+    note = _BLOCKS if math.isfinite(density.second_moment) else _INFINITE
+    return SweepRow(
+        density,
+        value,
+        form,
+        None,
+        None,
+        None,
+        report,
+        math.nan,
+        None,
+        None,
+        at_edge=False,
+        note=note,
+    )
+
+
+def _resized(form: BlockFormat, size: float) -> BlockFormat:
+    """Return a block format with another block size."""
+    if not float(size).is_integer():
+        raise InvalidValue(f"block_size must be a whole number, got {size:g}")
+    return dataclasses.replace(form, block_size=int(size))
 
 
 def _at_best(form: ScalarFormat, density: Density, value: float | None, limits: Limits) -> SweepRow:

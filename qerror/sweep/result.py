@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.report import ErrorReport
 from qerror.densities.density import Density
 from qerror.densities.names import density_name, own_parameter
 from qerror.exceptions import MissingLibrary
-from qerror.formats.format import ScalarFormat
+from qerror.formats.format import Format
 from qerror.tables import decibels, html_table, place, short
 
 QUANTIZER_PARAMETERS = ("scale", "max_value", "bias")
 """What a sweep can go over besides the parameters of the densities."""
+
+BLOCK_SIZE = "block_size"
+"""What it can go over where all formats are block formats."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,11 @@ class SweepRow:
     """At the swept value, where a parameter of the density is swept."""
     value: float | None
     """The swept value; None where nothing is swept."""
-    format: ScalarFormat
-    scale: float
-    """nan where E[X^2] is infinite and no scale is best."""
-    max_value: float
+    format: Format
+    """As it was asked for; where the block size is swept, `value` is its block size."""
+    scale: float | None
+    """nan where E[X^2] is infinite and no scale is best; None where each block has its own."""
+    max_value: float | None
     """The largest level at that scale."""
     bias: float | None
     """The exponent bias that gives the same grid; None but for floating point."""
@@ -48,8 +53,16 @@ class SweepRow:
 
     def figures(self) -> dict[str, float]:
         """Return the report's figures by name; those that need a scale are nan without one."""
-        undefined = {"rounding": math.nan, "mean_error": math.nan} if math.isnan(self.scale) else {}
+        no_scale = self.scale is not None and math.isnan(self.scale)
+        undefined = {"rounding": math.nan, "mean_error": math.nan} if no_scale else {}
         return {**self.report.to_dict(), **undefined}
+
+    @property
+    def bits_per_value(self) -> float:
+        """What a value costs in bits, with its share of the scales of blocks."""
+        report = self.report  # it knows the block size where that is swept
+        form = report if isinstance(report, BlockErrorReport) else self.format
+        return form.bits_per_value
 
     def to_record(self, parameter: str | None = None) -> dict[str, object]:
         """Return the row as plain values by name, at full precision.
@@ -68,6 +81,7 @@ class SweepRow:
             "density": density_name(self.density),
             **swept,
             "format": self.format.name,
+            "bits_per_value": self.bits_per_value,
             "scale": self.scale,
             "max_value": self.max_value,
             "bias": self.bias,
@@ -83,7 +97,8 @@ class Series(NamedTuple):
     """The rows of one density that was asked for."""
 
     title: str
-    """The density's name without the swept parameter, which differs from row to row."""
+    """The density's name without the swept parameter, which differs from row to row, and the range
+    where it was set."""
     rows: tuple[SweepRow, ...]
 
 
@@ -91,7 +106,7 @@ class Series(NamedTuple):
 class SweepResult:
     """The rows of a sweep, density by density, then value by value, then format by format."""
 
-    formats: tuple[ScalarFormat, ...]
+    formats: tuple[Format, ...]
     densities: tuple[Density, ...]
     """As they were given."""
     parameter: str | None
@@ -99,26 +114,32 @@ class SweepResult:
     values: tuple[float, ...]
     """The values that it takes."""
     rows: tuple[SweepRow, ...]
+    range: tuple[str, float] | None = None
+    """What every format's range was set by, and its value: ("max_value", 4.0)."""
 
     @property
     def params(self) -> dict[str, object]:
-        """What was asked, as plain values: "formats", "densities", "over"."""
+        """What was asked, as plain values: "formats", "densities", "over", then "range" if set."""
         over = {"name": self.parameter, "values": list(self.values)}
         return {
             "formats": [form.name for form in self.formats],
             "densities": [density_name(density) for density in self.densities],
             "over": None if self.parameter is None else over,
+            **({} if self.range is None else {"range": dict([self.range])}),
         }
 
     @property
     def series(self) -> tuple[Series, ...]:
         """The rows of each density that was asked for, in their order."""
         size = len(self.rows) // len(self.densities)
-        of_format = self.parameter is None or self.parameter in QUANTIZER_PARAMETERS
+        of_format = self.parameter in {None, BLOCK_SIZE, *QUANTIZER_PARAMETERS}
         swept = None if of_format else own_parameter(str(self.parameter))
+        at = (
+            "" if self.range is None else f" at {self.range[0].replace('_', ' ')} {self.range[1]:g}"
+        )
         return tuple(
             Series(
-                density_name(density, without=swept),
+                density_name(density, without=swept) + at,
                 self.rows[i * size : (i + 1) * size],
             )
             for i, density in enumerate(self.densities)
@@ -127,8 +148,8 @@ class SweepResult:
     def to_records(self) -> list[dict[str, object]]:
         """Return every row as plain values by name.
 
-        Keys: "density", the swept name if any, "format", "scale", "max_value", "bias", the
-        fields of `ErrorReport`, "below_best_db", with limits "above_lloyd_max_db" and
+        Keys: "density", the swept name if any, "format", "bits_per_value", "scale", "max_value",
+        "bias", the fields of `ErrorReport`, "below_best_db", with limits "above_lloyd_max_db" and
         "above_shannon_db", then "at_edge" and "note".
         """
         return [row.to_record(self.parameter) for row in self.rows]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,8 +21,8 @@ from tests.cli.conftest import Run
 
 T3 = ["--dist", "student-t", "--nu", "3"]
 ROW = [
-    *("density", "format", "scale", "max_value", "bias", "rounding", "clipping_low"),
-    *("clipping_high", "clipping", "mse", "sqnr_db", "mean_error", "cross_moment"),
+    *("density", "format", "scale", "max_value", "bias", "rounding"),
+    *("clipping_low", "clipping_high", "clipping", "mse", "sqnr_db", "mean_error", "cross_moment"),
     *("signal_power", "signal_mean"),
 ]
 
@@ -66,7 +67,7 @@ def test_sweep_prints_what_the_library_returns(run: Run) -> None:
         "params": expected.params,
         "rows": expected.to_records(),
     }
-    assert set(document["rows"][0]) == {*ROW, "below_best_db", "at_edge", "note"}
+    assert set(document["rows"][0]) == {*ROW, "bits_per_value", "below_best_db", "at_edge", "note"}
 
 
 def test_csv_reads_back_to_the_same_numbers(run: Run) -> None:
@@ -396,3 +397,36 @@ def test_an_interrupt_exits_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_swept_values(text: str, name: str, values: list[float]) -> None:
     assert OverType().convert(text, None, None) == (name, values)
+
+
+def test_the_error_of_blocks(run: Run) -> None:
+    shown = run("error", "mxfp4", "--dist", "gaussian")
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.startswith("MXFP4 on gaussian\nblocks of 32\n")
+    (row,) = json.loads(run("error", "mxfp4", "--dist", "gaussian", "--json").stdout)["rows"]
+    assert row["bits_per_value"] == 4.25
+    assert math.fsum(row["scale_probabilities"]) == pytest.approx(1, abs=1e-12)
+    line = ["error", "mxfp4", "--dist", "gaussian", "--binade-average", "--json"]
+    (average,) = json.loads(run(*line).stdout)["rows"]
+    assert average["mse"] != row["mse"]
+    assert average["binade_average"] is True
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("error mxfp4 --dist gaussian --scale 2", "leave out --scale"),
+        ("error mxfp4 --dist gaussian --method closed-form", "leave out --method"),
+        ("error int8 --dist gaussian --binade-average", "--binade-average is for block formats"),
+        ("sweep --dist gaussian --scale 1 --max-value 2", "--scale and --max-value each set"),
+        (
+            "sweep --dist gaussian --scale 1 --over max-value=1,2",
+            "so does the sweep over max_value",
+        ),
+        ("sweep --dist gaussian --formats nf4 --over block-size=8,16", "NF4 has no block size"),
+    ],
+)
+def test_ranges_that_cannot_be(run: Run, line: str, words: str) -> None:
+    refused = run(*line.split())
+    assert refused.exit_code == 2
+    assert words in " ".join(refused.stderr.split())

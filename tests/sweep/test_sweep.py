@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import sys
 import types
 from typing import Any
@@ -12,13 +13,13 @@ from qerror.analysis import quantization_error
 from qerror.analysis.report import FIELDS
 from qerror.densities import DENSITIES, Gaussian, Laplace, StudentT, density_name
 from qerror.exceptions import InvalidType, InvalidValue, MissingLibrary, UnknownName
-from qerror.formats import FloatingPoint, as_scalar_format, scalar_formats
+from qerror.formats import FloatingPoint, as_scalar_format, parse_format, scalar_formats
 from qerror.optimize import optimal_scale
 from qerror.sweep import SweepRow, sweep
 
 Row = dict[str, object]
 
-KEYS = ["density", "format", "scale", "max_value", "bias", *FIELDS]
+KEYS = ["density", "format", "bits_per_value", "scale", "max_value", "bias", *FIELDS]
 LAST = ["below_best_db", "at_edge", "note"]
 SEVEN = ["INT8", "5M2E", "4M3E", "3M4E", "2M5E", "E4M3", "E5M2"]
 
@@ -195,7 +196,7 @@ def test_infinite_power_is_said() -> None:
 
 
 def test_an_edge_is_said() -> None:
-    (row,) = sweep(["2M5E"], ["student-t(nu=2.5)"]).to_records()
+    (row,) = sweep(["2M5E"], ["student-t(nu=2.2)"]).to_records()
     assert row["at_edge"] is True
     assert "no optimum" in str(row["note"])
 
@@ -250,3 +251,55 @@ def test_refusals(
 def test_swept_densities_keep_their_other_parameters() -> None:
     rows = sweep(["INT8"], [Gaussian(0.25, 3.0)], ("std", [0.5])).to_records()
     assert [row["density"] for row in rows] == ["gaussian(mean=0.25, std=0.5)"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("scale", 0.02), ("max_value", 3.0)])
+def test_formats_that_stay_where_they_are(name: str, value: float) -> None:
+    stds = [0.5, 1.0, 2.0]
+    result = sweep(["int8", "4M3E"], ["gaussian"], ("std", stds), **{name: value})  # type: ignore[arg-type]
+    assert result.params["range"] == {name: value}
+    assert result.series[0].title == f"gaussian at {name.replace('_', ' ')} {value:g}"
+    cases = [(std, form) for std in stds for form in ("int8", "4M3E")]
+    for row, (std, form) in zip(result, cases, strict=True):
+        direct = quantization_error(form, Gaussian(0, std), **{name: value})  # type: ignore[call-overload]
+        assert row.report == direct
+        assert (row.value, getattr(row, name)) == (std, value)
+    (alone,) = sweep("int8", "laplace", **{name: value})  # type: ignore[arg-type]
+    assert alone.value is None
+    assert getattr(alone, name) == value
+
+
+def test_blocks_take_their_scales_from_the_data() -> None:
+    result = sweep(["mxfp4", "int8"], ["gaussian", "laplace"])
+    for density, row in zip(("gaussian", "laplace"), result.rows[::2], strict=True):
+        assert row.report == quantization_error("mxfp4", density)
+        assert (row.scale, row.max_value, row.bias, row.bits_per_value) == (None, None, None, 4.25)
+    assert [record["bits_per_value"] for record in result.to_records()] == [4.25, 8, 4.25, 8]
+
+
+def test_a_sweep_over_block_sizes() -> None:
+    result = sweep(["int4:g32", "mxfp4"], "gaussian", ("block_size", [8, 64]))
+    names = ["int4:g8", "mxfp4:g8", "int4:g64", "mxfp4:g64"]
+    for row, name in zip(result, names, strict=True):
+        form = parse_format(name)
+        assert row.report == quantization_error(form, "gaussian")
+        assert row.bits_per_value == form.bits_per_value
+        assert row.value in {8, 64}
+
+
+@pytest.mark.parametrize(
+    ("formats", "given", "words"),
+    [
+        ("int8", {"scale": 1.0, "max_value": 2.0}, "give one of them"),
+        ("int8", {"scale": 1.0, "over": ("max_value", [1.0])}, "and so does the sweep over"),
+        ("int8", {"scale": -1.0}, "scale must be positive"),
+        ("mxfp4", {"max_value": 1.0}, "MXFP4 takes its scales from the data: max_value 1"),
+        ("mxfp4", {"over": ("scale", [1.0])}, "MXFP4 takes its scales from the data"),
+        ("mxfp4", {"limits": True}, "MXFP4 takes its scales from the data"),
+        ("int8", {"over": ("block_size", [8.0])}, "INT8 has no block size"),
+        ("mxfp4", {"over": ("block_size", [8.5])}, "whole number"),
+    ],
+)
+def test_ranges_that_contradict(formats: str, given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidValue, match=re.escape(words)):
+        sweep(formats, "gaussian", **given)

@@ -9,15 +9,17 @@ from qerror_cli.command import Command, was_given
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
-from qerror_cli.parameters import ScalarFormatType
+from qerror_cli.parameters import FormatType
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
-    from qerror.formats import ScalarFormat
+    from qerror.densities import Density
+    from qerror.formats import BlockFormat, Format
+    from qerror.reporting import Document
 
 
 @click.command("error", cls=Command)
-@click.argument("form", metavar="FORMAT", type=ScalarFormatType())
+@click.argument("form", metavar="FORMAT", type=FormatType())
 @density_options(instead="--data")
 @range_options
 @click.option(
@@ -34,11 +36,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="closed-form: the papers' formulas, for comparison; they lose digits to cancellation.",
 )
+@click.option(
+    "--binade-average",
+    is_flag=True,
+    help="For block formats: average over where the data lie between two powers of two.",
+)
 @output_options
 @click.pass_context
 def command(  # noqa: PLR0917 - click passes them by name
     ctx: click.Context,
-    form: "ScalarFormat",
+    form: "Format",
     densities: Densities,
     scale: float | None,
     max_value: float | None,
@@ -46,20 +53,31 @@ def command(  # noqa: PLR0917 - click passes them by name
     data: Path | None,
     fit: str | None,
     method: str,
+    binade_average: bool,
     output: Output,
 ) -> None:
     r"""Break down the error of FORMAT on a density, or on data, into rounding and clipping.
 
-    The format stands at a scale, a largest value or a bias of your choice.
+    The format stands at a scale, a largest value or a bias of your choice. A block format takes its
+    scales from the data: how often it takes each is shown too.
 
     \b
     qerror error 4M3E --dist gaussian --max-value 4
     qerror error e4m3 --dist 'truncated(student-t(nu=2), low=-20, high=20)' --scale 0.1
     qerror error 4M3E --data weights.npy --max-value 4
+    qerror error mxfp4 --dist gaussian --binade-average
     """
     from qerror.analysis import quantization_error
+    from qerror.formats import BlockFormat, as_scalar_format
     from qerror.reporting import error_document
 
+    if isinstance(form, BlockFormat) and data is None:
+        given = was_given(ctx, "scale", "max_value", "bias", "fit", "method")
+        output.emit(_of_blocks(form, densities.parse_one(), binade_average, given))
+        return
+    if binade_average:
+        raise click.UsageError("--binade-average is for block formats such as mxfp4, on a density")
+    form = as_scalar_format(form)
     chosen = scale_of(form, scale, max_value, bias)
     if data is not None:
         _check_data(ctx, densities)
@@ -79,6 +97,20 @@ def command(  # noqa: PLR0917 - click passes them by name
     if scale is max_value is bias is None:
         say("note: no --scale, --max-value or --bias given: scale 1")
     output.emit(error_document(form, density, chosen, report, method))
+
+
+def _of_blocks(
+    form: "BlockFormat", density: "Density", average: bool, given: list[str]
+) -> "Document":
+    from qerror.analysis import quantization_error
+    from qerror.reporting import block_error_document
+
+    if given:
+        raise click.UsageError(
+            f"{form.name} takes its scales from the data; leave out {' and '.join(given)}"
+        )
+    report = quantization_error(form, density, binade_average=average)
+    return block_error_document(form, density, report, binade_average=average)
 
 
 def _check_data(ctx: click.Context, densities: Densities) -> None:

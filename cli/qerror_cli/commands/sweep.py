@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qerror_cli.command import Command
+from qerror_cli.data import check_range
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import (
     Output,
@@ -38,8 +39,11 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
     type=OverType(),
     metavar="NAME=VALUES",
     help="Sweep a parameter of the densities (nu, std, density.scale, ...), or the formats' "
-    "scale, max-value or bias. VALUES: LO:HI:N, LO:HI:Nlog or A,B,C.",
+    "scale, max-value or bias, or the block-size of block formats. VALUES: LO:HI:N, LO:HI:Nlog or "
+    "A,B,C.",
 )
+@click.option("--scale", type=float, help="Where every format stands.  [default: the best]")
+@click.option("--max-value", type=float, help="The largest level of every format.")
 @click.option(
     "--limits",
     is_flag=True,
@@ -53,6 +57,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     densities: Densities,
     formats: "list[Format]",
     over: Over | None,
+    scale: float | None,
+    max_value: float | None,
     limits: bool,
     plot: Path | None,
     csv: Path | None,
@@ -62,22 +68,34 @@ def command(  # noqa: PLR0917 - click passes them by name
 
     The table shows the range with the least mean squared error (its largest value, and the
     bias b or scale s that gives it), the error's parts, and by how many dB the SQNR stays
-    below the best format's. With --over it shows the SQNR for each swept value; --format csv
-    and json have every column.
+    below the best format's. --scale or --max-value put every format there instead. With --over it
+    shows the SQNR for each swept value; --format csv and json have every column. Without, --plot
+    draws a bar a format, or the SQNR against bits where every format has another width.
 
     \b
     qerror sweep --dist student-t --nu 3
     qerror sweep --dist gaussian --formats int8,4M3E --over max-value=1:100:41log
     qerror sweep --dist student-t --over nu=2.5:10:16log --plot nu.svg
+    qerror sweep --dist gaussian --formats int4..int16 --plot bits.svg
+    qerror sweep --dist gaussian --formats int8,4M3E --max-value 4 --over std=0.5,1,2
     """
     from qerror.reporting import encode, sweep_document
     from qerror.sweep import sweep
 
+    check_range({"--scale": scale, "--max-value": max_value})
     _check_csv(csv)
     output.refuse_collisions({**plotted_files(plot), "--csv": csv})
     chosen = densities.parse(over)
     with Bar("sweep") as bar:
-        result = sweep(formats, chosen, over, limits=limits, progress=bar)
+        result = sweep(
+            formats,
+            chosen,
+            over,
+            scale=scale,
+            max_value=max_value,
+            limits=limits,
+            progress=bar,
+        )
     document = sweep_document(result)
     if plot is not None:
         from qerror.plotting import sweep_files
