@@ -21,10 +21,11 @@ from qerror.tables import html_table, short
 
 MOST_Z = 5.0  # a false alarm in 1.7 million fields
 LEAST_P = 1e-6
+LEAST_TOTAL_P = 1e-4  # of many checks together: one figure a run, so it may be asked more of
 _RESOLVED = 2.0**-84  # of the signal's power: float64 samples do not resolve smaller errors
 _DEPENDENT = 1e-2  # of the largest eigenvalue of the correlation: smaller ones take no part
 _EXPECTED = 100.0  # samples that would have to lie beyond the range for none to be a contradiction
-_ROUNDING_ERRORS = 1e-9  # relative: what sums may lose where nothing is random
+_FLOAT64 = 1e-13  # relative: what a sample's error, the sums, and the exact figure itself may lose
 
 
 @dataclass(frozen=True)
@@ -247,12 +248,27 @@ class _Case:
             # So many should have been beyond the range, and none was.
             many = expected > _EXPECTED
             return (-math.sqrt(expected), "") if many else (math.nan, _NOT_SEEN)
-        if error == 0:
-            off = abs(found - exact) > _ROUNDING_ERRORS * abs(exact)
-            return (math.copysign(math.inf, found - exact) if off else 0.0), ""
-        if not self.sampled.settled[name] or self._rests_on_few(name, error):
+        if error > 0 and (not self.sampled.settled[name] or self._rests_on_few(name, error)):
             return math.nan, _TOO_FEW
-        return (found - exact) / error, ""
+        # Where nothing is random, the samples' own rounding is all that is left.
+        off, least = found - exact, self._resolution(name)
+        if error == 0 and abs(off) > least:
+            return math.copysign(math.inf, off), ""
+        return off / max(error, least) if off else 0.0, ""
+
+    def _resolution(self, name: str) -> float:
+        """Return what the rounding of samples to float64 may move a figure by."""
+        power, mse = self.exact.signal_power, self.exact.mse
+        if not math.isfinite(power) or not math.isfinite(mse):
+            return 0.0
+        by_name = {
+            "signal_power": power,
+            "cross_moment": power,
+            "signal_mean": math.sqrt(power),
+            "mean_error": math.sqrt(power),
+            "sqnr_db": _DECIBELS * math.sqrt(power / mse) if mse else 0.0,
+        }
+        return _FLOAT64 * by_name.get(name, math.sqrt(power * mse))
 
     def _obstacle(self, name: str, exact: float, error: float) -> str:
         """Say why no number of samples could judge a figure, if so."""
@@ -281,9 +297,10 @@ class _Case:
 
     @property
     def _chances(self) -> tuple[float, float]:
-        """The probabilities of samples below and above the range."""
-        low, high = self.density.cdf(np.array(self.limits)).tolist()
-        return low, 1 - high
+        """The probabilities of samples below and above the range; an atom at its end is inside."""
+        low = math.nextafter(self.limits[0], -math.inf)
+        high = math.nextafter(self.limits[1], math.inf)
+        return float(self.density.mass(-math.inf, low)), float(self.density.mass(high, math.inf))
 
     def _rests_on_few(self, name: str, error: float) -> bool:
         """Tell whether rare samples beyond the range, badly known, could matter to a figure.

@@ -57,7 +57,7 @@ def verify_document(pairs: "Sequence[Pair]", size: int, seed: int) -> Document:
 
 def unmet(pairs: "Sequence[Pair]") -> list[str]:
     """Return a line for every check that was not met, and one if nothing could be checked."""
-    from qerror.crosscheck import LEAST_P, total_p  # noqa: PLC0415
+    from qerror.crosscheck import LEAST_TOTAL_P, total_p  # noqa: PLC0415
 
     lines = [
         f"not met: {pair.format.name} on {density_name(pair.density)}: "
@@ -66,7 +66,7 @@ def unmet(pairs: "Sequence[Pair]") -> list[str]:
         if not pair.check.passed
     ]
     chi_square, degrees, p = total_p(pair.check for pair in pairs)
-    if p < LEAST_P:
+    if p < LEAST_TOTAL_P:
         lines.append(f"not met: chi-square {chi_square:.0f} over all, {degrees} degrees, p {p:.1e}")
     if _judged_nothing([each for pair in pairs for each in pair.check.judgements.values()]):
         lines.append("not met: no figure could be judged; take more samples: --size")

@@ -163,6 +163,62 @@ def test_nothing_random_is_compared_to_rounding() -> None:
     assert abs(off.z["mean_error"]) < 5
 
 
+@pytest.mark.parametrize(
+    ("name", "density", "scale"),
+    [
+        ("uint4", "rectified(gaussian)", 0.2),
+        ("uint4", "rectified(gaussian)", 1.0),
+        ("int8", "clipped(gaussian, -1, 1)", 1 / 127),
+        ("int8", "clipped(student-t(nu=3), -1, 0.5)", 1 / 127),
+        ("codebook:0", "rectified(gaussian)", 1.0),
+        ("codebook:0.5", "gaussian", 1.0),
+        ("int8", "discrete([1], [1])", 1 / 127),
+        ("int8", "discrete([1.1], [1])", 1 / 127),
+        ("int8", "discrete([-1.3, 1.1], [0.5, 0.5])", 1 / 127),
+        ("codebook:0.5", "discrete([0.5], [1])", 1.0),
+    ],
+)
+def test_no_false_alarm_on_point_masses(name: str, density: str, scale: float) -> None:
+    """An atom at the end of the range is not clipped; where nothing is random only float64 is."""
+    found = cross_check(name, density, scale=scale, size=200_000, rng=generator())
+    assert found.worst < 4, found.judgements
+    assert found.p_value > 1e-3
+
+
+def test_values_beyond_a_limit_with_an_atom_are_missed() -> None:
+    """A fault of the same kind is still seen: half of the values should lie below the range."""
+    found = cross_check("uint4", "gaussian", scale=0.2, size=10_000, rng=generator())
+    fewer = dataclasses.replace(found.sampled, clipped=(0, 0))
+    case = crosscheck._Case(
+        found.exact, fewer, Gaussian(), (0.0, 3.0), truncated=False
+    )
+    assert case.judge("clipping_low").z < -50
+
+
+def test_the_total_is_judged_too() -> None:
+    """An error of 0.3% in every figure hides in each pair and shows in all together."""
+    from qerror.reporting import unmet
+
+    pairs = crosscheck.verify(
+        ["int8", "e4m3", "uint4"], ["gaussian", "laplace"], size=20_000, rng=generator(5)
+    )
+    assert not unmet(pairs)
+    _, degrees, _ = total_p(pair.check for pair in pairs)
+    share = scipy_chi_square_at(7e-6, degrees) / len(pairs)
+    planted = [
+        dataclasses.replace(pair, check=dataclasses.replace(pair.check, chi_square=share))
+        for pair in pairs
+    ]
+    assert all(pair.check.passed for pair in planted)
+    assert unmet(planted)
+
+
+def scipy_chi_square_at(p: float, degrees: int) -> float:
+    from scipy import stats
+
+    return float(stats.chi2.isf(p, degrees))
+
+
 def test_dependent_figures_count_once() -> None:
     """On two values every figure is a linear function of one count."""
     density = Discrete([0.25, 3.0], [0.5, 0.5])

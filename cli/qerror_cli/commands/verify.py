@@ -58,7 +58,7 @@ class Count(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[report
     "--check",
     is_flag=True,
     help="Exit with 3 if a figure is more than 5 standard errors off, all together are "
-    "improbable (chi-square below 1e-6), or nothing could be judged.",
+    "improbable (chi-square p below 1e-6, of all pairs below 1e-4), or nothing could be judged.",
 )
 @output_options
 @click.pass_context
