@@ -2,6 +2,7 @@
 
 import math
 import operator
+import reprlib
 from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from functools import cached_property
@@ -18,17 +19,20 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 Itself = TypeVar("Itself")
 
+_QUOTED = 160  # characters of a text in a message
 _SPLITTER = 134217729.0  # 2^27 + 1: Veltkamp's constant for 53-bit significands
 
 
 def real(name: str, value: SupportsFloat) -> float:
     """Return `value` as a finite float, or say which parameter is not one."""
     if isinstance(value, str | bytes | bool | complex | np.complexfloating):
-        raise InvalidType(f"{name} must be a real number, got {value!r}")
+        raise InvalidType(f"{name} must be a real number, got {reprlib.repr(value)}")
     try:
         number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidType(f"{name} must be a real number, got {value!r}") from None
+    except (TypeError, ValueError):
+        raise InvalidType(f"{name} must be a real number, got {reprlib.repr(value)}") from None
+    except OverflowError:
+        raise InvalidValue(f"{name} must be below 1.8e308 in size, got a larger number") from None
     if not math.isfinite(number):
         raise InvalidValue(f"{name} must be finite, got {number}")
     return number
@@ -49,25 +53,50 @@ def integer(name: str, value: object, low: int, high: int) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise InvalidType(f"{name} must be an integer, got {value!r}")
+        raise InvalidType(f"{name} must be an integer, got {reprlib.repr(value)}")
     if not low <= number <= high:
-        raise InvalidValue(f"{name} must lie in {low}..{high}, got {number}")
+        raise InvalidValue(f"{name} must lie in {low}..{high}, got {reprlib.repr(number)}")
     return number
+
+
+def quoted(text: str) -> str:
+    """Return a text as a message quotes it: of a long one the beginning."""
+    return repr(text) if len(text) <= _QUOTED else f"{text[:_QUOTED]!r}..."
 
 
 def real_array(name: str, value: npt.ArrayLike) -> FloatArray:
     """Return `value` as a float64 array, any shape, of finite numbers."""
+    array = numbers(name, value)
+    if not np.isfinite(array).all():
+        raise InvalidValue(f"{name} must be finite, got {array[~np.isfinite(array)].flat[0]:g}")
+    return array
+
+
+def numbers(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Return `value` as a float64 array, any shape, that may hold infinities and nan.
+
+    Nothing is dropped on the way: complex numbers and masked entries are refused.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and type(value) is np.ndarray:
+        return value.astype(np.float64, copy=False)
     array: FloatArray | None = None
     try:
         given = np.asarray(value)
         if given.dtype.kind in "fiuO" or not given.size:
             array = given.astype(np.float64, copy=False)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        raise InvalidValue(f"{name} must be below 1.8e308 in size, got a larger number") from None
+    except (TypeError, ValueError):
         pass
     if array is None:
-        raise InvalidType(f"{name} must be a number or an array of numbers, got {value!r}")
-    if not np.isfinite(array).all():
-        raise InvalidValue(f"{name} must be finite, got {array[~np.isfinite(array)].flat[0]:g}")
+        raise InvalidType(
+            f"{name} must be a number or an array of numbers, got {reprlib.repr(value)}"
+        )
+    if np.ma.is_masked(value):
+        raise InvalidType(
+            f"{name} is a masked array, whose masked entries would be counted: give "
+            "x.compressed(), or x.filled(np.nan)"
+        )
     return array
 
 
@@ -76,15 +105,7 @@ def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:
     one: object = value
     if isinstance(one, float) and 0 < one < math.inf:
         return np.array(one, dtype=np.float64)
-    try:
-        given = np.asarray(value)
-        if given.dtype.kind == "c":  # a cast would drop the imaginary parts
-            raise TypeError
-        array = given.astype(np.float64, copy=False)
-    except (TypeError, ValueError):
-        raise InvalidType(
-            f"{name} must be a number or an array of numbers, got {value!r}"
-        ) from None
+    array = numbers(name, value)
     # min and max carry nan along, and no comparison with it holds
     if array.size and not (array.min() > 0 and array.max() < math.inf):
         bad = ~(np.isfinite(array) & (array > 0))

@@ -75,6 +75,6 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._members)
 
     def _complaint(self, name: str) -> str:
-        close = nearest(name, self._display)
+        close = nearest(name, self._display) if len(name) < 100 else []
         hint = f"; did you mean {' or '.join(close)}?" if close else f"; known: {', '.join(self)}."
         return f"unknown {self._kind} {name!r}{hint} See: {self._listing}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -106,7 +106,12 @@ def scalar_product_error(
     """
     integer("length", length, 1, _LONGEST)
     channels: list[ErrorReport[Value]]
-    channels = [weight] if isinstance(weight, ErrorReport) else list(weight)
+    given: object = [weight] if isinstance(weight, ErrorReport) else weight
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise InvalidType(
+            f"expected an ErrorReport or a sequence of them, one per channel, got {given!r}"
+        )
+    channels = list(cast("Sequence[ErrorReport[Value]]", given))
     if not channels:
         raise InvalidValue("a scalar product needs at least one weight channel, got none")
     for report in (*channels, activation):

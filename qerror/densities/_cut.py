@@ -1,6 +1,10 @@
 """What densities that limit another one share."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from qerror._arrays import real
 from qerror.densities.density import Atoms, Density
@@ -8,10 +12,13 @@ from qerror.densities.from_scipy import FromScipy, is_frozen_distribution
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
+DEEPEST = 32  # densities around each other
+
 
 def inner_density(value: object, owner: object) -> Density:
     """Return the density that a wrapper is given; refuse anything that is none."""
     if isinstance(value, Density):
+        _check_depth(value, owner)
         return value
     if is_frozen_distribution(value):
         return FromScipy(value)
@@ -21,14 +28,39 @@ def inner_density(value: object, owner: object) -> Density:
     )
 
 
+def _check_depth(density: Density, owner: object) -> None:
+    """Refuse nests so deep that comparing or printing them would exhaust Python's stack."""
+    layer: list[Density] = [density]
+    for _ in range(DEEPEST):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+        if not layer:
+            return
+    raise InvalidValue(
+        f"{type(owner).__name__} would nest densities more than {DEEPEST} deep; "
+        "write the same law with fewer layers"
+    )
+
+
+def _inside(density: Density) -> Sequence[Density]:
+    """Return what a density wraps."""
+    found: list[Density] = list(getattr(density, "components", ()))
+    wrapped: object = getattr(density, "density", None)
+    return [*found, wrapped] if isinstance(wrapped, Density) else found
+
+
 def ordered_limits(owner: object, density: object, low: float, high: float) -> None:
     """Check a wrapper's parameters and store the limits as floats."""
     object.__setattr__(owner, "density", inner_density(density, owner))
     for name, value in (("low", low), ("high", high)):
-        infinite = value in {-math.inf, math.inf}
-        object.__setattr__(owner, name, float(value) if infinite else real(name, value))
+        object.__setattr__(owner, name, _limit(name, value))
     if not low < high:
         raise InvalidValue(f"low must be below high, got low={low:g}, high={high:g}")
+
+
+def _limit(name: str, value: Any) -> float:
+    """Return a limit as a float: a real number, or an infinity."""
+    infinite = isinstance(value, float | np.floating) and math.isinf(value)
+    return float(value) if infinite else real(name, value)
 
 
 def pieces_within(density: Density, low: float, high: float) -> list[Piece]:

@@ -10,12 +10,12 @@ from typing import NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import ArrayValue, FloatArray, Immutable, integer, real
+from qerror._arrays import ArrayValue, FloatArray, Immutable, integer, numbers, real
 from qerror.densities._quantiles import bracketed
 from qerror.densities.law import MirroredLaw
 from qerror.densities.piece import Piece
 from qerror.densities.prefix_sums import PrefixSums
-from qerror.exceptions import InvalidValue
+from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.registry import Registry
 
 
@@ -126,16 +126,21 @@ class Density(Immutable, ABC):
 
     @final
     def pdf(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the density of the continuous part at x, any shape."""
-        with np.errstate(over="ignore", under="ignore"):
-            return self._pdf(np.asarray(x, dtype=np.float64))
+        """Return the density of the continuous part at x, any shape; nan at nan."""
+        x = numbers("x", x)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return np.where(np.isnan(x), np.nan, self._pdf(x))
 
     @final
     def cdf(self, x: npt.ArrayLike) -> FloatArray:
-        """Return P(X <= x), any shape."""
-        x = np.asarray(x, dtype=np.float64)
-        with np.errstate(over="ignore", under="ignore"):
-            return self._cdf(x.reshape(-1)).reshape(x.shape)
+        """Return P(X <= x), any shape; nan at nan."""
+        x = numbers("x", x)
+        unknown = np.isnan(x)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            if not unknown.any():
+                return self._cdf(x.reshape(-1)).reshape(x.shape)
+            known = np.where(unknown, 0.0, x).reshape(-1)
+            return np.where(unknown, np.nan, self._cdf(known).reshape(x.shape))
 
     @final
     def ppf(self, probability: npt.ArrayLike) -> FloatArray:
@@ -146,10 +151,11 @@ class Density(Immutable, ABC):
         InvalidValue
             If a probability lies outside [0, 1].
         """
-        p = np.asarray(probability, dtype=np.float64)
+        p = numbers("probability", probability)
         if not ((p >= 0) & (p <= 1)).all():
             raise InvalidValue(f"a probability must lie in [0, 1], got {probability!r}")
-        return self._ppf(p.reshape(-1)).reshape(p.shape)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            return self._ppf(p.reshape(-1)).reshape(p.shape)
 
     @final
     def mass(self, low: npt.ArrayLike, high: npt.ArrayLike) -> FloatArray:
@@ -162,9 +168,12 @@ class Density(Immutable, ABC):
         InvalidValue
             If a limit is nan or low is above high.
         """
-        a, b = np.broadcast_arrays(
-            np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
-        )
+        try:
+            a, b = np.broadcast_arrays(numbers("low", low), numbers("high", high))
+        except ValueError as error:
+            if isinstance(error, QErrorException):
+                raise
+            raise InvalidValue(f"low and high must broadcast against each other: {error}") from None
         if not (a <= b).all():
             raise InvalidValue(f"low must not be above high, got low={low!r}, high={high!r}")
         shape, a, b = a.shape, a.reshape(-1), b.reshape(-1)
@@ -198,6 +207,10 @@ class Density(Immutable, ABC):
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         """Draw `size` independent values with the generator `rng`, shape (size,)."""
         integer("size", size, 0, 2**62)
+        if not isinstance(rng, np.random.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidType(
+                f"rng must be a generator such as np.random.default_rng(1), got {rng!r}"
+            )
         return self._sample(size, rng)
 
     def _pdf(self, x: FloatArray) -> FloatArray:
@@ -242,7 +255,8 @@ class Density(Immutable, ABC):
 
     def _moment_about(self, q: float) -> float:
         x, probability = self.atoms()
-        total = float(probability @ (x - q) ** 2)
+        away = x - q
+        total = float(probability @ (away * away))
         return total + sum(piece.moment_about(q) for piece in self.pieces())
 
     def _support(self) -> tuple[float, float]:
@@ -313,7 +327,7 @@ class Affine(Density):
         return self.factor * self.density.mean + self.shift
 
     def _variance(self) -> float:
-        return self.factor**2 * self.density.variance
+        return self.factor * (self.factor * self.density.variance)
 
     def _ppf(self, p: FloatArray) -> FloatArray:
         if self.factor < 0:  # 1 - p would lose the digits of a small p

@@ -53,12 +53,12 @@ class LocationScale(Density):
         return math.nan if math.isnan(self.standard_variance) else self.location
 
     def _variance(self) -> float:
-        return self.spread**2 * self.standard_variance
+        return self.spread * (self.spread * self.standard_variance)
 
     def _second_moment(self) -> float:
         if not self.standard_variance < math.inf:
             return math.inf
-        return self.location**2 + self.variance
+        return self.location * self.location + self.variance
 
     def _ppf(self, p: FloatArray) -> FloatArray:
         return self.location + self.spread * self.law.ppf(p)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from qerror._arrays import quoted
 from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.empirical import Empirical
 from qerror.densities.from_scipy import FromScipy, Frozen, is_frozen_distribution
@@ -21,6 +22,8 @@ from qerror.registry import nearest
 DensityLike: TypeAlias = Density | Frozen | str | npt.NDArray[Any]
 """A density, one of `scipy.stats`, its text, or the data themselves."""
 
+_LONGEST = 2**20  # characters
+_DEEPEST = 128  # of an expression's nodes: a density in a density takes two or three
 _SHOWN = 8  # values of a sample that its name lists
 _HYPHENATED = re.compile(r"\b[A-Za-z]\w*(?:-[A-Za-z]\w*)+")
 _CONSTANTS = {"inf": math.inf, "nan": math.nan}
@@ -46,11 +49,23 @@ def parse_density(text: str, **parameters: float) -> Density:
         If the text is not a density, a parameter is unknown, missing, given twice or not
         allowed.
     """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidType(f"a density's text must be a string, got {reprlib.repr(text)}")
+    if len(text) > _LONGEST:
+        raise InvalidValue(
+            f"the text of a density must not exceed {_LONGEST:,} characters, got {len(text):,}; "
+            "give many values as an array: Empirical(x)"
+        )
     hidden = _HYPHENATED.sub(lambda found: found[0].replace("-", "_"), text.strip())
     try:
         tree = ast.parse(hidden, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _unreadable(text) from None
+    if _is_deep(tree):
+        raise InvalidValue(
+            f"the density {quoted(text)} nests more than {_DEEPEST} deep; write it with fewer "
+            "layers"
+        )
     if isinstance(tree, ast.Name):
         tree = ast.Call(tree, [], [])
     if not isinstance(tree, ast.Call):
@@ -142,9 +157,19 @@ def _text(value: object) -> str:
     return repr(value)
 
 
+def _is_deep(tree: ast.AST) -> bool:
+    """Tell whether an expression nests deeper than a density could."""
+    layer: list[ast.AST] = [tree]
+    for _ in range(_DEEPEST):
+        layer = [inner for node in layer for inner in ast.iter_child_nodes(node)]
+        if not layer:
+            return False
+    return True
+
+
 def _unreadable(text: str) -> InvalidValue:
     return InvalidValue(
-        f"cannot read the density {text!r}; write a name or a call such as student-t(nu=3), "
+        f"cannot read the density {quoted(text)}; write a name or a call such as student-t(nu=3), "
         "truncated(gaussian(std=2), low=-3, high=3) or mixture(0.9*gaussian(), "
         "0.1*gaussian(std=4)). See: qerror densities"
     )
@@ -182,7 +207,7 @@ class _Reader:
             if not (isinstance(term, ast.BinOp) and isinstance(term.op, ast.Mult)):
                 raise InvalidValue(
                     f"a mixture is written mixture(0.9*gaussian(), 0.1*laplace()), "
-                    f"got {self._text!r}"
+                    f"got {quoted(self._text)}"
                 )
             weight, component = self._value(term.left), self._value(term.right)
             if not isinstance(weight, float) or not isinstance(component, Density):
@@ -191,10 +216,18 @@ class _Reader:
             components.append(component)
         return Mixture(components, weights)
 
+    def _number(self, number: float) -> float:
+        try:
+            return float(number)
+        except OverflowError:
+            raise InvalidValue(
+                f"a number in the density {quoted(self._text)} is beyond float64, 1.8e308"
+            ) from None
+
     def _value(self, node: ast.expr) -> object:
         match node:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-                return float(number)
+                return self._number(number)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
                 value = self._value(operand)
                 if isinstance(value, float):

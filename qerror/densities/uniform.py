@@ -115,10 +115,11 @@ class Uniform(Density):
         return 0.5 * self.low + 0.5 * self.high
 
     def _variance(self) -> float:
-        return (self.high - self.low) ** 2 / 12
+        width = self.high - self.low
+        return width * (width / 12)
 
     def _second_moment(self) -> float:
-        return self.mean**2 + self.variance
+        return self.mean * self.mean + self.variance
 
     def _differential_entropy(self) -> float:
         return math.log(self.high - self.low)

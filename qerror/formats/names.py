@@ -5,10 +5,11 @@ or follows a pattern that a family has brought with `spelling`. This module know
 """
 
 import re
+import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from qerror._arrays import real
+from qerror._arrays import quoted, real
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
 from qerror.formats.format import FORMATS, Format, ScalarFormat, shortest
 from qerror.grids import Grid
@@ -26,6 +27,7 @@ class Spelling(NamedTuple):
     example: str
 
 
+_LONGEST = 2**20  # characters
 _SPELLINGS: dict[str, Spelling] = {}
 _WRAPPERS: list[tuple[frozenset[str], Wrapper]] = []
 
@@ -126,7 +128,12 @@ def parse_format(text: str) -> Format:
     448.0
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidType(f"a format's name must be a string, got {text!r}")
+        raise InvalidType(f"a format's name must be a string, got {reprlib.repr(text)}")
+    if len(text) > _LONGEST:
+        raise InvalidValue(
+            f"the name of a format must not exceed {_LONGEST:,} characters, got {len(text):,}; "
+            "give many levels as an array: Codebook(values)"
+        )
     named, rest = _named(text)
     options = _options(text, rest)
     if isinstance(named, ScalarFormat):
@@ -141,7 +148,7 @@ def number(name: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise InvalidValue(f"{name} must be a real number, got {text!r}") from None
+        raise InvalidValue(f"{name} must be a real number, got {quoted(text)}") from None
     return real(name, value)
 
 
@@ -150,7 +157,7 @@ def whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidValue(f"{name} must be an integer, got {text!r}") from None
+        raise InvalidValue(f"{name} must be an integer, got {quoted(text)}") from None
 
 
 def _clean(text: str) -> str:
@@ -204,11 +211,12 @@ def _choice(text: str, candidates: Sequence[str]) -> str:
 
 def _complaint(text: str, head: str) -> str:
     known = {**FORMATS.spellings, **{fold(example): example for example in examples()}}
-    close = nearest(head, known)
+    close = nearest(head, known) if len(head) < 100 else []
     if close:
-        return f"unknown format {text!r}; did you mean {' or '.join(close)}? See: qerror formats"
-    listed = ", ".join(examples())
-    return f"unknown format {text!r}; names look like {listed}. See: qerror formats"
+        hint = f"did you mean {' or '.join(close)}?"
+    else:
+        hint = f"names look like {', '.join(examples())}."
+    return f"unknown format {quoted(text)}; {hint} See: qerror formats"
 
 
 def as_format(value: Format | str) -> Format:
