@@ -1,8 +1,11 @@
 """Densities that a user brings: a law of one's own, pieces of known laws, scipy's."""
 
+import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -28,7 +31,7 @@ from qerror.densities import (
 )
 from qerror.densities.from_scipy import Frozen
 from qerror.densities.location_scale import LocationScale
-from qerror.exceptions import InvalidType
+from qerror.exceptions import InvalidType, InvalidValue, TooLarge
 from qerror.formats import as_scalar_format
 from qerror.optimize import optimal_scale
 
@@ -241,6 +244,87 @@ def test_scipy_skewed() -> None:
     for q, a, b in zip(levels.tolist(), edges[:-1], edges[1:], strict=True):
         mse += integrate.quad(lambda x, q=q: (x - q) ** 2 * theirs.pdf(x), a, b, epsabs=1e-14)[0]
     assert report.mse == pytest.approx(mse, rel=1e-10)
+
+
+SINGULAR = [
+    # frozen distribution, where it lies, its density by mpmath
+    (
+        stats.chi2(1, loc=1.0),
+        (1.0, 40.0),
+        lambda x: mpmath.exp(-(x - 1) / 2) / mpmath.sqrt(2 * mpmath.pi * (x - 1)),
+    ),
+    (
+        stats.gamma(0.5, loc=0.3),
+        (0.3, 40.0),
+        lambda x: mpmath.exp(-(x - mpmath.mpf(0.3))) / mpmath.sqrt(mpmath.pi * (x - 0.3)),
+    ),
+    (
+        stats.beta(2, 0.9),
+        (0.0, 1.0),
+        lambda x: x * (1 - x) ** (mpmath.mpf(0.9) - 1) / mpmath.beta(2, mpmath.mpf(0.9)),
+    ),
+    (
+        stats.dgamma(0.5),
+        (-40.0, 40.0),
+        lambda x: mpmath.exp(-abs(x)) / mpmath.sqrt(mpmath.pi * abs(x)) / 2,
+    ),
+]
+
+
+@pytest.mark.parametrize(("theirs", "support", "pdf"), SINGULAR, ids=lambda x: str(x)[-30:])
+def test_scipy_with_a_pole(theirs: Frozen, support: tuple[float, float], pdf: Any) -> None:
+    """Densities without bound at an end, away from 0 too, against 30-digit quadrature."""
+    scale = 0.25
+    report = quantization_error("int4", FromScipy(theirs), scale)
+    with mpmath.workdps(30):
+        edges = [-mpmath.inf, *(scale * (k + 0.5) for k in range(-7, 7)), mpmath.inf]
+        low, high = map(mpmath.mpf, support)
+        mse = mean = mpmath.mpf(0)
+        for k, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            q, a, b = scale * (k - 7), max(a, low), min(b, high)
+            if a < b:
+                ends = [a, *(x for x in (0, 2, 8, 20) if a < x < b), b]
+                mse += mpmath.quad(lambda x, q=q: (x - q) ** 2 * pdf(x), ends)
+                mean += mpmath.quad(lambda x, q=q: (q - x) * pdf(x), ends)
+    assert report.mse == pytest.approx(float(mse), rel=1e-10)
+    assert report.mean_error == pytest.approx(float(mean), abs=1e-10 * math.sqrt(mse))
+
+
+def test_scipy_arcsine() -> None:
+    """A pole at either end, one of them where 1 - x is rounded."""
+    theirs = FromScipy(stats.arcsine(-1, 2))
+    four = quantization_error("int4:full", theirs, 1 / 8)
+    assert four.mse == pytest.approx(0.00236911277378448, rel=1e-11)
+    eight = quantization_error("int8:full", theirs, 1 / 128)
+    assert eight.mse == pytest.approx(6.124624439e-6, rel=1e-9)
+
+
+def test_scipy_histogram() -> None:
+    """The bins are known, so a histogram is the mixture of uniform densities that it is."""
+    heights, edges = np.histogram(np.random.default_rng(0).normal(size=1000), 20)
+    shares = (heights / 1000).tolist()
+    bins = [Uniform(a, b) for a, b in itertools.pairwise(edges.tolist())]
+    ours = quantization_error("int8", Mixture(bins, shares), 3 / 127)
+    report = quantization_error(
+        "int8", FromScipy(stats.rv_histogram((heights, edges)).freeze()), 3 / 127
+    )
+    assert report.mse == pytest.approx(ours.mse, rel=1e-13)
+    assert report.rounding == pytest.approx(ours.rounding, rel=1e-13)
+    assert report.signal_power == pytest.approx(ours.signal_power, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kind", "why"),
+    [
+        (stats.vonmises(1.0), InvalidValue, "noisy|integrates to"),
+        (stats.dweibull(0.1), InvalidValue, "integrates to"),
+        (stats.levy_stable(1.8, 0), TooLarge, "ms a value"),
+    ],
+    ids=["periodic", "pole-too-steep", "slow"],
+)
+def test_scipy_refused_by_bounded_work(theirs: Frozen, kind: type[Exception], why: str) -> None:
+    with pytest.raises(kind, match=why):
+        quantization_error("int8", FromScipy(theirs), 0.05)
 
 
 def test_scipy_wrapped() -> None:
