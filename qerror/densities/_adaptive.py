@@ -293,7 +293,7 @@ class AdaptiveLaw(Law):
             upper, more = self._panel(offset + half, inner + half, half)
             gap = np.abs(lower + upper - coarse)[[0, 2]]
             within = gap <= _TOLERANCE * scale[[0, 2]][:, owner] + noise + more
-            settled: BoolArray = within.all(axis=0)
+            settled: BoolArray = np.logical_and.reduce(within, axis=0)
             left -= 2 * owner.size
             if depth == _DEEPEST or left < 0:
                 unsettled = gap[:, ~settled].sum(axis=1)

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import quoted
+from qerror.densities._adaptive import Frozen
 from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.empirical import Empirical
-from qerror.densities.from_scipy import FromScipy, Frozen, is_frozen_distribution
+from qerror.densities.from_scipy import FromScipy, is_frozen_distribution
 from qerror.densities.mixture import Mixture
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.registry import nearest
