@@ -280,7 +280,7 @@ def test_scipy_with_a_pole(theirs: Frozen, support: tuple[float, float], pdf: An
         edges = [-mpmath.inf, *(scale * (k + 0.5) for k in range(-7, 7)), mpmath.inf]
         low, high = map(mpmath.mpf, support)
         mse = mean = mpmath.mpf(0)
-        for k, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for k, (a, b) in enumerate(itertools.pairwise(edges)):
             q, start, stop = scale * (k - 7), max(a, low), min(b, high)
             if start < stop:
                 ends = [start, *(x for x in (0, 2, 8, 20, 50) if start < x < stop), stop]
