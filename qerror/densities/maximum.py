@@ -202,7 +202,7 @@ def maximum_rule(density: Density, n: int, count: int = 24) -> MaximumRule:
     panels = maximum_nodes(density, n + 1)
     weights = panels.measure(n)
     keep = weights > _LANCZOS * weights.max()
-    nodes, found = _gauss_rule(panels.nodes[keep], weights[keep], count)
+    nodes, found = gauss_rule(panels.nodes[keep], weights[keep], count)
     return MaximumRule(frozen(nodes), frozen(found))
 
 
@@ -229,7 +229,7 @@ def suits_rule(density: Density, n: int, count: int = 24) -> bool:
     return True
 
 
-def _gauss_rule(x: FloatArray, w: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+def gauss_rule(x: FloatArray, w: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
     """Return the Gauss rule of the weights w at x: Lanczos, fully reorthogonalised.
 
     Golub and Welsch 1969; Gautschi 2004, Orthogonal Polynomials, section 2.2.

@@ -1,0 +1,210 @@
+"""The error of equally spaced levels between two limits, row by row.
+
+A row has the levels anchor + k step, k = 0..count, and the limits low < x < high, which reach at
+most half a step beyond the levels. Unlike the rows of a scaled grid, the levels of a row start
+anywhere.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qerror._arrays import FloatArray, IntArray
+from qerror.analysis._windows import WindowMoments
+from qerror.analysis.rows import row_moments
+from qerror.densities.density import Density
+from qerror.densities.piece import Piece
+from qerror.densities.prefix_sums import PrefixSums, minus, shortened, times
+from qerror.grids import Grid
+
+_MOST_CELLS = 1024  # levels of a row that are summed one by one
+_CHUNK = 2**16  # cells handled together
+
+
+class Rows(NamedTuple):
+    """Levels and limits, a row each."""
+
+    low: FloatArray
+    high: FloatArray
+    anchor: FloatArray
+    """The lowest level."""
+    step: FloatArray
+    count: int
+    """How many steps from the lowest to the highest level, of all rows."""
+
+    zero: FloatArray | None = None
+    """The rank of the level 0; None where levels start anywhere."""
+
+    @property
+    def top(self) -> FloatArray:
+        """The highest level."""
+        return self.anchor + self.count * self.step
+
+    def at(self, some: slice | IntArray) -> "Rows":
+        """Return some of the rows."""
+        low, high, anchor, step, count, zero = self
+        parts = low[some], high[some], anchor[some], step[some]
+        return Rows(*parts, count, None if zero is None else zero[some])
+
+    @property
+    def column(self) -> "Rows":
+        """The rows as columns, to broadcast against values beside each other."""
+        low, high, anchor, step = (part[:, None] for part in self[:4])
+        zero = None if self.zero is None else self.zero[:, None]
+        return Rows(low, high, anchor, step, self.count, zero)
+
+    def errors(self, x: FloatArray) -> FloatArray:
+        """Return Q(x) - x; a tie goes to the even multiple of the step, from 0 or the anchor."""
+        if self.zero is None:
+            rank = np.rint((x - self.anchor) / self.step)
+        else:
+            rank = np.rint(x / self.step) + self.zero
+        return (self.anchor - x) + np.clip(rank, 0, self.count) * self.step
+
+
+def cell_moments(density: Density, rows: Rows) -> WindowMoments:
+    """Integrate the continuous part of the density over the limits."""
+    found = np.zeros((6, rows.low.size))
+    for piece in density.pieces():
+        if rows.count > _MOST_CELLS:
+            _by_lattice(found, piece, rows)
+            continue
+        size = max(1, _CHUNK // (rows.count + 1))
+        for start in range(0, rows.low.size, size):
+            at = slice(start, start + size)
+            found[:, at] += _by_cells(piece, rows.at(at))
+    return WindowMoments(*found)
+
+
+def _by_cells(piece: Piece, rows: Rows) -> FloatArray:
+    """Sum over the cells one by one."""
+    low, high, step = (x[:, None] for x in (rows.low, rows.high, rows.step))
+    level = rows.anchor[:, None] + np.arange(rows.count + 1) * step
+    left = np.broadcast_to(-0.5 * step, level.shape).copy()
+    right = -left
+    left[:, 0] = 0.0
+    right[:, -1] = 0.0
+    left, right = np.maximum(left, low - level), np.minimum(right, high - level)
+    right = np.maximum(left, right)
+    local = piece.integrals(level.ravel(), left.ravel(), right.ravel())
+    mass, first, second = (part.reshape(level.shape) for part in local)
+    found = np.stack([
+        second.sum(axis=1),
+        np.zeros(rows.low.size),
+        np.zeros(rows.low.size),
+        -first.sum(axis=1),
+        -(level * first + second).sum(axis=1),
+        (level * mass + first).sum(axis=1),
+    ])
+    return found + _ends(piece, rows)
+
+
+def _ends(piece: Piece, rows: Rows) -> FloatArray:
+    """Integrate what lies beyond the lowest and the highest level."""
+    found = np.zeros((6, rows.low.size))
+    if rows.zero is None:
+        return found
+    top, zero = rows.top, np.zeros(rows.low.size)
+    for place, level, left, right in (
+        (1, rows.anchor, np.minimum(rows.low - rows.anchor, 0.0), zero),
+        (2, top, zero, np.maximum(rows.high - top, 0.0)),
+    ):
+        at = np.flatnonzero(right > left)
+        if at.size:
+            q = level[at]
+            mass, first, second = piece.integrals(q, left[at], right[at])
+            found[place, at] = second
+            found[3, at] -= first
+            found[4, at] -= q * first + second
+            found[5, at] += q * mass + first
+    return found
+
+
+def _by_lattice(found: FloatArray, piece: Piece, rows: Rows) -> None:
+    """Add the rows of wide formats, each at a cost that does not grow with the levels."""
+    grid, zero = Grid.uniform(0.0, 1.0, rows.count), np.zeros(1)
+    for i, (low, high, anchor, step, top) in enumerate(
+        zip(*(x.tolist() for x in (rows.low, rows.high, rows.anchor, rows.step, rows.top)),
+            strict=True)
+    ):
+        start, stop = max(low, anchor), min(high, top)
+        moved = Piece(
+            piece.law, piece.weight, piece.location - anchor, piece.spread,
+            piece.low - anchor, piece.high - anchor,
+        )
+        part = row_moments(grid, moved, np.array([step]), start - anchor, stop - anchor)
+        rounding, below, above, mean, cross = (float(x[0]) for x in part)
+        mass, first, _ = piece.integrals(zero + start, zero, zero + (stop - start))
+        found[0, i] += rounding + below + above
+        found[3, i] += mean
+        found[4, i] += cross + anchor * mean
+        found[5, i] += float(first[0] + start * mass[0])
+    found += _ends(piece, rows)
+
+
+def point_moments(samples: PrefixSums, rows: Rows) -> WindowMoments:
+    """Sum over the point masses between the limits, those on a limit left out."""
+    x = samples.positions
+    first = np.searchsorted(x, rows.low, "right")
+    last = np.maximum(np.searchsorted(x, rows.high, "left"), first)
+    found = np.zeros((6, rows.low.size))
+    most = int((last - first).max(initial=0))
+    size = max(1, _CHUNK // max(1, min(most, rows.count + 3)))
+    for start in range(0, rows.low.size, size):
+        at = slice(start, start + size)
+        if most <= 2 * rows.count + 6:
+            found[:, at] = _by_point(samples, rows.at(at), first[at], last[at], most)
+        else:
+            found[:, at] = _by_run(samples, rows.at(at), first[at], last[at])
+    return WindowMoments(*(found / samples.unit))
+
+
+def _by_point(
+    samples: PrefixSums, rows: Rows, first: IntArray, last: IntArray, most: int
+) -> FloatArray:
+    """Round each point by itself."""
+    index = first[:, None] + np.arange(most)
+    weight = np.where(index < last[:, None], 1.0, 0.0)
+    index = np.minimum(index, samples.size - 1)
+    x = samples.positions[index]
+    weight *= samples.weights[index]
+    column = rows.column
+    error = column.errors(x)
+    square = weight * error * error
+    below, above = x < column.anchor, x > column.top
+    return np.stack([
+        np.where(below | above, 0.0, square).sum(axis=1),
+        np.where(below, square, 0.0).sum(axis=1),
+        np.where(above, square, 0.0).sum(axis=1),
+        (weight * error).sum(axis=1),
+        (weight * error * x).sum(axis=1),
+        (weight * x).sum(axis=1),
+    ])
+
+
+def _by_run(samples: PrefixSums, rows: Rows, first: IntArray, last: IntArray) -> FloatArray:
+    """Sum cell by cell, from running sums."""
+    rank = np.arange(rows.count + 1)
+    anchor, step = rows.anchor[:, None], rows.step[:, None]
+    level = np.concatenate([anchor, anchor + rank * step, rows.top[:, None]], axis=1)
+    inner = anchor + (rank[:-1] + 0.5) * step
+    cuts = np.concatenate([anchor, inner, rows.top[:, None]], axis=1)
+    ends = np.empty((cuts.shape[0], cuts.shape[1] + 2), dtype=np.int64)
+    ends[:, 0], ends[:, -1] = first, last
+    ends[:, 1:-1] = np.clip(np.searchsorted(samples.positions, cuts), first[:, None], last[:, None])
+    weight, linear, second = samples.runs(ends)
+    near = shortened(level)
+    away = level - near
+    u, v = minus(linear, times(weight, near)), minus(second, times(linear, near))
+    square = minus(v, times(u, near)).value + away * (away * weight.high - 2 * u.high)
+    square = np.maximum(square, 0.0)
+    error = away * weight.high - u.value
+    cross = away * linear.high - v.value
+    return np.stack([
+        square[:, 1:-1].sum(axis=1),
+        square[:, 0],
+        square[:, -1],
+        error.sum(axis=1),
+        cross.sum(axis=1),
+        linear.value.sum(axis=1),
+    ])
