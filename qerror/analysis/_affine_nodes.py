@@ -8,11 +8,13 @@ a point mass, and, with an integer zero point, where an extreme meets a level or
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray
+from qerror.analysis._affine_ends import Ends, Within, second_growth
 from qerror.densities.density import Density
 from qerror.densities.extreme import (
     extreme_edges,
@@ -24,31 +26,13 @@ from qerror.densities.quadrature import gauss_legendre
 from qerror.exceptions import TooLarge
 
 _FEW = 16  # values: for blocks of fewer the extremes come near each other
-_GAUSS = 32  # nodes of a Gauss rule
+_COUNTS = (18, 24, 32)  # nodes of a Gauss rule
+_NEAR = 2e-15
 _MOST_BREAKS = 2**10  # thresholds times marks that panels are cut at
 _MOST_PAIRS = 2**23
 _FINEST = 1e-13
 # Nodes that panels need that are this part of a whole one.
 _SHARES = ((0.01, 3), (0.05, 5), (0.25, 8), (0.6, 12), (math.inf, 16))
-
-
-class Ends(NamedTuple):
-    """Pairs of extremes."""
-
-    low: FloatArray
-    high: FloatArray
-    at_low: FloatArray
-    """p(l) dl, or the point mass there."""
-    at_high: FloatArray
-    low_point: bool
-    """Whether the lower extremes are point masses."""
-    high_point: bool
-
-    @property
-    def mirrored(self) -> "Ends":
-        """The pairs of -X."""
-        low, high, at_low, at_high, low_point, high_point = self
-        return Ends(-high, -low, at_high, at_low, high_point, low_point)
 
 
 class Lattice(NamedTuple):
@@ -98,21 +82,32 @@ def _continuous(density: Density, n: int, lattice: Lattice) -> Ends:
     mirror = density.affine(-1.0)
     floor = 0.0 if lattice.integer else -math.inf
     if light and not marks.size and not lattice.integer:
-        lower, upper = extreme_rule(mirror, n, _GAUSS), extreme_rule(density, n, _GAUSS)
-        low, high = (x.ravel() for x in np.meshgrid(-lower.nodes, upper.nodes, indexing="ij"))
-        at_low, at_high = (
-            x.ravel() for x in np.meshgrid(lower.weights, upper.weights, indexing="ij")
-        )
-        apart = high > low
-        return Ends(low[apart], high[apart], at_low[apart], at_high[apart], False, False)
+        return _by_rules(density, n)
     if light and not marks[marks != 0].size and _reaches(mirror, floor):
-        rule = extreme_rule(mirror, n, _GAUSS, floor)
+        rule = extreme_rule(mirror, n, _COUNTS[-1], floor)
         return _nested(density, n, lattice, -rule.nodes, rule.weights, False)
     if not _reaches(mirror, floor):
         nothing = np.empty(0)
         return Ends(nothing, nothing, nothing, nothing, False, False)
     low, dx = extreme_nodes(mirror, n, low=floor)
     return _nested(density, n, lattice, -low, density.pdf(-low) * dx, False)
+
+
+@lru_cache(maxsize=64)
+def _by_rules(density: Density, n: int) -> Ends:
+    """Return products of the Gauss rules of both extremes, with as many nodes as give them all."""
+    mirror = density.affine(-1.0)
+    for count in _COUNTS:
+        lower, upper = extreme_rule(mirror, n, count), extreme_rule(density, n, count)
+        low, high = (x.ravel() for x in np.meshgrid(-lower.nodes, upper.nodes, indexing="ij"))
+        at_low, at_high = (
+            x.ravel() for x in np.meshgrid(lower.weights, upper.weights, indexing="ij")
+        )
+        apart = high > low
+        ends = Ends(*(x[apart] for x in (low, high, at_low, at_high)), False, False)
+        if abs(second_growth(Within.of(density, ends), ends, n).sum() - 1) < _NEAR:
+            break
+    return ends
 
 
 def _reaches(density: Density, floor: float) -> bool:

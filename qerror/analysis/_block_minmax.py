@@ -11,21 +11,20 @@ their differences. A real offset has levels at both extremes. An integer zero po
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.analysis._affine_cells import Rows, cell_moments, point_moments
-from qerror.analysis._affine_nodes import Ends, Lattice, extreme_pairs, one_sided
+from qerror.analysis._affine_ends import Ends, Powers, Within, growth, open_mass, power, second_growth
+from qerror.analysis._affine_nodes import Lattice, extreme_pairs, one_sided
 from qerror.analysis._block_steps import BlockSums
 from qerror.densities.density import Density
-from qerror.densities.extreme import below, beyond, tail_exponent
+from qerror.densities.extreme import tail_exponent
 
 _CHUNK = 2**13  # pairs of extremes handled together
-_HALF = 0.5
-_LEAST = 1e-300
-_NEGLIGIBLE = 1e-21  # of the squared width, weighed with its probability
+_UNLIKELY = 1e-26  # that all others have the same sign
+_NEGLIGIBLE = 1e-19  # of the squared width, weighed with its probability
 
 
 def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
@@ -69,129 +68,18 @@ def _infinite(n: int, mean: float) -> BlockSums:
     return BlockSums(singles, math.nan if n > 1 else 0.0, math.nan if n > 1 else 0.0)
 
 
-class _Within(NamedTuple):
-    """log P(l < X < u), and with one or both ends; shape (k,) each."""
-
-    neither: FloatArray
-    low: FloatArray
-    high: FloatArray
-    both: FloatArray
-
-    @classmethod
-    def of(cls, density: Density, ends: Ends) -> "_Within":
-        """Take the probability within from without where that is small."""
-        a = ends.at_low if ends.low_point else 0.0
-        b = ends.at_high if ends.high_point else 0.0
-        without = below(density, ends.low) + beyond(density, ends.high)
-        inside = np.zeros(ends.low.size)
-        some = np.flatnonzero(without + a + b > _HALF)
-        if some.size:
-            inside[some] = _open_mass(density, ends.low[some], ends.high[some])
-        parts = []
-        for more, less in ((0.0, a + b), (a, b), (b, a), (a + b, 0.0)):
-            outside = without + less
-            with np.errstate(divide="ignore"):
-                log = np.where(
-                    outside > _HALF,
-                    np.log(inside + more),
-                    np.log1p(-np.minimum(outside, 0.75)),
-                )
-            parts.append(log)
-        return cls(*parts)
-
-
-def _open_mass(density: Density, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Return P(low < X < high)."""
-    total = density.atom_sums.mass(np.nextafter(low, np.inf), np.nextafter(high, -np.inf))
-    total = np.where(np.nextafter(low, np.inf) < high, total, 0.0)
-    for piece in density.pieces():
-        q = np.clip(piece.location, low, high)
-        total = total + piece.integrals(q, low - q, high - q).mass
-    return total
-
-
-class _Powers(NamedTuple):
-    """Weights of k further values that lie within, by what the extremes themselves are."""
-
-    inner: FloatArray
-    """Both extremes are other values than those that are asked for."""
-    low: FloatArray
-    """One that is asked for is the lower extreme, times its probability."""
-    high: FloatArray
-    twice_low: FloatArray
-    """Two that are asked for are at the lower extreme, a point mass."""
-    twice_high: FloatArray
-    low_high: FloatArray
-    """One is the lower extreme, the other one the upper."""
-
-    @classmethod
-    def of(cls, ends: Ends, within: _Within, k: int) -> "_Powers":
-        """Take the differences in P that the extremes make: derivatives, but at point masses."""
-        a, b = ends.at_low, ends.at_high
-        zero = np.zeros(a.size)
-        low = _growth(within.high, within.both, a, ends.low_point, k)
-        high = _growth(within.low, within.both, b, ends.high_point, k)
-        return cls(
-            _second_growth(within, ends, k),
-            a * high,
-            b * low,
-            a * a * high if ends.low_point else zero,
-            b * b * low if ends.high_point else zero,
-            a * b * _power(within.both, k),
-        )
-
-
-def _power(log: FloatArray, k: float) -> FloatArray:
-    """Return exp(k log); 1 for k = 0."""
-    return np.exp(k * log) if k else np.ones(log.size)
-
-
-def _growth(log: FloatArray, grown: FloatArray, by: FloatArray, point: bool, k: int) -> FloatArray:
-    """Return (P + by)^k - P^k, or its derivative times `by`, P^k = exp(k log)."""
-    if k == 0:
-        return np.zeros(log.size)
-    if not point:
-        return by * (k * _power(log, k - 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.minimum(by / np.maximum(np.exp(grown), _LEAST), 1.0)
-        return _power(grown, k) * -np.expm1(k * np.log1p(-ratio))
-
-
-def _second_growth(within: _Within, ends: Ends, k: int) -> FloatArray:
-    """Return the mixed second difference of P^k by both extremes."""
-    a, b = ends.at_low, ends.at_high
-    if k < 2:
-        return np.zeros(a.size)
-    if not (ends.low_point and ends.high_point):
-        # With at most one point mass: k times the difference, or derivative, of P^(k - 1).
-        if ends.low_point:
-            return b * k * _growth(within.neither, within.low, a, True, k - 1)
-        return a * k * _growth(within.neither, within.high, b, ends.high_point, k - 1)
-    inside = np.exp(within.neither)
-    small = np.maximum(a, b) * (k - 1) <= np.minimum(inside + b, inside + a)
-    direct = _growth(within.low, within.both, b, True, k) - _growth(
-        within.neither, within.high, b, True, k
-    )
-    # (P + a)^k (P + b)^k / P^k - P^k ..., each term a product of what is small.
-    p = np.where(small, np.maximum(inside, _LEAST), 1.0)
-    x, y = np.where(small, a, 0.0) / p, np.where(small, b, 0.0) / p
-    grown = np.expm1(k * np.log1p(x)) * np.expm1(k * np.log1p(y))
-    lost = np.exp(k * np.log1p(x + y)) * np.expm1(k * np.log1p(x * y / (1 + x + y)))
-    return np.where(small, _power(within.neither, k) * (grown - lost), direct)
-
-
 def _sums(density: Density, n: int, lattice: Lattice, ends: Ends) -> FloatArray:
     """Return the eight sums of these pairs: the five of errors and two of pairs of values."""
-    within = _Within.of(density, ends)
+    within = Within.of(density, ends)
     width = ends.high - ends.low
     # What a pair adds is at most this: it, with the width as the error.
-    share = _second_growth(within, ends, n) * width * width
+    share = second_growth(within, ends, n) * width * width
     kept = np.flatnonzero(share > _NEGLIGIBLE * share.max(initial=0.0))
     total = np.zeros(7)
     for start in range(0, kept.size, _CHUNK):
         at = kept[start : start + _CHUNK]
         part = Ends(*(x[at] for x in ends[:4]), ends.low_point, ends.high_point)
-        total += _some(density, n, _rows(lattice, part), part, _Within(*(x[at] for x in within)))
+        total += _some(density, n, _rows(lattice, part), part, Within(*(x[at] for x in within)))
     return total
 
 
@@ -204,11 +92,11 @@ def _rows(lattice: Lattice, ends: Ends) -> Rows:
     return Rows(ends.low, ends.high, -zero * step, step, lattice.steps, zero)
 
 
-def _some(density: Density, n: int, rows: Rows, ends: Ends, within: _Within) -> FloatArray:
+def _some(density: Density, n: int, rows: Rows, ends: Ends, within: Within) -> FloatArray:
     inner = cell_moments(density, rows)
     if density.atom_sums.size:
         inner = inner.plus(point_moments(density.atom_sums, rows))
-    powers = _Powers.of(ends, within, n - 1)
+    powers = Powers.of(ends, within, n - 1)
     total = np.zeros(7)
     total[:5] = inner.dot(powers.inner)[:5]
     low, high, nothing = ends.low, ends.high, np.zeros(ends.low.size)
@@ -218,7 +106,7 @@ def _some(density: Density, n: int, rows: Rows, ends: Ends, within: _Within) -> 
         for x, error, weights in ((low, low_error, powers.low), (high, high_error, powers.high)):
             total[:5] += _of_ends(x, error, weights, rows)
     if n > 1:
-        pair = _Powers.of(ends, within, n - 2)
+        pair = Powers.of(ends, within, n - 2)
         total[5] = _pairs(pair, inner.mean, inner.mean, (low_error, high_error), (low_error, high_error))
         total[6] = _pairs(pair, inner.first, inner.mean, (low, high), (low_error, high_error))
     return total
@@ -238,7 +126,7 @@ def _of_ends(x: FloatArray, error: FloatArray, weights: FloatArray, rows: Rows) 
 
 
 def _pairs(
-    powers: _Powers,
+    powers: Powers,
     f: FloatArray,
     g: FloatArray,
     f_ends: tuple[FloatArray, FloatArray],
@@ -262,6 +150,9 @@ def _one_signed(density: Density, n: int, lattice: Lattice) -> FloatArray:
     total = np.zeros(7)
     for mirrored in (False, True):
         side = density.affine(-1.0) if mirrored else density
+        share = float(side.mass(0.0, np.inf))
+        if share ** (n - 1) < _UNLIKELY:
+            continue
         for ends in one_sided(side, n, lattice):
             part = _of_one_sign(side, n, lattice, ends)
             if mirrored:
@@ -279,16 +170,16 @@ def _of_one_sign(density: Density, n: int, lattice: Lattice, ends: Ends) -> Floa
     if density.atom_sums.size:
         inner = inner.plus(point_moments(density.atom_sums, rows))  # 0 itself has no error
     with np.errstate(divide="ignore"):
-        log = np.log(_open_mass(density, zero, ends.high) + _mass_at_zero(density))
+        log = np.log(open_mass(density, zero, ends.high) + _mass_at_zero(density))
         grown = np.log(np.exp(log) + ends.at_high) if ends.high_point else log
     total = np.zeros(7)
     by = ends.at_high
-    total[:5] = inner.dot(_growth(log, grown, by, ends.high_point, n - 1))[:5]
-    weights = _growth(log, grown, by, ends.high_point, n - 2)
+    total[:5] = inner.dot(growth(log, grown, by, ends.high_point, n - 1))[:5]
+    weights = growth(log, grown, by, ends.high_point, n - 2)
     # The upper extreme itself is a level.
     total[5] = weights @ (inner.mean * inner.mean)
     total[6] = weights @ (inner.first * inner.mean)
-    total[6] += (by * ends.high * _power(grown, n - 2)) @ inner.mean
+    total[6] += (by * ends.high * power(grown, n - 2)) @ inner.mean
     return total
 
 

@@ -22,6 +22,7 @@ from qerror.densities.smooth_law import SmoothLaw
 _NODES = 16  # of a panel, where a rule is made of them
 _TALL = 8.0  # of H across a panel where it is above 1: exp(-H) is then one panel's work
 _RATIO = 50.0  # of H across a panel below, where exp(-H) still differs from 1
+_ROOM = 0.8  # of the density's panel widths: F^n varies too
 _FLAT = 1e-2  # of H: below, the density's own panels serve exp(-H) too
 _SPENT = 80.0  # of H: exp(-H) is below 1e-34
 _NOTHING = 1e-20  # of H: what lies beyond has this probability
@@ -47,34 +48,33 @@ def tail_exponent(density: Density) -> float:
 
 def beyond(density: Density, x: FloatArray) -> FloatArray:
     """Return P(X > x), to relative accuracy far out too."""
-    return _beyond(density, x, 1.0) + density.atom_sums.mass(np.nextafter(x, np.inf), _inf(x))
+    return _tail(density, x, 1.0) + density.atom_sums.mass(np.nextafter(x, np.inf), _inf(x))
 
 
 def below(density: Density, x: FloatArray) -> FloatArray:
     """Return P(X < x), to relative accuracy far out too."""
-    return _beyond(density, x, -1.0) + density.atom_sums.mass(-_inf(x), np.nextafter(x, -np.inf))
+    return _tail(density, x, -1.0) + density.atom_sums.mass(-_inf(x), np.nextafter(x, -np.inf))
 
 
 def _inf(x: FloatArray) -> FloatArray:
     return np.full(x.shape, np.inf)
 
 
-def _beyond(density: Density, x: FloatArray, side: float) -> FloatArray:
-    total = np.zeros(x.shape)
-    with np.errstate(over="ignore", under="ignore"):
+def _tail(density: Density, x: FloatArray, side: float) -> FloatArray:
+    """Return the continuous P(side X > side x): the last tail, and intervals from there inwards."""
+    values, place = np.unique(side * x, return_inverse=True)
+    if not values.size:
+        return np.zeros(0)
+    total = np.zeros(values.size)
+    ends = np.append(values, np.inf)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for piece in density.pieces():
-            total += _piece_beyond(piece, x, side)
-    return total
-
-
-def _piece_beyond(piece: Piece, x: FloatArray, side: float) -> FloatArray:
-    if piece.is_whole and isinstance(piece.law, SmoothLaw):
-        return piece.weight * piece.law.cdf(-side * piece.standard(x))
-    x = np.clip(x, piece.low, piece.high)
-    nothing = np.zeros(x.shape)
-    if side > 0:
-        return piece.integrals(x, nothing, _inf(x)).mass
-    return piece.integrals(x, -_inf(x), nothing).mass
+            nothing, width = np.zeros(values.size), np.diff(ends)
+            if side > 0:
+                total += piece.integrals(values, nothing, width).mass
+            else:
+                total += piece.integrals(-values, -width, nothing).mass
+    return np.cumsum(total[::-1])[::-1][place]
 
 
 @lru_cache(maxsize=128)
@@ -149,7 +149,7 @@ def _is_wide(edges: FloatArray, height: FloatArray, density: Density) -> BoolArr
             at, to = piece.standard(low), piece.standard(high)
             nearest = np.where((at < 0) & (to > 0), 0.0, np.minimum(np.abs(at), np.abs(to)))
             room = piece.spread * piece.law.panel_width(np.minimum(nearest, 1e100))
-            wide |= (nearest < piece.law.horizon) & (high - low > 1.5 * room)
+            wide |= (nearest < piece.law.horizon) & (high - low > _ROOM * room)
     return wide & (high - low > _FINEST * np.maximum(np.abs(low), np.abs(high)))
 
 
