@@ -88,14 +88,16 @@ def _by_cells(piece: Piece, rows: Rows) -> FloatArray:
     right = np.maximum(left, right)
     local = piece.integrals(level.ravel(), left.ravel(), right.ravel())
     mass, first, second = (part.reshape(level.shape) for part in local)
-    found = np.stack([
-        second.sum(axis=1),
-        np.zeros(rows.low.size),
-        np.zeros(rows.low.size),
-        -first.sum(axis=1),
-        -(level * first + second).sum(axis=1),
-        (level * mass + first).sum(axis=1),
-    ])
+    found = np.stack(
+        [
+            second.sum(axis=1),
+            np.zeros(rows.low.size),
+            np.zeros(rows.low.size),
+            -first.sum(axis=1),
+            -(level * first + second).sum(axis=1),
+            (level * mass + first).sum(axis=1),
+        ]
+    )
     return found + _ends(piece, rows)
 
 
@@ -124,13 +126,19 @@ def _by_lattice(found: FloatArray, piece: Piece, rows: Rows) -> None:
     """Add the rows of wide formats, each at a cost that does not grow with the levels."""
     grid, zero = Grid.uniform(0.0, 1.0, rows.count), np.zeros(1)
     for i, (low, high, anchor, step, top) in enumerate(
-        zip(*(x.tolist() for x in (rows.low, rows.high, rows.anchor, rows.step, rows.top)),
-            strict=True)
+        zip(
+            *(x.tolist() for x in (rows.low, rows.high, rows.anchor, rows.step, rows.top)),
+            strict=True,
+        )
     ):
         start, stop = max(low, anchor), min(high, top)
         moved = Piece(
-            piece.law, piece.weight, piece.location - anchor, piece.spread,
-            piece.low - anchor, piece.high - anchor,
+            piece.law,
+            piece.weight,
+            piece.location - anchor,
+            piece.spread,
+            piece.low - anchor,
+            piece.high - anchor,
         )
         part = row_moments(grid, moved, np.array([step]), start - anchor, stop - anchor)
         rounding, below, above, mean, cross = (float(x[0]) for x in part)
@@ -172,14 +180,16 @@ def _by_point(
     error = column.errors(x)
     square = weight * error * error
     below, above = x < column.anchor, x > column.top
-    return np.stack([
-        np.where(below | above, 0.0, square).sum(axis=1),
-        np.where(below, square, 0.0).sum(axis=1),
-        np.where(above, square, 0.0).sum(axis=1),
-        (weight * error).sum(axis=1),
-        (weight * error * x).sum(axis=1),
-        (weight * x).sum(axis=1),
-    ])
+    return np.stack(
+        [
+            np.where(below | above, 0.0, square).sum(axis=1),
+            np.where(below, square, 0.0).sum(axis=1),
+            np.where(above, square, 0.0).sum(axis=1),
+            (weight * error).sum(axis=1),
+            (weight * error * x).sum(axis=1),
+            (weight * x).sum(axis=1),
+        ]
+    )
 
 
 def _by_run(samples: PrefixSums, rows: Rows, first: IntArray, last: IntArray) -> FloatArray:
@@ -200,11 +210,13 @@ def _by_run(samples: PrefixSums, rows: Rows, first: IntArray, last: IntArray) ->
     square = np.maximum(square, 0.0)
     error = away * weight.high - u.value
     cross = away * linear.high - v.value
-    return np.stack([
-        square[:, 1:-1].sum(axis=1),
-        square[:, 0],
-        square[:, -1],
-        error.sum(axis=1),
-        cross.sum(axis=1),
-        linear.value.sum(axis=1),
-    ])
+    return np.stack(
+        [
+            square[:, 1:-1].sum(axis=1),
+            square[:, 0],
+            square[:, -1],
+            error.sum(axis=1),
+            cross.sum(axis=1),
+            linear.value.sum(axis=1),
+        ]
+    )

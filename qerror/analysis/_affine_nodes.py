@@ -115,7 +115,7 @@ def _reaches(density: Density, floor: float) -> bool:
     return bool(extreme_edges(density, 2)[-1] > floor)
 
 
-def _nested(
+def _nested(  # noqa: PLR0917 - the lower extremes and what they lie in
     density: Density,
     n: int,
     lattice: Lattice,
@@ -190,10 +190,12 @@ def one_sided(density: Density, n: int, lattice: Lattice) -> tuple[Ends, ...]:
     groups: list[Ends] = []
     if density.pieces() and density.support[1] > 0 and _reaches(density, 0.0):
         marks = marks_of(density)
-        breaks = np.concatenate([
-            (lattice.steps * marks[marks > 0, None] / (np.arange(lattice.steps) + 0.5)).ravel(),
-            marks,
-        ])
+        breaks = np.concatenate(
+            [
+                (lattice.steps * marks[marks > 0, None] / (np.arange(lattice.steps) + 0.5)).ravel(),
+                marks,
+            ]
+        )
         edges = _positive_edges(density, n)
         inside = breaks[(breaks > edges[0]) & (breaks < edges[-1])]
         u, du = _panel_nodes(np.unique(np.concatenate([edges, inside])), edges)

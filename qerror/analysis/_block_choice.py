@@ -11,7 +11,8 @@ exp(i t d) p over |x| < b and psi_b(t) that of delta exp(i t d) p,
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,8 @@ _TURN = 6.0  # radians that the first panel in t turns the product
 _GROWTH = 1.25  # of panels in t
 _WIDEST = 4.0  # of a panel in t, in units of 1 / max |d|
 _TIERS = (8.0, 24.0, 72.0, 216.0)  # of t, in units of 1 / max |d|
-_SETTLED = 1e-13  # of what the powers of phi still add
+_SETTLED = 2e-13  # of what the powers of phi still add
+_NO_GAIN = 1e-12  # of the largest: levels that are equal but for their rounding
 _CHUNK = 2**17  # exponentials at a time
 _BRANCHES = 30  # halvings towards a singular point of the density
 
@@ -99,25 +101,28 @@ def choice(problem: Problem) -> Choice:
     unit = float(np.abs(problem.gain(_middles(cuts, 1e-9))).max())
     if unit == 0:
         return Choice(BlockSums(np.zeros(6), 0.0, 0.0), 0.0, 0.0)
-    total = np.zeros(10)
-    if problem.n == 1:
-        nodes = _nodes(problem, _with_roots(problem, cuts), unit, 1.0)
-        total = _alone(nodes)
-    else:
-        start, width = 0.0, 0.0
-        rest = np.zeros(10)
-        for stop in _TIERS:
-            nodes = _nodes(problem, cuts, unit, stop)
-            width = width or min(_first_width(nodes, problem.n), stop)
-            for t, w, width in _panels(start, stop, width):
-                parts = _integrand(nodes, t, problem)
-                total += (2 / math.pi) * (w / t) @ parts
-                    rest = np.abs(parts).max(axis=0)
-            start = stop
-            if _is_settled(rest, nodes, problem.n):
-                break
+    known = _Known.of(_nodes(problem, _with_roots(problem, cuts), unit, 1.0), problem.n)
+    total = known.total
+    if problem.n > 1:
+        total = total + _by_frequencies(problem, cuts, unit, known)
     sums = BlockSums(np.append(total[1:6], 0.0), total[6], total[7])
     return Choice(sums, float(total[0]), float(total[8] - total[9]))
+
+
+def _by_frequencies(problem: Problem, cuts: FloatArray, unit: float, known: "_Known") -> FloatArray:
+    """Integrate over t, in tiers: higher frequencies need more nodes in x."""
+    total, rest, start, width = np.zeros(10), np.zeros(10), 0.0, 0.0
+    for stop in _TIERS:
+        nodes = _nodes(problem, cuts, unit, stop)
+        width = width or min(_first_width(nodes, problem.n), stop)
+        for t, w, wider in _panels(start, stop, width):
+            parts = _integrand(nodes, t, problem.n, known)
+            total += (2 / math.pi) * (w / t) @ parts
+            rest, width = np.abs(parts).max(axis=0), wider
+            if _is_settled(rest / t[-1], nodes, problem.n):
+                return total
+        start = stop
+    return total
 
 
 def _marks(problem: Problem) -> FloatArray:
@@ -148,7 +153,9 @@ def _cuts(problem: Problem) -> FloatArray:
 def _middles(cuts: FloatArray, inset: float) -> FloatArray:
     """Return points just within both ends of each interval, and its middle."""
     width = np.diff(cuts)
-    return np.concatenate([cuts[:-1] + inset * width, cuts[1:] - inset * width, cuts[:-1] + 0.5 * width])
+    return np.concatenate(
+        [cuts[:-1] + inset * width, cuts[1:] - inset * width, cuts[:-1] + 0.5 * width]
+    )
 
 
 def _with_roots(problem: Problem, cuts: FloatArray) -> FloatArray:
@@ -164,9 +171,11 @@ def _with_roots(problem: Problem, cuts: FloatArray) -> FloatArray:
 def _nodes(problem: Problem, cuts: FloatArray, unit: float, reach: float) -> _Nodes:
     """Place nodes that resolve the density and exp(i t d / unit) up to t = reach."""
     low, width = cuts[:-1], np.diff(cuts)
-    turn = 2 * np.abs(
-        problem.gain(low + 0.75 * width) - problem.gain(low + 0.25 * width)
-    ) * (reach / unit)
+    turn = (
+        2
+        * np.abs(problem.gain(low + 0.75 * width) - problem.gain(low + 0.25 * width))
+        * (reach / unit)
+    )
     parts = np.maximum(np.ceil(turn / _PHASE), np.ceil(width / _room(problem.density, cuts)))
     parts = np.maximum(parts, 1.0).astype(np.int64)
     rank = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
@@ -201,13 +210,15 @@ def _figures(grid: Grid, x: FloatArray, error: FloatArray, scale: float) -> Floa
     square = error * error
     below = (x < grid.min * scale) & (scale > 0)
     above = (x > grid.max * scale) & (scale > 0)
-    return np.stack([
-        np.where(below | above, 0.0, square),
-        np.where(below, square, 0.0),
-        np.where(above, square, 0.0),
-        error,
-        x * error,
-    ])
+    return np.stack(
+        [
+            np.where(below | above, 0.0, square),
+            np.where(below, square, 0.0),
+            np.where(above, square, 0.0),
+            error,
+            x * error,
+        ]
+    )
 
 
 def _room(density: Density, cuts: FloatArray) -> FloatArray:
@@ -243,31 +254,79 @@ def _panels(
         start = end
 
 
-def _integrand(nodes: _Nodes, t: FloatArray, problem: Problem) -> FloatArray:
+class _Known(NamedTuple):
+    """What needs no frequencies: values without gain, and the first order in those with one.
+
+    The first order is the sign of a single gain. Without it the integrand falls faster with t,
+    also where most values gain nothing.
+    """
+
+    still: tuple[FloatArray, ...]
+    """Sums of the columns where d = 0, below a, both places of clipping, and b."""
+    total: FloatArray
+    """The first order, less the ties: S = 0 keeps the first scale."""
+
+    @classmethod
+    def of(cls, nodes: _Nodes, n: int) -> "_Known":
+        sign = np.where(np.abs(nodes.gain) > _NO_GAIN, np.sign(nodes.gain), 0.0)
+        still, single = [], []
+        for place in nodes.places:
+            columns, signs = nodes.columns[:place], sign[:place]
+            still.append(columns[signs == 0].sum(axis=0))
+            single.append(signs @ columns)
+        first = [_first_order(z, d[None, :], n)[0] for z, d in zip(still, single, strict=True)]
+        ties = [_products(z[None, :], n)[0] for z in still]
+        return cls(tuple(still), _between([x - y for x, y in zip(first, ties, strict=True)]))
+
+
+def _integrand(nodes: _Nodes, t: FloatArray, n: int, known: _Known) -> FloatArray:
     """Return the imaginary parts that are divided by t, shape (t.size, 10)."""
-    a, six, four, b = nodes.places
-    del b
-    n = problem.n
-    bounds = [0, *sorted({a, six, four}), nodes.gain.size]
-    sums: dict[int, Complex] = {0: np.zeros((t.size, 9), dtype=np.complex128)}
-    total = sums[0]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    bounds = [0, *sorted(set(nodes.places))]
+    total = np.zeros((t.size, 9), dtype=np.complex128)
+    below = {0: total}
+    for start, stop in pairwise(bounds):
         total = total + _turned(nodes, t, start, stop)
-        sums[stop] = total
-    whole, inner = total, sums[a]
-    found = np.zeros((t.size, 10))
-    full = whole[:, 0] ** n
-    found[:, 0] = (full - inner[:, 0] ** n).imag
-    for part, sign in ((whole, 1.0), (inner, -1.0)):
-        others = part[:, 0] ** (n - 1)
-        found[:, 1:6] += sign * (part[:, 1:6] * others[:, None]).imag
-        rest = others if n < 2 else part[:, 0] ** (n - 2)
-        first, second, x = part[:, 6], part[:, 7], part[:, 8]
-        found[:, 6] += sign * 0.5 * ((second * second - first * first) * rest).imag
-        found[:, 7] += sign * 0.5 * (x * (second - first) * rest).imag
-    found[:, 8] = 0.5 * (full - sums[four][:, 0] ** n).imag
-    found[:, 9] = 0.5 * (full - sums[six][:, 0] ** n).imag
+        below[stop] = total
+    parts = []
+    for place, still in zip(nodes.places, known.still, strict=True):
+        whole = below[place]
+        parts.append(_products(whole, n).imag - _first_order(still, (whole - still).imag, n))
+    return _between(parts)
+
+
+def _between(parts: "list[FloatArray]") -> FloatArray:
+    """Return the ten figures from what lies below a, both places of clipping, and b."""
+    low, six, four, high = parts
+    clips = 0.5 * np.stack([high[..., 0] - four[..., 0], high[..., 0] - six[..., 0]], axis=-1)
+    found: FloatArray = np.concatenate([high - low, clips], axis=-1)
     return found
+
+
+def _products(parts: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """Return phi^n, psi phi^(n-1) for five figures and the pairs' psi psi phi^(n-2)."""
+    phi, others = parts[:, :1], parts[:, :1] ** (n - 1)
+    found = [phi * others, parts[:, 1:6] * others]
+    rest = parts[:, :1] ** (n - 2) if n > 1 else 0 * phi
+    six, four, x = (parts[:, k : k + 1] for k in (6, 7, 8))
+    found += [0.5 * (four * four - six * six) * rest, 0.5 * x * (four - six) * rest]
+    return np.concatenate(found, axis=1)
+
+
+def _first_order(still: FloatArray, moving: FloatArray, n: int) -> FloatArray:
+    """Return the terms of first order of `_products` at still + moving."""
+    p, m = float(still[0]), moving[:, :1]
+    first = p ** (n - 1)
+    second = p ** (n - 2) if n > 1 else 0.0
+    third = (n - 2) * p ** (n - 3) if n > 2 else 0.0
+    found = [n * first * m, first * moving[:, 1:6] + (n - 1) * second * still[1:6] * m]
+    six, four, x = still[6:].tolist()
+    d_six, d_four, d_x = (moving[:, k : k + 1] for k in (6, 7, 8))
+    found += [
+        second * (four * d_four - six * d_six) + 0.5 * third * (four * four - six * six) * m,
+        0.5 * second * (x * (d_four - d_six) + (four - six) * d_x)
+        + 0.5 * third * x * (four - six) * m,
+    ]
+    return np.concatenate(found, axis=1)
 
 
 def _turned(nodes: _Nodes, t: FloatArray, start: int, stop: int) -> Complex:
@@ -280,17 +339,6 @@ def _turned(nodes: _Nodes, t: FloatArray, start: int, stop: int) -> Complex:
         columns = nodes.columns[at]
         total += np.cos(angle) @ columns + 1j * (np.sin(angle) @ columns)
     return total
-
-
-def _alone(nodes: _Nodes) -> FloatArray:
-    """Return the sums for blocks of one value: its own gain decides."""
-    a, six, four, b = nodes.places
-    sign = np.sign(nodes.gain)
-    found = np.zeros(10)
-    found[:6] = sign[a:b] @ nodes.columns[a:b, :6]
-    found[8] = 0.5 * float(sign[four:b] @ nodes.columns[four:b, 0])
-    found[9] = 0.5 * float(sign[six:b] @ nodes.columns[six:b, 0])
-    return found
 
 
 def _is_settled(rest: FloatArray, nodes: _Nodes, n: int) -> bool:

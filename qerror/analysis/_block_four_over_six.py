@@ -82,7 +82,7 @@ def _check(density: Density, rule: FourOverSix, grid: Grid) -> None:
             "simulate with estimate_error"
         )
     x = density.atoms().positions
-    if x.size and (x != 0).any() or (x.size and grid.round_half_even(0.0) != 0):
+    if (x.size and (x != 0).any()) or (x.size and grid.round_half_even(0.0) != 0):
         raise InvalidValue(
             "the error of 4over6 is known for densities without point masses other than 0: with "
             "them both scales can be equally good; simulate with estimate_error"

@@ -16,7 +16,15 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.analysis._affine_cells import Rows, cell_moments, point_moments
-from qerror.analysis._affine_ends import Ends, Powers, Within, growth, open_mass, power, second_growth
+from qerror.analysis._affine_ends import (
+    Ends,
+    Powers,
+    Within,
+    growth,
+    open_mass,
+    power,
+    second_growth,
+)
 from qerror.analysis._affine_nodes import Lattice, extreme_pairs, one_sided
 from qerror.analysis._block_steps import BlockSums
 from qerror.densities.density import Density
@@ -78,7 +86,8 @@ def _sums(density: Density, n: int, lattice: Lattice, ends: Ends) -> FloatArray:
     total = np.zeros(7)
     for start in range(0, kept.size, _CHUNK):
         at = kept[start : start + _CHUNK]
-        part = Ends(*(x[at] for x in ends[:4]), ends.low_point, ends.high_point)
+        low, high, at_low, at_high = (x[at] for x in ends[:4])
+        part = Ends(low, high, at_low, at_high, ends.low_point, ends.high_point)
         total += _some(density, n, _rows(lattice, part), part, Within(*(x[at] for x in within)))
     return total
 
@@ -107,7 +116,9 @@ def _some(density: Density, n: int, rows: Rows, ends: Ends, within: Within) -> F
             total[:5] += _of_ends(x, error, weights, rows)
     if n > 1:
         pair = Powers.of(ends, within, n - 2)
-        total[5] = _pairs(pair, inner.mean, inner.mean, (low_error, high_error), (low_error, high_error))
+        total[5] = _pairs(
+            pair, inner.mean, inner.mean, (low_error, high_error), (low_error, high_error)
+        )
         total[6] = _pairs(pair, inner.first, inner.mean, (low, high), (low_error, high_error))
     return total
 
@@ -116,13 +127,15 @@ def _of_ends(x: FloatArray, error: FloatArray, weights: FloatArray, rows: Rows) 
     """Return what values at an extreme add to the five sums."""
     square = weights * error * error
     below, above = x < rows.anchor, x > rows.top
-    return np.array([
-        float(square[~(below | above)].sum()),
-        float(square[below].sum()),
-        float(square[above].sum()),
-        float(weights @ error),
-        float(weights @ (error * x)),
-    ])
+    return np.array(
+        [
+            float(square[~(below | above)].sum()),
+            float(square[below].sum()),
+            float(square[above].sum()),
+            float(weights @ error),
+            float(weights @ (error * x)),
+        ]
+    )
 
 
 def _pairs(

@@ -13,9 +13,7 @@ import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, frozen
 from qerror.densities.density import Density
-from qerror.densities.magnitude import MaximumLaw
 from qerror.densities.maximum import gauss_rule
-from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 
@@ -181,9 +179,7 @@ def extreme_nodes(
 
 
 @lru_cache(maxsize=256)
-def extreme_rule(
-    density: Density, n: int, count: int = 18, low: float = -math.inf
-) -> ExtremeRule:
+def extreme_rule(density: Density, n: int, count: int = 18, low: float = -math.inf) -> ExtremeRule:
     """Return a Gauss rule whose weights are p(x) dx, made for the largest of n values.
 
     It is the Gauss rule of n F^(n-1) p, the law of the largest value, divided by n F^(n-1): what

@@ -1,0 +1,173 @@
+"""Affine blocks: reference values, the closed form, every tuple of few values, samples."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qerror.analysis._block_minmax import minmax_sums
+from qerror.densities import (
+    Density,
+    Discrete,
+    Gaussian,
+    Laplace,
+    Logistic,
+    Rectified,
+    StudentT,
+    Uniform,
+)
+
+_REFERENCE = Path(__file__).parents[1] / "reference" / "blocks.json"
+_CASES = [
+    case
+    for case in json.loads(_REFERENCE.read_text())["cases"]
+    if case["rule"].startswith("minmax")
+]
+_DENSITIES = {
+    "uniform": Uniform,
+    "gaussian": lambda std: Gaussian(0.0, std),
+    "logistic": lambda scale: Logistic(0.0, scale),
+}
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case["id"])
+def test_the_reference(case):
+    density = _DENSITIES[case["density"]](**case["parameters"])
+    zero = {"minmax-float": "real", "minmax-integer": "integer"}[case["rule"]]
+    found = minmax_sums(density, case["block_size"], 4, zero)
+    assert found.singles[:3].sum() == pytest.approx(float(case["mse"]), rel=1e-13)
+
+
+@pytest.mark.parametrize(("n", "bits"), [(3, 2), (5, 4), (17, 3), (64, 4)])
+def test_uniform_values_have_a_closed_form(n, bits):
+    # Spacings of uniform order statistics are exchangeable: E[W^2] / (12 (2^b - 1)^2) inside.
+    found = minmax_sums(Uniform(-0.3, 1.7), n, bits, "real").singles[0]
+    expected = (n - 1) * (n - 2) / ((n + 1) * (n + 2)) * 4.0 / (12 * (2**bits - 1) ** 2)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def _enumerated(density: Discrete, n: int, bits: int, zero: str) -> np.ndarray:
+    """Quantize every block of n values, as a simulation of all of them would."""
+    most = 2**bits - 1
+    total = np.zeros(7)
+    pairs = list(zip(density.values, density.probabilities, strict=True))
+    for block in itertools.product(pairs, repeat=n):
+        x, weight = np.array([v for v, _ in block]), math.prod(p for _, p in block)
+        low, high = x.min(), x.max()
+        if zero == "integer":
+            low, high = min(low, 0.0), max(high, 0.0)
+        step = (high - low) / most or 1.0
+        if zero == "real":
+            bottom, top = low, high
+            q = low + np.clip(np.rint((x - low) / step), 0, most) * step
+        else:
+            z = np.rint(-low / step)
+            bottom, top = -z * step, (most - z) * step
+            q = np.clip(np.rint(x / step), -z, most - z) * step
+        e = np.where(np.abs(q - x) < 1e-15 * np.abs(x).max(), 0.0, q - x)
+        below, above = x < bottom - 1e-14, x > top + 1e-14
+        square = e * e
+        figures = [
+            square[~(below | above)].sum(),
+            square[below].sum(),
+            square[above].sum(),
+            e.sum(),
+            (e * x).sum(),
+        ]
+        total[:5] += weight / n * np.array(figures)
+        if n > 1:
+            count = n * (n - 1)
+            total[5] += weight * (e.sum() ** 2 - square.sum()) / count
+            total[6] += weight * (x.sum() * e.sum() - (x * e).sum()) / count
+    return total
+
+
+_POINTS = (
+    Discrete((-1.0, 0.125, 2.0), (0.25, 0.5, 0.25)),
+    Discrete((-1.3, -0.2, 0.0, 0.7, 1.9), (0.1, 0.2, 0.4, 0.2, 0.1)),
+    Discrete((0.3, 0.5, 1.1, 4.0), (0.1, 0.2, 0.3, 0.4)),
+    Discrete((-4.0, -3.3, -1.1, -0.5), (0.1, 0.2, 0.3, 0.4)),
+)
+
+
+@pytest.mark.parametrize("zero", ["real", "integer"])
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("density", _POINTS, ids=str)
+def test_every_block_of_few_values(density, n, zero):
+    for bits in (1, 2, 4):
+        found = minmax_sums(density, n, bits, zero)
+        figures = np.array([*found.singles[:5], found.pair_error, found.pair_cross])
+        expected = _enumerated(density, n, bits, zero)
+        np.testing.assert_allclose(figures, expected, rtol=1e-11, atol=1e-14)
+    assert found.singles[5] == pytest.approx(density.mean)
+
+
+def test_blocks_of_one_and_two_are_exact():
+    for n in (1, 2):
+        found = minmax_sums(Gaussian(0.4), n, 4, "real")
+        assert np.all(found.singles[:5] == 0)
+        assert found.pair_error == 0
+
+
+@pytest.mark.parametrize("zero", ["real", "integer"])
+@pytest.mark.parametrize(
+    ("density", "n"),
+    [
+        (Gaussian(0.7, 1.0), 6),
+        (Laplace(), 24),
+        (StudentT(6.0), 12),
+        (Rectified(Gaussian(0.2, 1.0)), 5),
+    ],
+    ids=str,
+)
+def test_samples_agree(density: Density, n, zero):
+    found = minmax_sums(density, n, 3, zero)
+    figures = np.array(
+        [*found.singles[:3], *found.singles[3:5], found.pair_error, found.pair_cross]
+    )
+    rng = np.random.default_rng(7)
+    means = np.array([_sampled(density, n, 3, zero, rng) for _ in range(40)])
+    spread = means.std(axis=0, ddof=1) / math.sqrt(means.shape[0])
+    assert np.all(np.abs(means.mean(axis=0) - figures) <= 5 * spread + 1e-12)
+
+
+def _sampled(
+    density: Density, n: int, bits: int, zero: str, rng: np.random.Generator
+) -> list[float]:
+    """Return the seven figures of a thousand sampled blocks."""
+    most = 2**bits - 1
+    x = density.sample(4000 * n, rng).reshape(-1, n)
+    low, high = x.min(axis=1, keepdims=True), x.max(axis=1, keepdims=True)
+    if zero == "integer":
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+    step = (high - low) / most
+    step = np.where(step == 0, 1.0, step)
+    z = np.rint(-low / step)
+    if zero == "real":
+        bottom, top = low - 1e-12, high + 1e-12
+        q = low + np.clip(np.rint((x - low) / step), 0, most) * step
+    else:
+        bottom, top = -z * step - 1e-12, (most - z) * step + 1e-12
+        q = np.clip(np.rint(x / step), -z, most - z) * step
+    e = q - x
+    square = e * e
+    below, above = x < bottom, x > top
+    pairs = n * (n - 1)
+    return [
+        float(np.where(below | above, 0.0, square).mean()),
+        float(np.where(below, square, 0.0).mean()),
+        float(np.where(above, square, 0.0).mean()),
+        float(e.mean()),
+        float((x * e).mean()),
+        float(((e.sum(axis=1) ** 2 - square.sum(axis=1)) / pairs).mean()),
+        float(((x.sum(axis=1) * e.sum(axis=1) - (x * e).sum(axis=1)) / pairs).mean()),
+    ]
+
+
+def test_tails_without_a_mean():
+    found = minmax_sums(StudentT(1.0), 8, 4, "real")
+    assert found.singles[0] == math.inf
+    assert math.isnan(found.pair_error)
