@@ -129,7 +129,7 @@ assert [max(FORMATS, key=lambda f, d=d: table[d, f]) for d in names] == [
 tails = sweep(FORMATS, [StudentT(nu=3)], over=("nu", np.geomspace(2.2, 30, 20).tolist()))
 figure, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
 for name in FORMATS:
-    rows = [row for row in tails.rows if row["format"] == name]
+    rows = [row for row in tails.to_records() if row["format"] == name]
     ax.semilogx([r["nu"] for r in rows], [r["sqnr_db"] for r in rows], ls=STYLES[name], label=name)
 ax.set(xlabel="degrees of freedom nu (heavier tails to the left)", ylabel="SQNR in dB")
 ticks = [2.2, 3, 4, 6, 10, 20, 30]

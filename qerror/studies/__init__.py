@@ -7,4 +7,5 @@ from qerror.studies import our_own as our_own
 from qerror.studies.eight_bits import EIGHT_BITS as EIGHT_BITS
 from qerror.studies.study import STUDIES as STUDIES
 from qerror.studies.study import Study as Study
+from qerror.studies.study import captions as captions
 from qerror.studies.study import figures_document as figures_document

@@ -19,6 +19,7 @@ BIT_DB = 20 * math.log10(2)
 _POSITIONS = 192  # of an octave: the mean over them, and where the search for the worst starts
 _WIDTH = 1.5 / _POSITIONS
 _NEAR_DB = 0.05  # what a crest can lie above the points beside it
+_BESIDE = 1e-6  # of an octave: a loss falls by dB an octave beside a cusp, and not beside a crest
 _EXPONENTS = np.arange(-40.0, 20.0)
 
 
@@ -69,7 +70,7 @@ class PowerLoss:
     worst: float
     """In dB, at the worst standard deviation."""
     std: float
-    """The worst standard deviation, in [1, 2], to nine digits."""
+    """The worst standard deviation, in [1, 2]: to nine digits at a cusp, to six on a smooth crest."""
 
 
 @cache
@@ -94,7 +95,9 @@ def power_loss(name: str) -> PowerLoss:
         for x in positions[is_crest & is_high].tolist()
     ]
     top = min(crests, key=lambda each: float(each.fun))
-    std = float(f"{2.0 ** (float(top.x) % 1):.9g}")  # to the digits that a search can find
+    # A search finds a cusp to all digits that it is asked for, the top of a smooth crest to half.
+    is_cusp = gain(float(top.x) + _BESIDE) - float(top.fun) > _BESIDE
+    std = float(f"{2.0 ** (float(top.x) % 1):.{9 if is_cusp else 6}g}")
     return PowerLoss(float(sampled.mean()), -float(top.fun), std)
 
 

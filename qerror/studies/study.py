@@ -7,6 +7,13 @@ from typing import Any, cast
 from qerror.registry import Registry
 from qerror.reporting import Document, Row, View
 
+_ABOUT = """\
+# Figures
+
+Every figure is computed exactly, 8.5 cm wide for a column of a paper, with its data in the CSV
+file of the same name. `make figures` writes them all, and this page;
+`qerror figure NAME --format pdf` draws one."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -32,6 +39,17 @@ def figures_document() -> Document:
     ]
     body = [(name, f"{study.title} ({study.source})") for name, study in STUDIES.items()]
     return Document("figures", {}, rows, [View("", ("figure", "shows (source)"), body, (0, 1))])
+
+
+def captions() -> str:
+    """Return a page in Markdown that shows every figure above its caption."""
+    parts = [_ABOUT]
+    for name, study in STUDIES.items():
+        parts.append(f"## {name}: {study.title}")
+        parts.append(f"![{study.title}]({name}.svg)")
+        text = f"*{study.source[0].upper()}{study.source[1:]}.* {study.caption}"
+        parts.append(textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False))
+    return "\n\n".join(parts) + "\n"
 
 
 def figure_data(params: Row, rows: Iterable[Row]) -> Document:

@@ -27,7 +27,7 @@ from qerror.plotting._files import render
 from qerror.plotting._style import drawing
 from qerror.plotting.papers import FIGURES, file_names, paper_files
 from qerror.reporting import Document, encode
-from qerror.studies import STUDIES
+from qerror.studies import STUDIES, captions
 from qerror.studies.fp8_versus_int8.fig3 import fixed_bits
 from qerror.studies.study import select
 
@@ -163,24 +163,37 @@ def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
 
 
 def tolerance_of(name: str, key: str) -> float:
-    """Return to what a column of a figure is the same on every machine."""
+    """Return to what a column of a figure is the same on every machine.
+
+    Measured between two processors: 4e-14 for what is computed directly, at the root of an
+    equation, or of the error at a flat optimum, where a shift of the optimum has no effect;
+    3e-12 for z, a difference of sums in standard errors.
+    """
     if name == "fp8-fig8":
         return 1e-9  # sums of a million samples, in whatever order
+    if name == "fp8-fig2" and key in {"std", "fixed_db", "integer_db", "integer_loss_db"}:
+        return 1e-5  # at the worst std, which is given to six digits where it is a smooth crest
+    # Where the error is flat in the range, the best range has half the digits of the error:
+    # sqrt(1e-15) = 3e-8 of itself, and as much or little more has what is computed from it.
     at_flat_optimum = {
-        "fp8-fig2": {"w", "error", "weighted", "std", "fixed_db", "integer_db", "integer_loss_db"},
+        "fp8-fig2": {"w", "error", "weighted"},
         "fp8-fig3": {"max_value"},
         "fp8-fig5": {"c"},
         "int8-fig9": {"of_gaussian_data"},
         "f8net-fig3": {"std"},
     }
-    # Where the error is flat in the range, the best range, and what is computed from it, has
-    # half the digits of the error.
-    return 1e-6 if key in at_flat_optimum.get(name, set()) else 1e-11
+    return 1e-7 if key in at_flat_optimum.get(name, set()) else 1e-12
 
 
 def assert_is_labelled(figure: Figure) -> None:
     for ax in figure.axes:
         assert ax.get_ylabel(), ax.get_title()
+        if ax.get_label() != "<colorbar>":
+            # Its own, or that of a panel below which has the same axis and alone shows its ticks.
+            sharing = ax.get_shared_x_axes().get_siblings(ax)
+            below = [other for other in sharing if other.get_xlabel()]
+            alone = [other for other in sharing if other.xaxis.get_tick_params()["labelbottom"]]
+            assert ax.get_xlabel() or below == alone != [], ax.get_title(loc="left")
     assert figure.get_figwidth() == pytest.approx(8.5 / 2.54)
     letters = [ax.get_title(loc="left")[:3] for ax in figure.axes if ax.get_title(loc="left")]
     assert sorted(letters) == [f"({letter})" for letter in "abcdefgh"[: len(letters)]]
@@ -462,16 +475,39 @@ def test_f8net_fig4_thresholds_solve_their_equation() -> None:
         for row in rows:
             assert row["threshold"] * 2 ** row["fractional_length"] == constant
             assert row["rule_threshold"] * 2 ** row["fractional_length"] == (40 if signed else 70)
-        shown: list[Any] = select(data("f8net-fig4"), panel="best", signed=signed)
-        losses = [row["rule_relative_error"] / row["relative_error"] for row in shown]
-        assert min(losses) == 1 < max(losses) < 1.1
         curves: list[Any] = select(data("f8net-fig3"), panel="curve", signed=signed)
-        for row in select(data("f8net-fig4"), panel="best", signed=signed)[::10]:
+        for row in select(data("f8net-fig4"), panel="best", signed=signed)[::5]:
             there = [each for each in curves if each["std"] == row["std"]]
             best = min(there, key=lambda each: each["relative_error"])
             assert row["relative_error"] == best["relative_error"]
             expected = math.floor(math.log2(constant / row["std"]))  # type: ignore[operator]
             assert row["fractional_length"] == min(max(expected, 0), 8 - signed)
+
+
+def test_f8net_fig4_losses_against_partial_moments() -> None:
+    for signed, most, constants in ((True, 127, (40, 38.05)), (False, 255, (70, 69))):
+        exact = fractional_length_constant(8, signed) / 16
+        rows: list[Any] = select(data("f8net-fig4"), panel="loss", signed=signed)
+        for key, constant in zip(("rule_loss_db", "sampled_loss_db"), constants, strict=True):
+            low, high = sorted((exact, constant / 16))
+            lossy = [row["std"] for row in rows if row[key] > 1e-9]
+            assert lossy
+            assert low < min(lossy)
+            assert max(lossy) <= high * (1 + 2e-9)
+            worst = max(rows, key=lambda row: row[key])
+            assert worst["std"] == pytest.approx(constant / 16, rel=2e-9)
+            steps = (1 / 8 / worst["std"], 1 / 16 / worst["std"])
+            pair = [oracle([s * k for k in range(-most, most + 1)], "gaussian")[0] for s in steps]
+            lost = abs(float(10 * mpmath.log10(pair[0] / pair[1])))
+            assert worst[key] == pytest.approx(lost, abs=1e-9)
+
+
+def test_the_captions_are_those_of_the_studies() -> None:
+    text = (COMMITTED / "README.md").read_text(encoding="utf-8")
+    assert text == captions()
+    for name in NAMES:
+        assert f"]({name}.svg)" in text
+        assert " ".join(STUDIES[name].caption.split()) in " ".join(text.split())
 
 
 def test_lloyd_gap_known_bounds() -> None:

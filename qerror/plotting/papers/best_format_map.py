@@ -9,10 +9,10 @@ from matplotlib.ticker import NullFormatter
 
 from qerror.plotting.papers._figure import canvas, fill, register
 from qerror.reporting import Document, Row
-from qerror.studies.our_own.best_format_map import HIGH, LOW
+from qerror.studies.our_own.best_format_map import HIGH, LOW, WIDTHS
 from qerror.studies.study import column, distinct
 
-_WIDE = 2.2  # for a lead too
+_WIDE = 1.75  # for a lead too
 _TOO_NARROW = 1.2  # for a name
 
 
@@ -38,6 +38,7 @@ def draw(document: Document) -> Figure:
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(LOW, HIGH)
     ax.set_yticks(distinct(document.rows, "bits"))
+    ax.set_ylim(min(WIDTHS) - 0.6, max(WIDTHS) + 0.6)
     ax.grid(visible=False)
     ax.set_xlabel("degrees of freedom of Student's t: heavier tails to the left")
     ax.set_ylabel("bits of a code")
@@ -52,8 +53,10 @@ def draw(document: Document) -> Figure:
 
 def _label(row: Row, ratio: float) -> str:
     """Return the format, and its lead where there is space for it."""
-    lead = f"\n+{column([row], 'lead_db')[0]:.1f} dB" if ratio >= _WIDE else ""
-    return f"{row['format']}{lead}"
+    if ratio < _WIDE:
+        return str(row["format"])
+    (lead,) = column([row], "lead_db")
+    return f"{row['format']}\n+{lead:.{1 if lead >= 0.1 else 2}f} dB"
 
 
 def _place(exponent_bits: int) -> int:

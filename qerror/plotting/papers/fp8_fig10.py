@@ -38,7 +38,7 @@ def draw(document: Document) -> Figure:
     panel(bottom, "b", "best format; curves shifted a little")
     bottom.set_ylabel("exponent bits (0: INT8)")
     bottom.set_yticks([0, 2, 3, 4, 5])
-    bottom.legend(handlelength=3.5)
+    bottom.legend(handlelength=3.5, loc="lower right")
     for ax in (top, bottom):
         ax.set_xscale("log")
         ax.set_xlabel("r = largest level = where the data are clipped")

@@ -23,11 +23,13 @@ def draw(document: Document) -> Figure:
     """Draw errors and weighted errors format by format, and the effect of the bias below."""
     figure = canvas(7.2)
     grid = figure.add_gridspec(5, 2, height_ratios=(1, 1, 1, 1.7, 1.7))
-    axes = [[figure.add_subplot(grid[i, j]) for j in range(2)] for i in range(len(ROUNDED))]
+    axes = [[figure.add_subplot(grid[0, j]) for j in range(2)]]
+    for i in range(1, len(ROUNDED)):
+        axes.append([figure.add_subplot(grid[i, j], sharex=axes[0][j]) for j in range(2)])
     for i, name in enumerate(ROUNDED):
         _draw_errors(axes[i][0], axes[i][1], document, name, is_last=i == len(ROUNDED) - 1)
         panel(axes[i][0], "abc"[i], f"{name}: error")
-        panel(axes[i][1], "def"[i], f"{name}: weighted")
+        panel(axes[i][1], "def"[i], f"{name}: share")
     highest = max(pair[1].get_ylim()[1] for pair in axes)
     for pair in axes:
         pair[1].set_ylim(0, highest)
@@ -55,16 +57,18 @@ def _draw_errors(left: Axes, right: Axes, document: Document, name: str, *, is_l
     corners = [row for row in rows if row["corner"]]
     color = COLORS[format_index(name)]
     left.plot(column(corners, "w"), column(corners, "error"), color=color, linewidth=0.5)
-    right.fill_between(column(rows, "w"), column(rows, "weighted"), color=color, linewidth=0)
+    weighted = [1000 * value for value in column(rows, "weighted")]
+    right.fill_between(column(rows, "w"), weighted, color=color, linewidth=0)
     for ax in (left, right):
         ax.set_xlim(0, LAST)
+        ax.set_xticks(range(0, int(LAST) + 1, 2))
         ax.tick_params(labelbottom=is_last)
         if is_last:
             ax.set_xlabel("w in standard deviations")
     left.set_ylim(-0.36, 0.36)
     left.set_ylabel("R(w)")
-    right.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
-    right.set_ylabel("R(w)² p(w)")
+    left.set_yticks([-0.3, 0, 0.3])
+    right.set_ylabel("1000 R² p")
 
 
 register("fp8-fig2", draw)

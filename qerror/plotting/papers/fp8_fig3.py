@@ -23,15 +23,15 @@ def draw(document: Document) -> Figure:
     """Draw bars for a few densities, and curves over Student-t's degrees of freedom."""
     figure = canvas(5.2)
     top, bottom = figure.subplots(2, 1)
-    bars = select(document, panel="bars")
+    bars = [row for row in select(document, panel="bars") if row["format"] in EIGHT_BITS]
     labels = ("uniform", "Gaussian", "t(8)", "t(5)", "t(3)")
     grouped_bars(top, bars, group="density", member="format", value="sqnr_db")
     top.set_xticks(range(len(labels)), labels)
     top.set_xlabel("density")
     top.set_ylabel("SQNR in dB")
     panel(top, "a", "each format at its best range")
-    top.legend(ncols=3, loc="upper right")
-    top.set_ylim(0, 72)
+    top.legend(ncols=2, loc="upper right", borderaxespad=0)
+    top.set_ylim(0, 60)
     for name in EIGHT_BITS:
         rows = select(document, panel="nu", format=name)
         curve(bottom, rows, "nu", "sqnr_db", index=format_index(name), label=name)

@@ -26,7 +26,7 @@ from qerror.studies.study import column, select
 
 def draw(document: Document) -> Figure:
     """Draw the counts in parts, and SQNR against gates, a panel a density."""
-    figure = canvas(7.4)
+    figure = canvas(8.2)
     rows = figure.subplots(3, 2)
     for i, accumulator in enumerate(READ):
         ax = rows[i][0]
@@ -38,8 +38,9 @@ def draw(document: Document) -> Figure:
         _pareto(ax, document, density)
         panel(ax, "def"[i], f"both {_SHORT.get(density, density)}")
         ax.set_ylabel("SQNR of w x in dB")
-    for ax in rows[-1]:
-        ax.set_xlabel("format" if ax is rows[-1][0] else "2-input gates, as read")
+    for left, right in rows:
+        left.set_xlabel("format")
+        right.set_xlabel("2-input gates, as read")
     handles, labels = rows[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left")
     figure.legend(handles=_keys(), loc="outside lower center", ncols=3)
@@ -86,9 +87,9 @@ def _bars(ax: Axes, rows: list[Row]) -> None:
     for place, read in enumerate(column(rows, "read")):
         ax.annotate(
             f"{read:g}", (place, max(read, below[place])), xytext=(0, 1.5),
-            textcoords="offset points", ha="center", fontsize=6,
+            textcoords="offset points", ha="center", fontsize=5.5,
         )  # fmt: skip
-    ax.set_xticks(range(len(rows)), [str(row["format"]) for row in rows], fontsize=6)
+    ax.set_xticks(range(len(rows)), [str(row["format"]) for row in rows], fontsize=6, rotation=45)
     ax.grid(visible=False, axis="x")
     ax.set_ylim(0, 2650)
 

@@ -24,6 +24,7 @@ def draw(document: Document) -> Figure:
     rest = [n - k for n, k in zip(levels, exact, strict=True)]
     left.bar(places, rest, bottom=exact, label="between two codes", **fill(1))
     left.set_xticks(places, [_power(low) for low in column(rows, "low")], fontsize=6.5)
+    left.grid(visible=False, axis="x")
     left.set_xlabel("lower end of the binade of |x|, in steps of INT8")
     left.set_ylabel("levels of 3M4E")
     panel(left, "a", f"3M4E with its largest level at {MATCHED}")
@@ -42,10 +43,10 @@ def draw(document: Document) -> Figure:
             right.annotate(
                 f"{height:.3g}" if height >= 0.01 else "<0.01",
                 (place, height),
-                xytext=(0 if height >= 0.01 else 3, 2),
+                xytext=(0 if height >= 1 else 3, 2),
                 textcoords="offset points",
                 ha="center",
-                fontsize=6.5,
+                fontsize=5.5,
             )
     right.set_xticks(range(len(shares)), [f"{top:g}" for top in column(shares, "top")])
     right.set_ylim(0, 125)

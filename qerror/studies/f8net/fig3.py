@@ -13,10 +13,9 @@ from qerror.optimize import optimal_scale
 from qerror.reporting import Document, Row
 from qerror.studies.study import STUDIES, Study, figure_data
 
-_PER_OCTAVE = 32  # some of them between the exact thresholds and those of the paper
-_SHOWN = 5  # every fifth one
+_PER_OCTAVE = 6
 _OCTAVES = 10  # on either side of 1
-STDS: tuple[float, ...] = tuple(
+SHOWN_STDS: tuple[float, ...] = tuple(
     2.0 ** (k / _PER_OCTAVE) for k in range(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1)
 )
 
@@ -34,7 +33,7 @@ def data() -> Document:
 
 def _curves(signed: bool) -> Iterator[Row]:
     for length, errors in enumerate(relative_errors(signed)):
-        for std, error in zip(STDS[::_SHOWN], errors[::_SHOWN].tolist(), strict=True):
+        for std, error in zip(SHOWN_STDS, errors.tolist(), strict=True):
             yield {
                 "panel": "curve",
                 "signed": signed,
@@ -59,7 +58,7 @@ def _minima(signed: bool) -> Iterator[Row]:
 
 
 def relative_errors(signed: bool) -> list[FloatArray]:
-    """Return the errors at all `STDS` for every legal fractional length, from 0 up.
+    """Return the errors at all `SHOWN_STDS` for every legal fractional length, from 0 up.
 
     Only std 2^FL matters, so that one length is another one moved by an octave.
     """
@@ -69,7 +68,7 @@ def relative_errors(signed: bool) -> list[FloatArray]:
     scales = np.exp2(-np.arange(first, last + 1) / _PER_OCTAVE)
     errors = np.sqrt(quantization_error(FixedPoint(8, 0, signed), density, scales).mse)
     moved = range(0, (most + 1) * _PER_OCTAVE, _PER_OCTAVE)
-    return [errors[start : start + len(STDS)] for start in moved]
+    return [errors[start : start + len(SHOWN_STDS)] for start in moved]
 
 
 STUDIES.register(
