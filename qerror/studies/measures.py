@@ -70,7 +70,7 @@ class PowerLoss:
     worst: float
     """In dB, at the worst standard deviation."""
     std: float
-    """The worst standard deviation, in [1, 2]: to nine digits at a cusp, to six on a smooth crest."""
+    """The worst standard deviation, in [1, 2]: nine digits at a cusp, six on a smooth crest."""
 
 
 @cache

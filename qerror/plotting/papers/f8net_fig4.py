@@ -60,7 +60,8 @@ def _draw_losses(ax: Axes, document: Document, signed: bool) -> None:
             column(rows, "std"), column(rows, key), line, color=COLORS[k + 1], lw=width, label=label
         )
     (step,) = select(document, panel="threshold", signed=signed, fractional_length=SHOWN_LENGTH)
-    ax.axvline(*column([step], "threshold"), ymax=0.7, color="#555555", lw=0.6, ls=":")
+    (exact,) = column([step], "threshold")
+    ax.axvline(exact, ymax=0.7, color="#555555", lw=0.6, ls=":")
     ax.set_xlim(*WINDOWS[signed])
     ax.set_ylim(0, 3.4)
     ax.set_ylabel("loss in dB")

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 from scipy import special
 
 from qerror.analysis import quantization_error
@@ -10,7 +11,7 @@ from qerror.densities import Gaussian
 from qerror.formats import FloatingPoint, as_scalar_format
 from qerror.studies.eight_bits import FLOATS
 from qerror.studies.finding import Check, Command, Finding, rounds_to, table
-from qerror.studies.measures import best, decibels, optimum, power_loss
+from qerror.studies.measures import best, decibels, exponent_bits, optimum, power_loss
 
 _GAUSSIAN = "gaussian"
 
@@ -182,29 +183,57 @@ def integer_bias() -> Finding:
     )
 
 
-def bias_by_exponent_bits() -> Finding:
-    """Judge how the choice of bias matters less with more exponent bits."""
+def fixed_bias_by_exponent_bits() -> Finding:
+    """Judge how a bias that is not chosen matters less with more exponent bits."""
+    own = {name: _octaves_at_own_bias(name) for name in FLOATS}
+    rows = [(name, str(exponent_bits(name)), f"{own[name]:.2f}") for name in FLOATS]
+    first, last = FLOATS[0], FLOATS[-1]
+    return Finding(
+        "A bias that is not chosen for the data matters less for formats with many exponent bits, "
+        "which have a large dynamic range.",
+        "section 3",
+        f"the fixed bias costs {first} up to {decibels(own[first])} and {last} "
+        f"{decibels(own[last])} from std 1/64 to 64",
+        "Loss of the fixed bias against the best real one on a Gaussian, the worst of the standard "
+        "deviations 2^-6, 2^-5, ..., 2^6:\n\n"
+        + table(("format", "exponent bits", "worst loss dB"), rows),
+        (
+            Check(
+                "each further exponent bit lowers the worst loss of the fixed bias",
+                all(own[b] < own[a] for a, b in pairwise(FLOATS)),
+            ),
+        ),
+        code=(
+            "import numpy as np\n"
+            "from qerror import Gaussian, optimal_scale, quantization_error\n"
+            "def at(name): return quantization_error(name, Gaussian(), 2.0 ** np.arange(-6, 7))\n"
+            "def best(name): return optimal_scale(name, Gaussian()).report.sqnr_db\n"
+            f"[round(best(f) - at(f).sqnr_db.min().item(), 2) for f in {FLOATS!r}]"
+        ),
+    )
+
+
+def integer_bias_by_exponent_bits() -> Finding:
+    """Judge how rounding the bias matters less with more exponent bits."""
     worst = {name: power_loss(name).worst for name in FLOATS}
-    values = list(worst.values())
-    steps = [b - a for a, b in pairwise(values)]
-    rise, fall = (math.fsum(max(sign * step, 0.0) for step in steps) for sign in (1, -1))
-    small = ", ".join(f"{name} {decibels(worst[name])}" for name in FLOATS[1:])
+    shown = ", ".join(f"{name} {worst[name]:.4f}" for name in FLOATS)
+    rises = [(b, worst[b] / worst[a] - 1) for a, b in pairwise(FLOATS) if worst[b] > worst[a]]
+    said = " and ".join(f"with {name} by {rise:.1%}" for name, rise in rises)
     spreads = {name: power_loss(name).std for name in FLOATS}
     return Finding(
-        "The more exponent bits, the less the bias matters.",
+        "Rounding the bias to an integer, too, matters less the more exponent bits there are.",
         "section 3",
-        f"rounding the bias costs 5M2E up to {decibels(worst['5M2E'])}, {small}",
-        f"The worst loss by an integer bias on a Gaussian falls from {decibels(values[0])} at 2 "
-        f"exponent bits to {decibels(values[1])} at 3. From there on it is small and no longer "
-        f"falls: {small}. The range then spans the density, and what is left is the position of "
-        "the binades, which every format has.",
+        f"it costs {shown} dB",
+        "The worst loss by an integer bias on a Gaussian falls at the third exponent bit. From "
+        "there on it is small and rises again: the range then spans the density, and what is left "
+        "is the position of the binades, which every format has, and which matters more the fewer "
+        "mantissa bits there are.",
         (
-            Check("2 exponent bits lose most", max(values) == values[0]),
+            Check("2 exponent bits lose most", max(worst.values()) == worst[FLOATS[0]]),
             Check(
-                f"each further exponent bit lowers the loss (it rises by {rise:.4f} dB in all, "
-                f"{rise / fall:.1%} of the fall)",
-                rise == 0,
-                rise / fall,
+                f"each further exponent bit lowers the worst loss (it rises {said})",
+                not rises,
+                max((rise for _, rise in rises), default=None),
             ),
         ),
         code=(
@@ -214,7 +243,7 @@ def bias_by_exponent_bits() -> Finding:
             "20)).sqnr_db.max().item()\n"
             f"worst = {spreads!r}\n"
             "best = {f: optimal_scale(f, Gaussian()).report.sqnr_db for f in worst}\n"
-            "{f: round(best[f] - db(f, worst[f]), 2) for f in best}"
+            "{f: round(best[f] - db(f, worst[f]), 4) for f in best}"
         ),
     )
 
@@ -224,6 +253,12 @@ def _straight_through(c: float) -> float:
     form = as_scalar_format("5M2E")
     tail = math.exp(-0.5 * c * c) / math.sqrt(2 * math.pi) - c * float(special.ndtr(-c))
     return quantization_error(form, Gaussian(), form.scale_for(c)).rounding / c - 2 * tail
+
+
+def _octaves_at_own_bias(name: str) -> float:
+    """Return the worst loss of the fixed bias over standard deviations of -6 to 6 octaves."""
+    report = quantization_error(as_scalar_format(name), Gaussian(), np.exp2(np.arange(-6.0, 7.0)))
+    return best(name, _GAUSSIAN).sqnr_db - float(report.sqnr_db.min())
 
 
 def _at_own_bias(name: str, std: float, best_db: float) -> float:
