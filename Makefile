@@ -11,10 +11,10 @@ SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint format figures bench clean
+.PHONY: help sweep test lint format figures notebooks bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 sweep: $(VENV)/.core ## install the core and run the main job: every 8-bit format on Student-t data
 	@$(BIN)/qerror sweep --dist student-t --nu 3
@@ -35,6 +35,9 @@ format: $(VENV)/.dev ## rewrite the code as ruff wants it
 
 figures: $(VENV)/.plot ## regenerate the committed figures
 	$(BIN)/python -m figures
+
+notebooks: $(VENV)/.dev ## run the notebooks and write them with their outputs
+	$(BIN)/python docs/make_notebooks.py
 
 bench: $(VENV)/.dev ## time qerror against its peers
 	$(BIN)/python -m benchmarks

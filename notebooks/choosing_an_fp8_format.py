@@ -5,6 +5,8 @@
 # and appendices A to D) ask which split loses least, and answer with integrals and samples. This
 # notebook retells the story with exact integrals alone. `xMyE` has x mantissa and y exponent bits,
 # every code finite, and its own bias $2^{y-1}$.
+#
+# To run it: `pip install 'qerror[notebooks]'`, then `jupyter lab notebooks`.
 
 # %%
 import warnings
@@ -27,10 +29,12 @@ from qerror import (
     sweep,
 )
 from qerror.optimize import format_switches
+from qerror.plotting import use_style
 from qerror.simulation import estimate_error
 
+use_style()
+
 FORMATS = ["INT8", "5M2E", "4M3E", "3M4E", "2M5E"]
-STYLES = dict(zip(FORMATS, ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=True))
 
 # %% [markdown]
 # ## Where the levels lie
@@ -130,7 +134,7 @@ tails = sweep(FORMATS, [StudentT(nu=3)], over=("nu", np.geomspace(2.2, 30, 20).t
 figure, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
 for name in FORMATS:
     rows = [row for row in tails.to_records() if row["format"] == name]
-    ax.semilogx([r["nu"] for r in rows], [r["sqnr_db"] for r in rows], ls=STYLES[name], label=name)
+    ax.semilogx([r["nu"] for r in rows], [r["sqnr_db"] for r in rows], label=name)
 ax.set(xlabel="degrees of freedom nu (heavier tails to the left)", ylabel="SQNR in dB")
 ticks = [2.2, 3, 4, 6, 10, 20, 30]
 ax.set_xticks(ticks, [f"{nu:g}" for nu in ticks])
@@ -224,7 +228,7 @@ for name in FORMATS:
         quantization_error(form, Clipped(StudentT(nu=8), -r, r), form.scale_for(r)).sqnr_db
         for r in ranges.tolist()
     ]
-    ax.semilogx(ranges, sqnr, ls=STYLES[name], label=name)
+    ax.semilogx(ranges, sqnr, label=name)
 ax.set(xlabel="range r", ylabel="SQNR in dB", ylim=(-5, 50))
 ax.legend()
 plt.show()

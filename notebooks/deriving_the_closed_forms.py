@@ -8,6 +8,8 @@
 #
 # Here sympy derives them for the Gaussian, the uniform and the Student-t density, mpmath checks
 # them to 50 digits, and float64 shows why qerror does not use them by default.
+#
+# To run it: `pip install 'qerror[notebooks]'`, then `jupyter lab notebooks`.
 
 # %%
 import warnings
@@ -21,6 +23,9 @@ import numpy as np
 import sympy as sp
 
 from qerror import Gaussian, Integer, StudentT, Uniform, optimal_scale, quantization_error
+from qerror.plotting import use_style
+
+use_style()
 
 w, q, mu = sp.symbols("w q mu", real=True)
 A, B, M0, M1, M2 = sp.symbols("A B M0 M1 M2", real=True)

@@ -4,6 +4,8 @@
 # F8Net (Jin et al. 2022) runs networks on 8-bit fixed-point products alone: codes times
 # $2^{-FL}$. What is left to choose is the fractional length. The paper samples Gaussians and reads
 # a rule off its figures; here the same figures are exact, and the rule follows for any word length.
+#
+# To run it: `pip install 'qerror[notebooks]'`, then `jupyter lab notebooks`.
 
 # %%
 import warnings
@@ -29,7 +31,10 @@ from qerror import (
     quantization_error,
 )
 from qerror.optimize import fixed_point_choice
+from qerror.plotting import use_style
 from qerror.studies.f8net import f8net_claims
+
+use_style()
 
 # %% [markdown]
 # ## One curve for all fractional lengths

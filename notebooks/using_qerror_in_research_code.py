@@ -4,6 +4,8 @@
 # The command line answers single questions. In a study you call the library: this notebook goes
 # through its main calls, a density of your own, sweeps, files, figures and the check by samples.
 # Everything it writes goes to a temporary directory.
+#
+# To run it: `pip install 'qerror[notebooks]'`, then `jupyter lab notebooks`.
 
 # %%
 import warnings

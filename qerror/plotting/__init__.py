@@ -9,5 +9,6 @@ if find_spec("matplotlib") is None:
 
 from qerror.plotting._files import check_figure as check_figure
 from qerror.plotting._files import render as render
+from qerror.plotting._style import use_style as use_style
 from qerror.plotting._sweep import sweep_figure as sweep_figure
 from qerror.plotting._sweep import sweep_files as sweep_files

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib import style
+from matplotlib import rcsetup, style
 
 # Okabe and Ito 2008, told apart with any colour vision; their yellow is too faint for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
@@ -60,6 +60,15 @@ def drawing(*, in_print: bool = False) -> Generator[None]:
     """Draw, and save, in the library's own style, or in that of a column of a paper."""
     with style.context("default"), mpl.rc_context(_RC | (_PRINT if in_print else {})):
         yield
+
+
+def use_style() -> None:
+    """Give every figure that this process draws from now on the library's look.
+
+    For notebooks: colours that any eye tells apart, dashes besides, a light grid.
+    """
+    cycle = rcsetup.cycler(color=COLORS[: len(LINES)], linestyle=LINES)
+    mpl.rcParams.update({**_RC, "axes.prop_cycle": cycle})
 
 
 def line_style(index: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A figure as data: what is shown is computed here, and drawn elsewhere."""
 
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
