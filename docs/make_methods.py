@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from qerror.plotting.papers.toy_learning import toy_files
 from qerror.pytorch import METHODS
-from qerror.pytorch.studies import straight_through_stall, toy_experiment
+from qerror.pytorch.studies import straight_through_stall, toy_document, toy_experiment
 
 PAGE = Path(__file__).with_name("methods.md")
+FIGURE = "toy-learning"
 
 _STALLS = ("int2", "int3", "int4", "int8", "5M2E", "4M3E", "3M4E")
 _RATES = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -69,6 +71,7 @@ def page() -> str:
         _stalls(),
         _TOY,
         _toy(),
+        f"![m and c over the iterations, by both rules]({FIGURE}.svg)",
         _TOY_REASON,
     ]
     return "\n\n".join(parts) + "\n"
@@ -115,5 +118,12 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the page, and the figure that it shows with its data."""
     PAGE.write_text(page(), encoding="utf-8")
+    for name, content in toy_files(toy_document(), FIGURE).items():
+        PAGE.with_name(name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,3 +13,10 @@ def test_every_method_has_its_line() -> None:
     for name, recipe in METHODS.items():
         assert f"| `{name}` | {recipe.forward} |" in text
     assert " rises " not in text.replace("never rises", "")
+
+
+def test_the_figure_shows_both_rules() -> None:
+    folder = make_methods.PAGE.parent
+    lines = (folder / f"{make_methods.FIGURE}.csv").read_text().splitlines()
+    assert {line.split(",")[1] for line in lines[1:]} == {"straight-through", "exact"}
+    assert "<text" in (folder / f"{make_methods.FIGURE}.svg").read_text()

@@ -3,4 +3,5 @@
 from qerror.pytorch.studies.stalling import Stall as Stall
 from qerror.pytorch.studies.stalling import straight_through_stall as straight_through_stall
 from qerror.pytorch.studies.toy import ToyRun as ToyRun
+from qerror.pytorch.studies.toy import toy_document as toy_document
 from qerror.pytorch.studies.toy import toy_experiment as toy_experiment

@@ -7,12 +7,21 @@ import torch
 from torch import Tensor
 
 from qerror._arrays import integer, positive
+from qerror.analysis.single import quantization_error
+from qerror.densities.gaussian import Gaussian
+from qerror.formats.floating import FloatingPoint
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
+from qerror.reporting import Document, Row
 
 Rule: TypeAlias = Literal["straight-through", "exact"]
 
+RULES: tuple[Rule, ...] = ("straight-through", "exact")
+
 START_C, START_M = 240.0, 3.0
 """3M4E with bias 8."""
+
+_RATE_OF_C = 8000.0  # brings c from 240 near its optimum within 500 steps, where m is 5
+_EVERY = 5  # iterations between rows of the figure
 
 
 @dataclass(frozen=True)
@@ -89,3 +98,46 @@ def _slope(x: Tensor, learnt: Tensor, rule: Rule) -> tuple[float, Tensor]:
     loss = (F.fp(x, variables[0], variables[1], rule=rule) - x).square().mean()
     (slope,) = torch.autograd.grad(loss, variables)
     return float(loss.detach()), slope
+
+
+def toy_document(iterations: int = 500, size: int = 1000) -> Document:
+    """Return descents of the toy experiment as the data of a figure.
+
+    Panels "c and m" (both learn, at several learning rates) and "c" (m is 5, the best number).
+    Rows hold the iteration, c, m and the exact mean squared error of the format there.
+    """
+    rows: list[Row] = []
+    for rule in RULES:
+        for rate in (1.0, 100.0):
+            run = toy_experiment(rule, learning_rate=rate, iterations=iterations, size=size)
+            rows += _rows("c and m", run)
+        run = toy_experiment(
+            rule,
+            learning_rate=_RATE_OF_C,
+            iterations=iterations,
+            size=size,
+            learn_mantissa=False,
+        )
+        rows += _rows("c", run)
+    return Document("figure", {"density": "gaussian", "start": START_C, "size": size}, rows)
+
+
+def _rows(panel: str, run: ToyRun) -> list[Row]:
+    found: list[Row] = []
+    for i in range(0, len(run.c), _EVERY):
+        used = min(max(round(run.m[i]), 1), 6)
+        form = FloatingPoint(used, 7 - used)
+        mse = quantization_error(form, Gaussian(), form.scale_for(run.c[i])).mse
+        found.append(
+            {
+                "panel": panel,
+                "rule": run.rule,
+                "learning_rate": run.learning_rate,
+                "iteration": i,
+                "c": run.c[i],
+                "m": run.m[i],
+                "format": form.name,
+                "mse": mse,
+            }
+        )
+    return found
