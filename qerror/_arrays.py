@@ -92,12 +92,17 @@ def numbers(name: str, value: npt.ArrayLike) -> FloatArray:
         raise InvalidType(
             f"{name} must be a number or an array of numbers, got {reprlib.repr(value)}"
         )
+    unmasked(name, value)
+    return array
+
+
+def unmasked(name: str, value: object) -> None:
+    """Refuse an array with masked entries, which would be counted like any others."""
     if np.ma.is_masked(value):
         raise InvalidType(
             f"{name} is a masked array, whose masked entries would be counted: give "
             "x.compressed(), or x.filled(np.nan)"
         )
-    return array
 
 
 def positive_array(name: str, value: npt.ArrayLike) -> FloatArray:

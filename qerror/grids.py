@@ -1,5 +1,6 @@
 """A grid: the finite set of reals that a number format can represent."""
 
+import reprlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
@@ -129,8 +130,10 @@ class Grid(Immutable):
             if given.dtype.kind == "c":  # a cast would drop the imaginary parts
                 raise TypeError
             points = np.sort(given.astype(np.float64).reshape(-1))
-        except (TypeError, ValueError):
-            raise InvalidType(f"the points of a grid must be numbers, got {values!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidType(
+                f"the points of a grid must be numbers, got {reprlib.repr(values)}"
+            ) from None
         if points.size == 0:
             raise InvalidValue("a grid needs at least one point, got none")
         if not np.isfinite(points).all():
@@ -330,7 +333,7 @@ def _whole_numbers(counts: npt.ArrayLike) -> IntArray:
             return read_only(found)
     except (TypeError, ValueError, OverflowError, RuntimeWarning):
         pass
-    raise InvalidType(f"the counts of a grid must be whole numbers, got {counts!r}")
+    raise InvalidType(f"the counts of a grid must be whole numbers, got {reprlib.repr(counts)}")
 
 
 def _check_lengths(edges: FloatArray, steps: FloatArray, counts: IntArray) -> None:

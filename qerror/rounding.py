@@ -1,5 +1,6 @@
 """The names of the rounding modes and of what happens beyond the largest level."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
 
@@ -38,7 +39,7 @@ def as_rounding(name: str) -> Rounding:
         close = nearest(text, _SHOWN)
         hint = f"; did you mean {' or '.join(close)}?" if close else "."
         raise UnknownName(
-            f"unknown rounding {name!r}{hint} The modes are {', '.join(ROUNDINGS)}, "
+            f"unknown rounding {reprlib.repr(name)}{hint} The modes are {', '.join(ROUNDINGS)}, "
             "or RNE, RNA, RTZ, RTP, RTN, RTO, SR"
         )
     return mode

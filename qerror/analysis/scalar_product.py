@@ -1,6 +1,7 @@
 """The exact expected error of a product, or of a scalar product, of two quantized factors."""
 
 import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -109,7 +110,8 @@ def scalar_product_error(
     given: object = [weight] if isinstance(weight, ErrorReport) else weight
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise InvalidType(
-            f"expected an ErrorReport or a sequence of them, one per channel, got {given!r}"
+            f"expected an ErrorReport or a sequence of them, one per channel, "
+            f"got {reprlib.repr(given)}"
         )
     channels = list(cast("Sequence[ErrorReport[Value]]", given))
     if not channels:

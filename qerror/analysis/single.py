@@ -1,6 +1,8 @@
 """The exact expected errors of one quantizer on one density."""
 
 import math
+import reprlib
+from dataclasses import fields
 from functools import lru_cache
 from typing import overload
 
@@ -24,6 +26,8 @@ from qerror.formats.names import as_format, as_grid, as_scalar_format
 from qerror.grids import Grid
 from qerror.rounding import as_rounding
 
+_SMALL, _LARGE = 2.0**-400, 2.0**400  # sizes whose squares and cubes float64 holds
+_LEAST = float(np.finfo(np.float64).tiny)  # below, digits are lost
 METHODS = ("quadrature", "closed-form")
 
 
@@ -139,10 +143,20 @@ def quantization_error(
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = _grid_and_scales(format_or_grid, scale, max_value, bias)
-    if rounding != "nearest-even":
+    if not isinstance(rounding, str) or rounding != "nearest-even":  # pyright: ignore[reportUnnecessaryIsInstance]
         _require_nearest_even(rounding)
-    if method not in METHODS:
-        raise InvalidValue(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+    if not isinstance(method, str) or method not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"unknown method {reprlib.repr(method)}; known: {', '.join(METHODS)}")
+    unit = _unit(density)
+    if unit != 1:
+        return _in_units(_report_at(grid, density.affine(1 / unit), scales / unit, method), unit)
+    return _report_at(grid, density, scales, method)
+
+
+def _report_at(
+    grid: Grid, density: Density, scales: FloatArray, method: str
+) -> ErrorReport[float] | ErrorReport[FloatArray]:
+    """Return the errors at all scales, of a density whose squares float64 holds."""
     flat = scales.reshape(-1)
     sums = Sums()
     # Infinite levels and empty cells at the ends of float64's range are what they should be;
@@ -151,6 +165,34 @@ def quantization_error(
         if flat.size:
             sums = _sums(grid, density, flat, method)
     return _report(sums, density, scales.shape)
+
+
+def _unit(density: Density) -> float:
+    """Return the power of two in whose units squares stay away from the ends of float64."""
+    sizes = [max(piece.spread, abs(piece.location)) for piece in density.pieces()]
+    x = density.atoms().positions
+    size = max([*sizes, -float(x[0]), float(x[-1])] if x.size else sizes)
+    if _SMALL < size < _LARGE or size == 0:
+        return 1.0
+    return math.ldexp(1.0, min(max(math.frexp(size)[1], -1021), 1023))
+
+
+def _in_units(
+    report: ErrorReport[float] | ErrorReport[FloatArray], unit: float
+) -> ErrorReport[float] | ErrorReport[FloatArray]:
+    """Return a report's figures times the unit or its square; refuse what float64 cannot hold."""
+    given = {field.name: getattr(report, field.name) for field in fields(report)}
+    with np.errstate(over="ignore", under="ignore"):
+        moved = {
+            name: value * unit if name in {"mean_error", "signal_mean"} else value * unit * unit
+            for name, value in given.items()
+        }
+        made: ErrorReport[FloatArray] = type(report)(**moved)
+    for before, after in ((report.mse, made.mse), (report.signal_power, made.signal_power)):
+        old, new = np.asarray(before), np.asarray(after)
+        if ((new < _LEAST) & (old > 0) | np.isinf(new) & np.isfinite(old)).any():
+            raise _beyond_float64()
+    return made
 
 
 def _sums(grid: Grid, density: Density, scales: FloatArray, method: str) -> Sums:

@@ -1,6 +1,7 @@
 """What densities that limit another one share."""
 
 import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def inner_density(value: object, owner: object) -> Density:
     if is_frozen_distribution(value):
         return FromScipy(value)
     raise InvalidType(
-        f"{type(owner).__name__} wraps a density, got {value!r}; "
+        f"{type(owner).__name__} wraps a density, got {reprlib.repr(value)}; "
         "give one such as Gaussian(), or a frozen distribution of scipy.stats"
     )
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from qerror._arrays import real
+from qerror._arrays import real, unmasked
 from qerror.exceptions import InvalidValue
 
 _SUM_TOLERANCE = 1e-9
@@ -17,6 +17,7 @@ def normalised(name: str, weights: Sequence[float], count: int) -> tuple[float, 
     InvalidValue
         If there are none, their number is off, one is negative, or the sum is not 1 to 1e-9.
     """
+    unmasked(name, weights)
     given = tuple(real(name, w) for w in weights)
     if not given:
         raise InvalidValue(f"{name} must not be empty")

@@ -1,6 +1,7 @@
 """What every density is: continuous pieces and point masses."""
 
 import math
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -209,7 +210,7 @@ class Density(Immutable, ABC):
         integer("size", size, 0, 2**62)
         if not isinstance(rng, np.random.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidType(
-                f"rng must be a generator such as np.random.default_rng(1), got {rng!r}"
+                f"rng must be a generator such as np.random.default_rng(1), got {reprlib.repr(rng)}"
             )
         return self._sample(size, rng)
 

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from qerror._arrays import FloatArray, real
+from qerror._arrays import FloatArray, real, unmasked
 from qerror.densities._weights import normalised
 from qerror.densities.density import DENSITIES, Atoms, Density, Family
 from qerror.densities.piece import Piece
@@ -31,6 +31,7 @@ class Discrete(Density):
     probabilities: Sequence[float]
 
     def __post_init__(self) -> None:
+        unmasked("values", self.values)
         try:
             values = tuple(real("a value", x) for x in self.values)
             probabilities = normalised("probabilities", self.probabilities, len(values))

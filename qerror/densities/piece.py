@@ -167,7 +167,8 @@ class Piece:
             return self.integrals_at(q)[2]
         # A centre far from the law would be rounded in the law's units.
         mass, first, second = self.integrals_at(self.centre)
-        return second + away * (2 * first + away * mass)
+        # An infinite second moment settles it, whatever inf - inf gives.
+        return second if math.isinf(second) else second + away * (2 * first + away * mass)
 
     def partial_moments(self, x: FloatArray) -> PartialMoments:
         """Return the antiderivatives of x^k times the density at x, within the limits."""

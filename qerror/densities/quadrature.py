@@ -37,7 +37,8 @@ def moment_rule(count: int) -> MomentRule:
 
 def rule_for(ratio: float) -> MomentRule:
     """Return the rule for cells whose half is at most this share of the panel width."""
-    return moment_rule(next(count for upper, count in _NODES if ratio <= upper))
+    # A ratio that is nan takes the largest rule, and its nan to the sums, which are looked at.
+    return moment_rule(next((count for upper, count in _NODES if ratio <= upper), _NODES[-1][1]))
 
 
 def by_nodes(ratio: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, IntArray]]:

@@ -238,7 +238,7 @@ def geometric_breaks(start: float, inner: float, growth: float, upper: FloatArra
     """Return breaks that shrink towards a singular 0, from `start` to `inner`, before `upper`."""
     if not 0 < start < inner:
         return upper
-    count = math.ceil(math.log(inner / start) / math.log(growth)) + 1
+    count = math.ceil((math.log(inner) - math.log(start)) / math.log(growth)) + 1
     return np.concatenate([inner * np.power(growth, -np.arange(count, 0, -1.0)), upper])
 
 

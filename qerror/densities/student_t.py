@@ -27,6 +27,7 @@ _LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
 _GAUSSIAN_FROM = 1e24
 _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
 _OUTER_WHOLE = 4.5  # beyond, nothing of the second moment is left where the panels end
+_LEAST_NU = 1e-290  # below, quotients by nu leave float64
 _OUTER_NEAR = (0.0, 0.4, 0.8, 1.2, 1.6, 2.4, 3.2)  # the poles lie near y = 0.35 +- 0.8 i
 
 
@@ -278,9 +279,14 @@ class StudentT(LocScale):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.nu == math.inf:
+        if isinstance(self.nu, float) and self.nu == math.inf:
             raise InvalidValue("nu must be finite, got inf; its limit is a density: use gaussian")
         object.__setattr__(self, "nu", positive("nu", self.nu))
+        if self.nu < _LEAST_NU:
+            raise InvalidValue(
+                f"nu must be at least {_LEAST_NU:g}, got {self.nu:g}: there all is in the tails, "
+                "beyond float64"
+            )
         super().__post_init__()
 
     @property
