@@ -36,6 +36,7 @@ ODD: list[Any] = [
     np.ma.masked_array([1.0, 2.0], [False, True]), np.array(None), "9" * 5000, "-" * 1500 + "1",
 ]  # fmt: skip
 
+_GRID: Any = qerror.Grid
 CALLS: dict[str, Callable[[Any], object]] = {
     "scale": lambda v: qerror.quantization_error("int4", Gaussian(), v),
     "max_value": lambda v: qerror.quantization_error("int4", Gaussian(), max_value=v),
@@ -47,9 +48,9 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "parse_density": parse_density,
     "parse_format": qerror.parse_format,
     "codebook": qerror.Codebook,
-    "grid": lambda v: qerror.Grid(v, [1], [2]),
-    "steps": lambda v: qerror.Grid([0, 1], v, [1]),
-    "counts": lambda v: qerror.Grid([0, 1], [1], v),
+    "grid": lambda v: _GRID(v, [1], [2]),
+    "steps": lambda v: _GRID([0, 1], v, [1]),
+    "counts": lambda v: _GRID([0, 1], [1], v),
     "std": lambda v: _figures(Gaussian(0.0, v)),
     "mean": lambda v: _figures(Gaussian(v, 1.0)),
     "loc": lambda v: _figures(Laplace(v)),

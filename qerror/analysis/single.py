@@ -4,7 +4,7 @@ import math
 import reprlib
 from dataclasses import fields
 from functools import lru_cache
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -143,9 +143,11 @@ def quantization_error(
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = _grid_and_scales(format_or_grid, scale, max_value, bias)
-    if not isinstance(rounding, str) or rounding != "nearest-even":  # pyright: ignore[reportUnnecessaryIsInstance]
+    mode: object = rounding
+    if not isinstance(mode, str) or mode != "nearest-even":
         _require_nearest_even(rounding)
-    if not isinstance(method, str) or method not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
+    way: object = method
+    if not isinstance(way, str) or way not in METHODS:
         raise InvalidValue(f"unknown method {reprlib.repr(method)}; known: {', '.join(METHODS)}")
     unit = _unit(density)
     if unit != 1:
@@ -181,13 +183,13 @@ def _in_units(
     report: ErrorReport[float] | ErrorReport[FloatArray], unit: float
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Return a report's figures times the unit or its square; refuse what float64 cannot hold."""
-    given = {field.name: getattr(report, field.name) for field in fields(report)}
+    given: dict[str, Any] = {name.name: getattr(report, name.name) for name in fields(report)}
     with np.errstate(over="ignore", under="ignore"):
         moved = {
             name: value * unit if name in {"mean_error", "signal_mean"} else value * unit * unit
             for name, value in given.items()
         }
-        made: ErrorReport[FloatArray] = type(report)(**moved)
+        made: ErrorReport[Any] = ErrorReport(**moved)
     for before, after in ((report.mse, made.mse), (report.signal_power, made.signal_power)):
         old, new = np.asarray(before), np.asarray(after)
         if ((new < _LEAST) & (old > 0) | np.isinf(new) & np.isfinite(old)).any():

@@ -279,7 +279,8 @@ class StudentT(LocScale):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.nu, float) and self.nu == math.inf:
+        given: object = self.nu
+        if isinstance(given, float) and given == math.inf:
             raise InvalidValue("nu must be finite, got inf; its limit is a density: use gaussian")
         object.__setattr__(self, "nu", positive("nu", self.nu))
         if self.nu < _LEAST_NU:
