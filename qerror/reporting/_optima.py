@@ -146,6 +146,8 @@ def _optimum_row(form: Format, density: str, best: OptimalScale) -> Row:
         **_length_of(form, best),
         **best.report.to_dict(),
         "loss_db": math.nan if math.isnan(best.scale) else 0.0,
+        "plateau_low": best.plateau[0],
+        "plateau_high": best.plateau[1],
     }
 
 
@@ -197,6 +199,9 @@ def _optimum_view(form: Format, density: str, best: OptimalScale) -> View:
         ("SQNR in dB", short(report.sqnr_db, 10)),
     ]
     infinite = math.isnan(best.scale)
+    if not infinite:
+        low, high = best.plateau
+        lines.insert(1 + len(length), ("within 0.1 dB", f"{short(low)} to {short(high)}"))
     notes = [f"note: {_INFINITE}"] if infinite else [f"note: {_EDGE}"] if best.at_edge else []
     return View(f"{form.name} on {density}", ("", ""), lines, notes=notes)
 
