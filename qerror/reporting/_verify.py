@@ -104,7 +104,7 @@ def _rows(pair: "Pair") -> list[Row]:
         "density": density_name(pair.density),
         "format": pair.format.name,
         "scale": pair.scale,
-        "max_value": pair.format.max_value * pair.scale,
+        "max_value": pair.max_value,
     }
     return [
         {
@@ -134,11 +134,14 @@ def _detail(pair: "Pair", total: str) -> View:
     ]
     title = (
         f"{pair.format.name} on {density_name(pair.density)}\n"
-        f"max value {short(pair.format.max_value * pair.scale)}, "
-        f"{pair.check.sampled.size:,} samples"
+        f"{_range(pair)}{pair.check.sampled.size:,} samples"
     )
     header = ("figure", "exact", "sampled", "std error", "z")
     return View(title, header, body, notes=[*_notes([pair]), total], spare=(3,))
+
+
+def _range(pair: "Pair") -> str:
+    return "" if pair.max_value is None else f"max value {short(pair.max_value)}, "
 
 
 def _table(name: str, pairs: "Sequence[Pair]", more: Sequence[str]) -> View:

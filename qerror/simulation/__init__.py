@@ -6,9 +6,10 @@ from qerror.simulation.blocks import encode_blocks as encode_blocks
 from qerror.simulation.blocks import quantize_blocks as quantize_blocks
 from qerror.simulation.codes import decode as decode
 from qerror.simulation.codes import encode as encode
-from qerror.simulation.estimate import Estimate as Estimate
-from qerror.simulation.estimate import TruncatedEstimate as TruncatedEstimate
 from qerror.simulation.estimate import estimate_error as estimate_error
+from qerror.simulation.figures import BlockEstimate as BlockEstimate
+from qerror.simulation.figures import Estimate as Estimate
+from qerror.simulation.figures import TruncatedEstimate as TruncatedEstimate
 from qerror.simulation.files import Measured as Measured
 from qerror.simulation.files import measure_error as measure_error
 from qerror.simulation.files import quantize_file as quantize_file

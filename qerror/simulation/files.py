@@ -14,7 +14,8 @@ from qerror.execution import Progress
 from qerror.formats.format import Format
 from qerror.formats.names import as_scalar_format
 from qerror.simulation._arguments import DTYPES
-from qerror.simulation.estimate import Figures, figures_of_data
+from qerror.simulation.estimate import figures_of_data
+from qerror.simulation.figures import Figures
 from qerror.simulation.quantize import quantize
 from qerror.storage.atomic import replacing
 from qerror.storage.files import open_arrays

@@ -10,7 +10,7 @@ import pytest
 from qerror.analysis.single import quantization_error
 from qerror.densities import DENSITIES
 from qerror.formats import scalar_formats
-from qerror.simulation.estimate import NAMES
+from qerror.simulation.figures import NAMES
 from tests.cli.conftest import Run
 
 LINE = "verify --dist student-t --nu 3 --size 2e5"

@@ -18,7 +18,8 @@ from qerror.densities import student_t as student_t_module
 from qerror.exceptions import InvalidType
 from qerror.formats import Integer, ScalarFormat, scalar_formats
 from qerror.simulation import _kernels
-from qerror.simulation.estimate import BASIC, estimate_error
+from qerror.simulation.estimate import estimate_error
+from qerror.simulation.figures import BASIC
 
 
 def generator(seed: int = 1) -> np.random.Generator:

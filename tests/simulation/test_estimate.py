@@ -11,7 +11,7 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats import as_scalar_format
 from qerror.simulation import estimate_error, quantize
 from qerror.simulation._tails import tails_of
-from qerror.simulation.estimate import CHUNK, NAMES
+from qerror.simulation.figures import CHUNK, NAMES
 
 
 def generator(seed: int = 1) -> np.random.Generator:

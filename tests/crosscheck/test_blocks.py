@@ -1,0 +1,155 @@
+"""Samples judge the analysis of blocks: every rule on densities of every kind."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qerror import crosscheck
+from qerror.analysis.single import quantization_error
+from qerror.crosscheck import CrossCheck, chi_square_p, cross_check, total_p, verify
+from qerror.densities import DensityLike, Discrete, Empirical
+from qerror.exceptions import InvalidValue
+from qerror.formats import parse_format
+
+DENSITIES: Mapping[str, DensityLike] = {
+    "gaussian": "gaussian(mean=0.4, std=1.3)",
+    "laplace": "laplace",
+    "student-t": "student-t(nu=5)",
+    "heavy": "student-t(nu=3)",
+    "rectified": "rectified(gaussian())",
+    "clipped": "clipped(gaussian(), low=-1, high=2)",
+    "mixture": "mixture(0.9*gaussian(), 0.1*gaussian(std=4))",
+    "discrete": Discrete([-1.3, 0.0, 0.2, 1.1], [0.1, 0.6, 0.2, 0.1]),
+    "empirical": Empirical(np.random.default_rng(8).standard_normal(50)),
+}
+FORMATS = (
+    "mxfp4",
+    "mxfp4:even",
+    "mxfp6_e2m3",
+    "mxfp6_e3m2:ceil",
+    "mxfp8_e4m3:rceil",
+    "mxfp8_e5m2",
+    "mxint8",
+    "mxfp4:theta=3.5",
+    "nvfp4",
+    "nvfp4:tensor=0.01",
+    "nf4:g64",
+    "af4:g64",
+    "int4:g32",
+    "int4:full:g32",
+    "int4:g32:alpha=0.9",
+    "int4:g128:scale=fp16",
+)
+
+
+def spread(check: CrossCheck) -> list[float]:
+    """Return the distances of figures that vary."""
+    return [
+        each.z
+        for each in check.judgements.values()
+        if not math.isnan(each.z) and each.standard_error > 0
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_rule_on_every_density(name: str) -> None:
+    rng = np.random.default_rng(sum(map(ord, name)))
+    pairs = verify([name], list(DENSITIES.values()), size=200_000, rng=rng)
+    for density, pair in zip(DENSITIES, pairs, strict=True):
+        found = pair.check
+        assert found.passed, (density, found.z, found.p_value, found.scales)
+    checks = [pair.check for pair in pairs]
+    assert total_p(checks)[2] > 1e-6
+    z = np.array([z for check in checks for z in spread(check)])
+    assert z.size >= 30
+    assert np.sqrt(np.mean(z * z)) == pytest.approx(1, abs=0.4)
+
+
+def test_tensor_scales_from_the_data() -> None:
+    for name in ("nvfp4:of=64", "int4:g16:scale=e4m3:of=32"):
+        found = cross_check(name, "laplace", size=128_000, rng=np.random.default_rng(3))
+        assert found.passed, found.z
+        assert found.scales[1] > 5
+        assert len(spread(found)) >= 9
+
+
+def test_one_tensor_of_all_is_not_judged() -> None:
+    found = cross_check("nvfp4:of=tensor", "gaussian", size=4096, rng=np.random.default_rng(3))
+    assert found.passed
+    assert math.isfinite(found.exact.mse)
+    assert found.sampled.mse == pytest.approx(found.exact.mse, rel=0.1)
+    assert {each.reason for each in found.judgements.values()} == {
+        "a single sample has no standard error; say how many values make one: of=<N>"
+    }
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "nvfp4", "nf4:g64"])
+@pytest.mark.parametrize("figure", ["rounding", "pair_error", "cross_moment"])
+def test_a_figure_one_percent_off(monkeypatch: pytest.MonkeyPatch, name: str, figure: str) -> None:
+    arguments: dict[str, Any] = {"size": 2_000_000}
+    right = cross_check(name, "rectified(gaussian())", rng=np.random.default_rng(6), **arguments)
+    assert right.passed, right.z
+    error = getattr(right.sampled.standard_error, figure)
+    shift = max(0.01 * abs(getattr(right.exact, figure)), 10 * error)
+    if figure == "rounding":
+        assert shift == 0.01 * right.exact.rounding  # one percent alone is seen
+
+    def wrong(*given: Any, **options: Any) -> Any:
+        report = quantization_error(*given, **options)
+        return dataclasses.replace(report, **{figure: getattr(report, figure) + shift})
+
+    monkeypatch.setattr(crosscheck, "quantization_error", wrong)
+    rng = np.random.default_rng(6)
+    mutant = cross_check(name, "rectified(gaussian())", rng=rng, **arguments)
+    assert not mutant.passed
+    assert abs(mutant.z[figure]) > 5
+
+
+def test_a_threshold_off_by_a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exact figures of theta = 4.4 against samples of FLOOR, theta = 4."""
+    original = quantization_error
+
+    def wrong(form: Any, density: Any, *given: Any, **options: Any) -> Any:
+        del form
+        return original(parse_format("mxfp4:theta=4.4"), density, *given, **options)
+
+    monkeypatch.setattr(crosscheck, "quantization_error", wrong)
+    mutant = cross_check("mxfp4", "gaussian", size=300_000, rng=np.random.default_rng(6))
+    assert not mutant.passed
+    assert chi_square_p(*mutant.scales) < 1e-6
+
+
+def test_scales_that_should_not_occur(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = quantization_error
+
+    def wrong(form: Any, density: Any, *given: Any, **options: Any) -> Any:
+        return original(form, density.affine(16.0), *given, **options)
+
+    monkeypatch.setattr(crosscheck, "quantization_error", wrong)
+    mutant = cross_check("mxfp4", "gaussian", size=32_000, rng=np.random.default_rng(6))
+    assert mutant.scales == (math.inf, 1)
+    assert not mutant.passed
+
+
+def test_chi_square_of_scales_is_uniform_over_seeds() -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(5)
+    for name, size in (("nvfp4", 3200), ("nvfp4:of=64", 32_000)):
+        checks = [cross_check(name, "laplace", size=size, rng=rng) for _ in range(60)]
+        p = [chi_square_p(*check.scales) for check in checks]
+        assert all(check.scales[1] for check in checks)
+        assert stats.kstest(p, "uniform").pvalue > 1e-3
+
+
+def test_a_scale_is_refused() -> None:
+    rng = np.random.default_rng(1)
+    with pytest.raises(InvalidValue, match="takes its scales from the values"):
+        cross_check("mxfp4", "gaussian", scale=2.0, size=640, rng=rng)
+    with pytest.raises(InvalidValue, match="MXFP4 find their scales in the values"):
+        verify(["int8", "mxfp4"], ["gaussian"], size=640, rng=rng, max_value=3.0)
