@@ -144,13 +144,13 @@ def cross_check(
     >>> cross_check("int8", "laplace", scale=0.05, size=10_000, rng=rng).passed
     True
     """
-    form, density = as_format(format), as_density(density)
+    form, density, names = as_format(format), as_density(density), NAMES
+    sampled = estimate_error(form, density, scale=scale, size=size, rng=rng, progress=progress)
     if isinstance(form, BlockFormat):
         # Where a tensor scale comes from all values, the analysis must know how many they are.
         form, names = with_tensor_of(form, size)[0], (*NAMES, *OF_BLOCKS)
     else:
-        scale, names = positive("scale", scale), NAMES
-    sampled = estimate_error(form, density, scale=scale, size=size, rng=rng, progress=progress)
+        scale = positive("scale", scale)
     cases = [_case(form, density, scale, sampled)]
     if sampled.truncated is not None:
         cut = Truncated(density, *sampled.truncated.cut)

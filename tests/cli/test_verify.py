@@ -117,3 +117,31 @@ def test_bad_input(run: Run, line: str, words: list[str]) -> None:
     assert result.stdout == ""
     for word in words:
         assert word in result.stderr
+
+
+def test_blocks_by_argument(run: Run) -> None:
+    line = "verify mxfp4,nf4:g64 --dist gaussian --dist laplace --size 1e5 --check"
+    result = run(*line.split())
+    assert result.exit_code == 0, result.output
+    assert sum(line.startswith("MXFP4") for line in result.stdout.splitlines()) == 2
+    document = json.loads(run(*line.split(), "--json").stdout)
+    figures = {row["figure"] for row in document["rows"]}
+    assert {"pair_error", "clipped_blocks", *NAMES} <= figures
+    assert {row["max_value"] for row in document["rows"]} == {None}
+    detail = run("verify", "mxfp4", "--dist", "laplace", "--size", "1e4").stdout
+    assert detail.splitlines()[1] == "320,000 samples"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("verify mxfp4 --formats int8 --dist gaussian", "FORMATS and --formats name the same"),
+        ("verify mxfp4 --all", "--all takes every density and format, got FORMATS"),
+        ("verify mxfp4 --dist gaussian --scale 2", "MXFP4 find their scales in the values"),
+    ],
+)
+def test_bad_input_with_blocks(run: Run, line: str, words: str) -> None:
+    result = run(*line.split())
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert words in " ".join(result.stderr.split())
