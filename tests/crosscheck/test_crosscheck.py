@@ -190,7 +190,7 @@ def test_values_beyond_a_limit_with_an_atom_are_missed() -> None:
     """A fault of the same kind is still seen: half of the values should lie below the range."""
     found = cross_check("uint4", "gaussian", scale=0.2, size=10_000, rng=generator())
     fewer = dataclasses.replace(found.sampled, clipped=(0, 0))
-    case = crosscheck._Case(found.exact, fewer, Gaussian(), (0.0, 3.0), truncated=False)
+    case = crosscheck._Case(found.exact, fewer, (0.5, 0.00135), (0.0, 3.0), truncated=False)
     assert case.judge("clipping_low").z < -50
 
 
