@@ -26,6 +26,8 @@ LINES = [
     + ",".join(f"4M3E:bias={bias}.25" for bias in range(1, 9)),
     "error 4M3E --dist gaussian --max-value 4",
     "error e4m3 --data w.npy --scale 0.01",
+    "error mxfp4 --dist gaussian",
+    "sweep --dist gaussian --formats int8,mxfp4,nvfp4",
     "optimize 4M3E --dist gaussian",
     "optimize uint8 --dist rectified(gaussian(std=0.001))",
     "optimize --bits 8 --dist student-t --nu 3",
@@ -40,6 +42,7 @@ LINES = [
     "figure --list",
     "formats",
     "show e4m3",
+    "show mxfp4",
     "densities",
 ]
 END = "=== end of a command ==="
