@@ -133,13 +133,16 @@ def _save(
 
 def _arrays(quick: bool) -> list[dict[str, Any]]:
     """Time the array quantizers, where the libraries that they are compared with are at hand."""
-    try:
-        quantizers = importlib.import_module("benchmarks.quantizers")
-        rows: list[dict[str, Any]] = quantizers.run(*((10_000, 1) if quick else ()))
-    except ImportError as error:
-        print(f"not timed: {error}")
-        return []
-    return rows
+    found: list[dict[str, Any]] = []
+    for module in ("quantizers", "block_quantizers"):
+        try:
+            quantizers = importlib.import_module(f"benchmarks.{module}")
+            rows: list[dict[str, Any]] = quantizers.run(*((10_000, 1) if quick else ()))
+        except ImportError as error:
+            print(f"not timed: {error}")
+            continue
+        found += rows
+    return found
 
 
 if __name__ == "__main__":

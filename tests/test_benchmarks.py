@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,9 @@ def test_a_smoke_run_prints_and_saves(tmp_path: Path, capsys: pytest.CaptureFixt
     table = lines[: next(i for i, line in enumerate(lines) if line.startswith("Ratio:"))]
     assert max(map(len, table)) <= 80
     assert isinstance(document["arrays"], list)
+    if find_spec("torch"):
+        blocks = [row for row in document["arrays"] if row.get("benchmark") == "block quantizers"]
+        assert {"mxfp4", "nvfp4", "nf4:g64"} <= {row["case"] for row in blocks}
 
 
 @pytest.mark.parametrize("name", ["int8", "4M3E", "e5m2"])
