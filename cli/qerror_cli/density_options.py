@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qerror_cli.parameters import Over
+from qerror_cli.parameters import DensityText, Over
 
 if TYPE_CHECKING:
     from qerror.densities import Density
@@ -224,6 +224,7 @@ def density_options(
 
         add = click.option(
             "--dist",
+            type=DensityText(),
             multiple=True,
             metavar="DENSITY",
             help="A density: a name such as student-t, with its parameters as options, or a call "

@@ -2,10 +2,12 @@
 
 import math
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from qerror.formats import Format, ScalarFormat
@@ -33,6 +35,15 @@ class FormatType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[r
         except QErrorException as error:
             self.fail(f"{value!r}: {error}. See: qerror formats", param, ctx)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the registered formats that begin so."""
+        del ctx, param
+        from qerror.formats import FORMATS
+
+        return _beginning(FORMATS, incomplete)
+
 
 class ScalarFormatType(FormatType):
     """One number format whose values stand alone, by its name."""
@@ -48,6 +59,15 @@ class ScalarFormatType(FormatType):
             return as_scalar_format(super().convert(value, param, ctx))
         except InvalidType as error:
             self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the registered scalar formats that begin so."""
+        del ctx, param
+        from qerror.formats import scalar_formats
+
+        return _beginning(scalar_formats(), incomplete)
 
 
 class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
@@ -68,6 +88,38 @@ class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[r
             self.fail(str(error), param, ctx)
         except QErrorException as error:
             self.fail(f"{error}. See: qerror formats", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the last name of the list."""
+        del ctx, param
+        from qerror.formats import FORMATS
+
+        done, comma, last = incomplete.rpartition(",")
+        return _beginning(FORMATS, last, done + comma)
+
+
+class DensityText(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
+    """A density as text, which is read when its parameters are known."""
+
+    name = "density"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the registered densities that begin so."""
+        del ctx, param
+        from qerror.densities import DENSITIES
+
+        return _beginning(DENSITIES, incomplete)
+
+
+def _beginning(names: Iterable[str], start: str, before: str = "") -> list[CompletionItem]:
+    """Return the names that begin with `start`, whatever its case, after what stands already."""
+    from qerror.registry import fold
+
+    return [CompletionItem(before + name) for name in names if fold(name).startswith(fold(start))]
 
 
 class Over(NamedTuple):

@@ -134,7 +134,9 @@ def _one_sided(runs: Runs, batch: Batch) -> tuple[Runs, Runs]:
             odd.append(interval)
     if batch.limits is not None:
         low, high = (end[runs.owner] for end in batch.limits)
-        runs = runs.at((runs.near(0.0) < high) & (runs.near(runs.length) > low))
+        inside = (runs.near(0.0) < high) & (runs.near(runs.length) > low)
+        # Next to a limit at 0 a step may be below every float, and its D^2/12 long before.
+        runs = runs.at(inside & (runs.spacing(batch.piece) > 0))
     below = runs.standard(batch.piece, runs.length) <= 0
     if below.any():
         runs = joined([runs.at(~below), runs.at(below).reversed()])

@@ -348,7 +348,7 @@ def test_no_closed_form(density: Density) -> None:
         quantization_error("INT4", density, method="closed-form")
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, INF, math.nan, [1.0, 0.0], [[1.0]]])
+@pytest.mark.parametrize("scale", [0.0, -1.0, INF, math.nan, [1.0, 0.0], [[-1.0]]])
 def test_refused_scales(scale: object) -> None:
     with pytest.raises(InvalidValue, match="scale must be"):
         quantization_error("INT4", "gaussian", scale)  # type: ignore[call-overload]
