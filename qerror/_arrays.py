@@ -3,7 +3,7 @@
 import math
 import operator
 import reprlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, cast
@@ -18,6 +18,8 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 Itself = TypeVar("Itself")
+Key = TypeVar("Key")
+Value_co = TypeVar("Value_co", covariant=True)
 
 _QUOTED = 160  # characters of a text in a message
 _SPLITTER = 134217729.0  # 2^27 + 1: Veltkamp's constant for 53-bit significands
@@ -150,6 +152,43 @@ class Immutable:
             return super().__reduce_ex__(protocol)
         given = (getattr(value, field.name) for field in fields(value) if field.init)
         return type(self), tuple(given)
+
+
+class FrozenMapping(Mapping[Key, Value_co]):
+    """A mapping that nobody can change: it copies, pickles, compares and, unlike a view, hashes."""
+
+    __slots__ = ("_members",)
+    _members: dict[Key, Value_co]
+
+    def __init__(self, members: Mapping[Key, Value_co]) -> None:
+        object.__setattr__(self, "_members", dict(members))
+
+    def __getitem__(self, key: Key) -> Value_co:
+        return self._members[key]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._members.items()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._members!r})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: cannot set {name!r}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._members,)
+
+    def __copy__(self: Itself) -> Itself:
+        return self
+
+    def __deepcopy__(self: Itself, memo: dict[int, Any]) -> Itself:
+        return self
 
 
 class ArrayValue(Immutable):

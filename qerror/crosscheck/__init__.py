@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qerror._arrays import positive
+from qerror._arrays import FrozenMapping, positive
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
@@ -70,9 +70,9 @@ class CrossCheck:
     (0, 0) where there are none, or too few samples."""
 
     @property
-    def z(self) -> dict[str, float]:
+    def z(self) -> Mapping[str, float]:
         """The distance of every figure in standard errors; nan where it is not judged."""
-        return {name: each.z for name, each in self.judgements.items()}
+        return FrozenMapping({name: each.z for name, each in self.judgements.items()})
 
     @property
     def worst(self) -> float:
@@ -155,7 +155,7 @@ def cross_check(
     if sampled.truncated is not None:
         cut = Truncated(density, *sampled.truncated.cut)
         cases.append(_case(form, cut, scale, sampled.truncated.estimate, truncated=True))
-    judgements = {name: _judged(name, cases) for name in names}
+    judgements = FrozenMapping({name: _judged(name, cases) for name in names})
     chi_square, degrees = _chi_square(cases[-1], judgements)
     exact, scales = cases[0].exact, (0.0, 0)
     if isinstance(sampled, BlockEstimate) and isinstance(exact, BlockErrorReport):

@@ -10,6 +10,7 @@ import numpy as np
 from qerror._arrays import FloatArray
 from qerror.densities.density import Density
 from qerror.fitting.summary import Summary
+from qerror.registry import Registry
 
 CONSTANT = "the values are all equal"
 
@@ -33,13 +34,13 @@ Fitter: TypeAlias = Callable[[Summary], Fitted | str]
 Objective: TypeAlias = Callable[[Summary, FloatArray, FloatArray], tuple[float, FloatArray]]
 """The mean log-likelihood and its gradient, at parameters (shape .., location, log scale)."""
 
-FITTERS: dict[str, Fitter] = {}
+FITTERS: Registry[Fitter] = Registry("family of fits", "qerror.fit")
 """Every family that can be fitted, by the name of its density."""
 
 
 def register(name: str, fitter: Fitter) -> None:
     """Add a family."""
-    FITTERS[name] = fitter
+    FITTERS.register(name, fitter)
 
 
 @dataclass(frozen=True)

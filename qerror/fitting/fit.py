@@ -3,13 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, FrozenMapping
 from qerror.densities.density import DENSITIES, Density
 from qerror.densities.discrete import Discrete
 from qerror.densities.mixture import Mixture
@@ -125,7 +124,7 @@ def fit_parts(parts: Parts, families: Sequence[str] = DEFAULT) -> FitResult:
     if data is not None:
         candidates, excluded = _candidates(data, names)
     density = _joined(candidates[0].density if candidates else None, atoms)
-    return FitResult(density, tuple(candidates), MappingProxyType(excluded), size, tuple(atoms))
+    return FitResult(density, tuple(candidates), FrozenMapping(excluded), size, tuple(atoms))
 
 
 def _candidates(data: Summary, names: list[str]) -> tuple[list[Candidate], dict[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, cast, final
 
-from qerror._arrays import integer
+from qerror._arrays import FrozenMapping, integer
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block_scales import (
     RULES,
@@ -73,11 +73,13 @@ class BlockFormat(Format):
     scale: ScaleRule
     block_size: int
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {
-        "n": "gN",
-        "channel": "channel=<integer>",
-        **{key: text for kind in _KINDS for key, text in kind.OPTIONS.items()},
-    }
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping(
+        {
+            "n": "gN",
+            "channel": "channel=<integer>",
+            **{key: text for kind in _KINDS for key, text in kind.OPTIONS.items()},
+        }
+    )
 
     def __post_init__(self) -> None:
         element = as_scalar_format(cast("ScalarFormat | str", self.element))

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, TypeAlias, cast, final, get_args
 
 import numpy as np
 
-from qerror._arrays import positive
+from qerror._arrays import FrozenMapping, positive
 from qerror.exceptions import InvalidValue, UnknownName
 from qerror.formats.format import ScalarFormat, shortest
 from qerror.formats.integer import Integer
@@ -74,10 +74,12 @@ class PowerOfTwo(ScaleRule):
 
     rule: Rule | float = "floor"
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {
-        **{rule: rule for rule in RULES},
-        "theta": "theta=<real>",
-    }
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping(
+        {
+            **{rule: rule for rule in RULES},
+            "theta": "theta=<real>",
+        }
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, str):
@@ -218,7 +220,9 @@ class Absmax(ScaleRule):
     multiplier: float = 1.0
     divisor: float | None = None
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {"alpha": "alpha=<real>", "divisor": "divisor=<real>"}
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping(
+        {"alpha": "alpha=<real>", "divisor": "divisor=<real>"}
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "multiplier", positive("alpha", self.multiplier))
@@ -290,7 +294,7 @@ class MinMax(ScaleRule):
 
     zero: Literal["real", "integer"] = "real"
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {"affine": "affine|affine=integer"}
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping({"affine": "affine|affine=integer"})
 
     def __post_init__(self) -> None:
         if self.zero not in {"real", "integer"}:

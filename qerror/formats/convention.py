@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
+from qerror._arrays import FrozenMapping
+
 Specials: TypeAlias = Literal["none", "ieee", "fn", "fnuz", "p3109"]
 NaN: TypeAlias = Literal["nowhere", "top exponent", "top code", "negative zero"]
 Infinity: TypeAlias = Literal["never", "always", "by choice"]
@@ -96,13 +98,15 @@ class Convention:
 # "none": Kuzmin et al. 2022 (arXiv 2208.09225), after eq. 8, and OCP MX 1.0, section 5.3, for 4
 # and 6 bits. "ieee": IEEE 754-2019, section 3.4. "fn": OCP OFP8 1.0, section 5. "fnuz": Noune
 # et al. 2022 (arXiv 2206.02915). "p3109": IEEE P3109 interim report.
-CONVENTIONS: Mapping[Specials, Convention] = {
-    each.name: each
-    for each in (
-        Convention("none", 0, nan="nowhere", infinity="never"),
-        Convention("ieee", 1, nan="top exponent", infinity="always"),
-        Convention("fn", 1, nan="top code", infinity="never"),
-        Convention("fnuz", 0, nan="negative zero", infinity="never", unsigned=False),
-        Convention("p3109", 0, nan="negative zero", infinity="by choice"),
-    )
-}
+CONVENTIONS: Mapping[Specials, Convention] = FrozenMapping(
+    {
+        each.name: each
+        for each in (
+            Convention("none", 0, nan="nowhere", infinity="never"),
+            Convention("ieee", 1, nan="top exponent", infinity="always"),
+            Convention("fn", 1, nan="top code", infinity="never"),
+            Convention("fnuz", 0, nan="negative zero", infinity="never", unsigned=False),
+            Convention("p3109", 0, nan="negative zero", infinity="by choice"),
+        )
+    }
+)

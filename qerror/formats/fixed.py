@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
-from qerror._arrays import integer
+from qerror._arrays import FrozenMapping, integer
 from qerror.formats.format import FORMATS, Format, ScalarFormat, flag, shortest
 from qerror.formats.integer import MOST_BITS, check_full, full_option
 from qerror.formats.names import spelling
@@ -54,7 +54,7 @@ class FixedPoint(ScalarFormat):
     signed: bool = True
     symmetric: bool = True
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {"full": "full"}
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping({"full": "full"})
 
     def __post_init__(self) -> None:
         signed = flag("signed", self.signed)

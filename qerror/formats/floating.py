@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias, final, get_args
 
 import numpy as np
 
-from qerror._arrays import integer, real
+from qerror._arrays import FrozenMapping, integer, real
 from qerror.exceptions import InvalidValue
 from qerror.formats.convention import CONVENTIONS, Convention, Reserved, Specials
 from qerror.formats.format import FORMATS, Format, Resolved, ScalarFormat, flag, shortest
@@ -75,10 +75,12 @@ class FloatingPoint(ScalarFormat):
     specials: Specials = "none"
     infinities: bool = False
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {
-        "bias": "bias=<real>",
-        "specials": f"specials={'|'.join(get_args(Specials))}",
-    }
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping(
+        {
+            "bias": "bias=<real>",
+            "specials": f"specials={'|'.join(get_args(Specials))}",
+        }
+    )
 
     def __post_init__(self) -> None:
         checked = {

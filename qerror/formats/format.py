@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, TypeVar, cast, final, overload
 
 import numpy as np
 
-from qerror._arrays import positive
+from qerror._arrays import FrozenMapping, positive
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.convention import Reserved
 from qerror.grids import Grid
@@ -46,7 +46,7 @@ class Format(ABC):
     __slots__ = ()
     __match_args__: ClassVar[tuple[str, ...]]  # of a dataclass: the names of its fields
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {}
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping({})
     """The options that may follow a name, each with how it is written: "bias=<real>"."""
 
     @property

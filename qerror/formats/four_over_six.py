@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast, final
 
+from qerror._arrays import FrozenMapping
 from qerror.exceptions import InvalidValue, UnknownName
 from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleRule, largest
@@ -49,10 +50,12 @@ class FourOverSix(ScaleRule):
     smallest: float | None = None
     error: Literal["mse", "mae"] = "mse"
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {
-        "4over6": "4over6|4over6=mae",
-        **{key: text for key, text in StoredScale.OPTIONS.items() if key != "divisor"},
-    }
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping(
+        {
+            "4over6": "4over6|4over6=mae",
+            **{key: text for key, text in StoredScale.OPTIONS.items() if key != "divisor"},
+        }
+    )
 
     def __post_init__(self) -> None:
         same = StoredScale(self.format, self.tensor, self.smallest)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, final
 
-from qerror._arrays import integer
+from qerror._arrays import FrozenMapping, integer
 from qerror.exceptions import InvalidValue
 from qerror.formats.format import FORMATS, Format, ScalarFormat, flag
 from qerror.formats.names import spelling, whole
@@ -49,7 +49,7 @@ class Integer(ScalarFormat):
     symmetric: bool = True
     zero_point: int = 0
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {"full": "full", "zp": "zp=<integer>"}
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping({"full": "full", "zp": "zp=<integer>"})
 
     def __post_init__(self) -> None:
         signed = flag("signed", self.signed)

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from qerror._arrays import integer
+from qerror._arrays import FrozenMapping, integer
 from qerror.formats.convention import Reserved
 from qerror.formats.format import FORMATS, Format, Resolved, ScalarFormat, shortest
 from qerror.formats.names import spelling, whole
@@ -50,7 +50,7 @@ class ExponentOnly(ScalarFormat):
     exponent_bits: int
     bias: Resolved[int] = Resolved()  # noqa: RUF009 - it is immutable
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {"bias": "bias=<integer>"}
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping({"bias": "bias=<integer>"})
 
     def __post_init__(self) -> None:
         exponent_bits = integer("exponent_bits", self.exponent_bits, 2, 11)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
-from qerror._arrays import BoolArray, FloatArray, IntArray
+from qerror._arrays import BoolArray, FloatArray, FrozenMapping, IntArray
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
@@ -39,7 +39,7 @@ class ScaleRule(ABC):
     __slots__ = ()
     __match_args__: ClassVar[tuple[str, ...]]
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {}
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping({})
     """The options of a format's name that this rule takes, each with how it is written."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ from typing import ClassVar, SupportsFloat, TypeAlias, cast, final
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray, integer, positive
+from qerror._arrays import FloatArray, FrozenMapping, IntArray, integer, positive
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block_scales import Absmax
 from qerror.formats.format import ScalarFormat, shortest
@@ -80,13 +80,15 @@ class StoredScale(ScaleRule):
     smallest: float | None = None
     divisor: float | None = None
 
-    OPTIONS: ClassVar[Mapping[str, str]] = {
-        "scale": "scale=<format>",
-        "tensor": "tensor=<real>",
-        "of": "of=<integer>|tensor",
-        "smallest": "smallest=<real>",
-        "divisor": "divisor=<real>",
-    }
+    OPTIONS: ClassVar[Mapping[str, str]] = FrozenMapping(
+        {
+            "scale": "scale=<format>",
+            "tensor": "tensor=<real>",
+            "of": "of=<integer>|tensor",
+            "smallest": "smallest=<real>",
+            "divisor": "divisor=<real>",
+        }
+    )
 
     def __post_init__(self) -> None:
         form = as_scalar_format(cast("ScalarFormat | str", self.format))

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from qerror._arrays import positive
+from qerror._arrays import FrozenMapping, positive
 from qerror.analysis.single import quantization_error
 from qerror.densities.gaussian import Gaussian
 from qerror.densities.names import DensityLike, as_density
@@ -23,7 +23,7 @@ from qerror.grids import Grid
 from qerror.optimize.scale import optimal_scale
 
 F8NET_WORD_LENGTH = 8
-F8NET_CONSTANTS = {True: 40.0, False: 70.0}
+F8NET_CONSTANTS = FrozenMapping({True: 40.0, False: 70.0})
 """Jin et al. 2022, eq. 1, for signed and unsigned codes of 8 bits."""
 
 _SHOWN = 3  # fractional lengths on either side of the best ones in a table

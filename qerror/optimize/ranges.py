@@ -53,7 +53,7 @@ def compare_ranges(
     format: Format | str,  # noqa: A002 - the field's word
     density: DensityLike,
     quantiles: Sequence[float] = (0.999, 0.9999, 0.99999),
-) -> list[RangeChoice]:
+) -> tuple[RangeChoice, ...]:
     """Return the usual ways to choose a range, each with its exact loss.
 
     The best real scale comes first; then the best power-of-two scale (for floating point the
@@ -93,7 +93,7 @@ def compare_ranges(
     for rule, limit in _limits(density, quantiles):
         scale = form.scale_for(limit)
         found.append(_choice(rule, form, density, scale))
-    return [_against(choice, best.report.sqnr_db) for choice in found]
+    return tuple(_against(choice, best.report.sqnr_db) for choice in found)
 
 
 def best_zero_point(bits: int, density: DensityLike) -> RangeChoice:

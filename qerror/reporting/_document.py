@@ -1,9 +1,10 @@
 """What every writer takes: parameters, rows, and the rows as a person reads them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, cast
 
+from qerror._arrays import FrozenMapping
 from qerror.tables import html_table
 
 Row: TypeAlias = Mapping[str, object]
@@ -71,6 +72,9 @@ class View:
     marked: Collection[int] = ()
     spare: Sequence[int] = ()
 
+    def __post_init__(self) -> None:
+        _freeze(self)
+
 
 @dataclass(frozen=True, repr=False)
 class Document:
@@ -93,15 +97,18 @@ class Document:
     rows: Sequence[Row]
     views: Sequence[View] = field(default=())
 
+    def __post_init__(self) -> None:
+        _freeze(self)
+
     @property
     def schema(self) -> str:
         """The schema's identifier; its number rises when a key changes its meaning."""
         return f"qerror.{self.name}/1"
 
     @property
-    def keys(self) -> list[str]:
+    def keys(self) -> tuple[str, ...]:
         """The keys of all rows, in the order of their first appearance."""
-        return list(dict.fromkeys(key for row in self.rows for key in row))
+        return tuple(dict.fromkeys(key for row in self.rows for key in row))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -119,6 +126,22 @@ class Document:
     def _repr_html_(self) -> str:
         views = (html_table(v.title, v.header, v.body, v.marked) for v in self.views)
         return "\n".join(views)
+
+
+def _freeze(value: "View | Document") -> None:
+    """Let no later change of what an object was made from change the object."""
+    for each in fields(value):
+        object.__setattr__(value, each.name, _unchanging(getattr(value, each.name)))
+
+
+def _unchanging(value: object) -> object:
+    """Return plain data as tuples and frozen mappings, however deep."""
+    if isinstance(value, Mapping):
+        members = cast("Mapping[object, object]", value)
+        return FrozenMapping({key: _unchanging(member) for key, member in members.items()})
+    if isinstance(value, list | tuple | range | set | frozenset):
+        return tuple(_unchanging(member) for member in cast("Collection[object]", value))
+    return value
 
 
 def _kind_of(values: Sequence[object]) -> ColumnKind:

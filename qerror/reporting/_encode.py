@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
+from qerror._arrays import FrozenMapping
 from qerror.exceptions import InvalidValue, MissingLibrary
 from qerror.reporting._document import Column, Document, View
 from qerror.reporting._plain import encodable, for_cell, for_json, for_spreadsheet
@@ -15,14 +16,16 @@ from qerror.reporting._text import aligned, markdown
 
 Kind: TypeAlias = Literal["table", "json", "jsonl", "csv", "markdown", "parquet"]
 
-KINDS: Mapping[Kind, tuple[str, ...]] = {
-    "table": (".txt",),
-    "json": (".json",),
-    "jsonl": (".jsonl", ".ndjson"),
-    "csv": (".csv",),
-    "markdown": (".md", ".markdown"),
-    "parquet": (".parquet",),
-}
+KINDS: Mapping[Kind, tuple[str, ...]] = FrozenMapping(
+    {
+        "table": (".txt",),
+        "json": (".json",),
+        "jsonl": (".jsonl", ".ndjson"),
+        "csv": (".csv",),
+        "markdown": (".md", ".markdown"),
+        "parquet": (".parquet",),
+    }
+)
 """The kinds of output, each with the suffixes of its files."""
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from qerror._arrays import FrozenMapping
 from qerror.analysis import ErrorReport
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.densities import Density, density_name
@@ -18,18 +19,20 @@ _LIMIT_NOTES = [
     "> Shannon: dB above the bound for any code of as many bits",
 ]
 
-ERROR_LINES: Mapping[str, str] = {
-    "rounding": "rounding error",
-    "clipping_low": "clipping error below",
-    "clipping_high": "clipping error above",
-    "clipping": "clipping error",
-    "mse": "MSE = rounding + clipping",
-    "sqnr_db": "SQNR in dB",
-    "mean_error": "mean error E[e]",
-    "cross_moment": "cross moment E[x e]",
-    "signal_power": "signal power E[x^2]",
-    "signal_mean": "signal mean E[x]",
-}
+ERROR_LINES: Mapping[str, str] = FrozenMapping(
+    {
+        "rounding": "rounding error",
+        "clipping_low": "clipping error below",
+        "clipping_high": "clipping error above",
+        "clipping": "clipping error",
+        "mse": "MSE = rounding + clipping",
+        "sqnr_db": "SQNR in dB",
+        "mean_error": "mean error E[e]",
+        "cross_moment": "cross moment E[x e]",
+        "signal_power": "signal power E[x^2]",
+        "signal_mean": "signal mean E[x]",
+    }
+)
 """The figures of a report in words."""
 
 

@@ -7,12 +7,14 @@ and ties go to the even code.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import BoolArray, IntArray
+from qerror._arrays import BoolArray, FrozenMapping, IntArray
 from qerror.rounding import Rounding
 from qerror.simulation._levels import Levels
 
@@ -20,27 +22,44 @@ AnyReal: TypeAlias = npt.NDArray[Any]
 WorkType: TypeAlias = type[np.floating[Any]]
 
 
+@dataclass(frozen=True)
 class Layout:
     """How a binary float is made of bits."""
 
-    def __init__(self, kind: WorkType, unsigned: type[np.uint32] | type[np.uint64]) -> None:
+    kind: WorkType
+    unsigned: type[np.uint32] | type[np.uint64]
+    digits: int
+    """Stored bits of the significand."""
+    lowest: int
+    """Exponent of the smallest normal number."""
+    highest: int
+    """Exponent of the largest binade."""
+    sign: int
+    """The bit of the sign."""
+    exponent: int
+    """The bits of the exponent."""
+    smallest: float
+
+    @classmethod
+    def of(cls, kind: WorkType, unsigned: type[np.uint32] | type[np.uint64]) -> "Layout":
+        """Read the layout of a type off what NumPy knows."""
         info = np.finfo(kind)
-        self.kind = kind
-        self.unsigned = unsigned
-        self.digits: int = info.nmant
-        """Stored bits of the significand."""
-        self.lowest: int = int(info.minexp)
-        """Exponent of the smallest normal number."""
-        self.highest: int = int(info.maxexp) - 1
-        """Exponent of the largest binade."""
-        self.sign = 1 << (info.bits - 1)
-        self.exponent = self.sign - (1 << self.digits)
-        self.smallest = math.ldexp(1.0, self.lowest - self.digits)
+        digits, lowest, sign = int(info.nmant), int(info.minexp), 1 << (info.bits - 1)
+        return cls(
+            kind,
+            unsigned,
+            digits,
+            lowest,
+            highest=int(info.maxexp) - 1,
+            sign=sign,
+            exponent=sign - (1 << digits),
+            smallest=math.ldexp(1.0, lowest - digits),
+        )
 
 
-SINGLE = Layout(np.float32, np.uint32)
-DOUBLE = Layout(np.float64, np.uint64)
-LAYOUTS: dict[WorkType, Layout] = {np.float32: SINGLE, np.float64: DOUBLE}
+SINGLE = Layout.of(np.float32, np.uint32)
+DOUBLE = Layout.of(np.float64, np.uint64)
+LAYOUTS: Mapping[WorkType, Layout] = FrozenMapping({np.float32: SINGLE, np.float64: DOUBLE})
 
 
 class Kernel(ABC):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray
+from qerror._arrays import BoolArray, FloatArray, FrozenMapping, Immutable, read_only
 from qerror.exceptions import InvalidValue
 from qerror.simulation._tails import Tails
 
@@ -48,7 +48,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Immutable):
     """The errors of a quantizer on samples of a density, e = Q(X) - X.
 
     The figures are those of `ErrorReport`.
@@ -79,6 +79,10 @@ class Estimate:
     """Of the means named by `BASIC`, shape (7, 7)."""
     settled: Mapping[str, bool] = field(repr=False)
     """Whether so many samples had a part in a figure that its standard error can be relied on."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "covariance", read_only(self.covariance))
+        object.__setattr__(self, "settled", FrozenMapping(self.settled))
 
     def to_dict(self) -> dict[str, float]:
         """Return every figure by its name, in reading order."""

@@ -6,23 +6,28 @@ bytes. `docs/make_findings.py` writes it.
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
+from qerror._arrays import FrozenMapping
 from qerror.studies import mqbench
 from qerror.studies.f8net import claims as f8net
 from qerror.studies.finding import RULE, Check, Finding, session, table
 from qerror.studies.fp8_quantization import claims as fp8_quantization
 from qerror.studies.fp8_versus_int8 import claims as fp8_versus_int8
 
-PAPERS: dict[str, Sequence[Callable[[], Finding]]] = {
-    "FP8 Quantization: The Power of the Exponent (Kuzmin et al. 2022)": fp8_quantization.FINDINGS,
-    "FP8 versus INT8 for efficient deep learning inference (van Baalen et al. 2023)": (
-        fp8_versus_int8.FINDINGS
-    ),
-    "F8Net: Fixed-Point 8-bit Only Multiplication (Jin et al. 2022)": f8net.FINDINGS,
-    "MQBench (Li et al. 2021)": mqbench.FINDINGS,
-}
+PAPERS: Mapping[str, Sequence[Callable[[], Finding]]] = FrozenMapping(
+    {
+        "FP8 Quantization: The Power of the Exponent (Kuzmin et al. 2022)": (
+            fp8_quantization.FINDINGS
+        ),
+        "FP8 versus INT8 for efficient deep learning inference (van Baalen et al. 2023)": (
+            fp8_versus_int8.FINDINGS
+        ),
+        "F8Net: Fixed-Point 8-bit Only Multiplication (Jin et al. 2022)": f8net.FINDINGS,
+        "MQBench (Li et al. 2021)": mqbench.FINDINGS,
+    }
+)
 """The findings of each paper, in the paper's order."""
 
 _INTRODUCTION = """\

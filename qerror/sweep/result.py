@@ -2,10 +2,11 @@
 
 import importlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from qerror._arrays import FrozenMapping
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.report import ErrorReport
 from qerror.densities.density import Density
@@ -118,15 +119,18 @@ class SweepResult:
     """What every format's range was set by, and its value: ("max_value", 4.0)."""
 
     @property
-    def params(self) -> dict[str, object]:
+    def params(self) -> Mapping[str, object]:
         """What was asked, as plain values: "formats", "densities", "over", then "range" if set."""
-        over = {"name": self.parameter, "values": list(self.values)}
-        return {
-            "formats": [form.name for form in self.formats],
-            "densities": [density_name(density) for density in self.densities],
-            "over": None if self.parameter is None else over,
-            **({} if self.range is None else {"range": dict([self.range])}),
-        }
+        over = FrozenMapping({"name": self.parameter, "values": self.values})
+        fixed = {} if self.range is None else {"range": FrozenMapping(dict([self.range]))}
+        return FrozenMapping(
+            {
+                "formats": tuple(form.name for form in self.formats),
+                "densities": tuple(density_name(density) for density in self.densities),
+                "over": None if self.parameter is None else over,
+                **fixed,
+            }
+        )
 
     @property
     def series(self) -> tuple[Series, ...]:

@@ -203,7 +203,7 @@ def test_notes_say_what_they_are_about() -> None:
     assert len(view.notes) == 1
     assert view.notes[0].startswith("note: nu = 1.5, 2: E[x^2] is infinite")
     one = sweep(["int8", "4M3E"], [Gaussian()])
-    assert sweep_document(_remarked(one, 1)).views[0].notes == ["note: 4M3E: odd"]
+    assert sweep_document(_remarked(one, 1)).views[0].notes == ("note: 4M3E: odd",)
     view = sweep_document(_remarked(result, 5)).views[0]
     assert view.notes[1] == "note: 4M3E, nu = 3: odd"
 

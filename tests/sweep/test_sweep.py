@@ -55,8 +55,8 @@ def test_best_ranges() -> None:
     ]
     assert [row["density"] for row in result.to_records()[::7]] == ["gaussian", "student-t(nu=3)"]
     assert result.params == {
-        "formats": [as_scalar_format(f).name for f in SEVEN],
-        "densities": ["gaussian", "student-t(nu=3)"],
+        "formats": tuple(as_scalar_format(f).name for f in SEVEN),
+        "densities": ("gaussian", "student-t(nu=3)"),
         "over": None,
     }
 

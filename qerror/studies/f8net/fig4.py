@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, FrozenMapping
 from qerror.analysis import quantization_error
 from qerror.analysis.decibels import decibels_above
 from qerror.densities import Gaussian, Rectified
@@ -16,11 +16,11 @@ from qerror.studies.f8net.fig3 import SHOWN_STDS, relative_errors
 from qerror.studies.f8net.rule import CONSTANTS
 from qerror.studies.study import STUDIES, Study, figure_data
 
-SAMPLED = {True: 38.05, False: 69.00}
+SAMPLED = FrozenMapping({True: 38.05, False: 69.00})
 """Those of the samples that its authors published with their code."""
 SHOWN_LENGTH = 4
 """The length whose upper threshold is shown closer; the others are the same, octaves apart."""
-WINDOWS = {True: (2.3, 2.6), False: (4.2, 4.6)}
+WINDOWS = FrozenMapping({True: (2.3, 2.6), False: (4.2, 4.6)})
 """Standard deviations around that threshold, signed and unsigned."""
 _POINTS = 61  # of a window
 _AFTER = 1 + 1e-9  # just beyond a threshold

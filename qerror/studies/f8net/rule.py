@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, FrozenMapping
 from qerror.analysis import quantization_error
 from qerror.densities import Gaussian, Rectified
 from qerror.formats import FixedPoint
@@ -17,7 +17,7 @@ from qerror.studies.finding import Check, Finding
 
 BITS = F8NET_WORD_LENGTH
 CONSTANTS = F8NET_CONSTANTS
-SPANS = {True: (0.1, 40.0), False: (0.1, 100.0)}
+SPANS = FrozenMapping({True: (0.1, 40.0), False: (0.1, 100.0)})
 """Standard deviations over which section 3.3 states an error below 1%: signed, unsigned."""
 BOUND = 0.01
 _SHARE_POINTS = 1001  # log-spaced standard deviations between which shares are interpolated

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from qerror._arrays import FrozenMapping
 from qerror.analysis import scalar_product_error
 from qerror.densities import Density, Gaussian, StudentT, Uniform, density_name
 from qerror.optimize import optimal_scale
@@ -9,11 +10,13 @@ from qerror.reporting import Document, Row
 from qerror.studies.eight_bits import EIGHT_BITS
 from qerror.studies.study import STUDIES, Study, figure_data
 
-READ = {
-    "fixed point + 12 bits": (721, 874, 899, 1070, 1510),
-    "FP16": (1400, 1278, 1186, 1113, 1051),
-    "FP32": (2335, 2213, 2121, 2048, 1987),
-}
+READ = FrozenMapping(
+    {
+        "fixed point + 12 bits": (721, 874, 899, 1070, 1510),
+        "FP16": (1400, 1278, 1186, 1113, 1051),
+        "FP32": (2335, 2213, 2121, 2048, 1987),
+    }
+)
 """2-input gates by accumulator, read off the paper's figure to about 6: INT8, E2, E3, E4, E5."""
 ACCURACY = 6
 DENSITIES: tuple[Density, ...] = (Uniform(-1, 1), Gaussian(), StudentT(3))

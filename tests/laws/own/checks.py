@@ -5,6 +5,7 @@ Run by tests/laws/test_own_members.py, in a process where the two are registered
 
 import json
 import math
+from itertools import pairwise
 
 import mpmath
 import numpy as np
@@ -34,7 +35,7 @@ def mean_square(levels: list[float], angle: mpmath.mpf) -> mpmath.mpf:
     def density(z: mpmath.mpf) -> mpmath.mpf:
         return mpmath.sin(angle) / (2 * angle * (mpmath.cosh(z) + mpmath.cos(angle)))
 
-    ends = [(a + b) / 2 for a, b in zip(levels[:-1], levels[1:], strict=True)]
+    ends = [(a + b) / 2 for a, b in pairwise(levels)]
     total = mpmath.mpf(0)
     for q, a, b in zip(levels, [-mpmath.inf, *ends], [*ends, mpmath.inf], strict=True):
         total += mpmath.quad(lambda x, q=q: (x - q) ** 2 * density(x), [a, q, b])
