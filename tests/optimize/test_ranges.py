@@ -12,7 +12,7 @@ from qerror.formats import FloatingPoint, Integer
 from qerror.optimize import RangeChoice, best_zero_point, compare_ranges, optimal_scale
 
 
-def by_rule(choices: list[RangeChoice]) -> dict[str, RangeChoice]:
+def by_rule(choices: tuple[RangeChoice, ...]) -> dict[str, RangeChoice]:
     return {choice.rule: choice for choice in choices}
 
 
