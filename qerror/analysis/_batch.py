@@ -1,7 +1,7 @@
 """What every path of the analysis takes and what it gives back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,21 @@ class Batch:
         """Return the batch with further limits, one pair a row."""
         low, high = np.maximum(low, self.piece.low), np.minimum(high, self.piece.high)
         return Batch(self.piece, self.factors, self.mirrored, Limits(low, np.maximum(low, high)))
+
+    def halves(self) -> "tuple[Batch, Batch] | None":
+        """Return what lies above 0 and the mirror image of what lies below.
+
+        None unless the law is symmetric about 0 and every row has limits on both sides of it.
+        """
+        if self.limits is None or self.piece.location != 0 or not self.piece.law.symmetric:
+            return None
+        low, high = self.limits
+        if not ((low < 0) & (high > 0)).all():
+            return None
+        nothing = np.zeros(low.size)
+        mirror_image = replace(self.piece, low=-self.piece.high, high=-self.piece.low)
+        lower = replace(self, piece=mirror_image, limits=Limits(nothing, -low))
+        return replace(self, limits=Limits(nothing, high)), lower
 
     def rows(self, at: slice | IntArray) -> "Batch":
         """Return some of the rows."""
@@ -89,6 +104,10 @@ class Sums:
             _plus(self.mean_error, other.mean_error),
             _plus(self.cross, other.cross),
         )
+
+    def mirrored(self) -> "Sums":
+        """Return the sums of -X on the grid's mirror image."""
+        return replace(self, low=self.high, high=self.low, mean_error=-self.mean_error)
 
     def figures(self) -> tuple[FloatArray | float, ...]:
         """Return the five sums in their order."""

@@ -23,7 +23,10 @@ def tail_sums(batch: Batch, lowest: float, highest: float) -> Sums:
 
 
 def one_tail_sum(batch: Batch, highest: float, law: SmoothLaw) -> Sums:
-    """Integrate the tails of the single row of a symmetric piece, by few operations."""
+    """Integrate the tails of the single row of a piece centred at 0, by few operations.
+
+    Both of a mirrored batch; the upper one of another.
+    """
     piece, factor = batch.piece, float(batch.factors[0])
     q, unit = factor * highest, piece.weight * piece.spread
     if batch.limits is None:
@@ -39,8 +42,11 @@ def one_tail_sum(batch: Batch, highest: float, law: SmoothLaw) -> Sums:
         end = Ends.product(factor, highest)
         moments = window_moments(piece, end, end, Ends.at(high))
         first, square = (float(moment[0]) for moment in moments)
+    lever = q * first + square
+    if not batch.mirrored:
+        return Sums(0.0, 0.0, square, -first, -lever)
     mean = math.nan if math.isinf(first) else 0.0
-    return Sums(0.0, square, square, mean, -2 * (q * first + square))
+    return Sums(0.0, square, square, mean, -2 * lever)
 
 
 def _tails(batch: Batch, lowest: float, highest: float) -> Sums:

@@ -7,7 +7,9 @@ import numpy as np
 from qerror._arrays import IntArray
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._cells import cell_sums
-from qerror.analysis._flat import flat_shares, flat_sums, one_flat_sum, suits_flat
+from qerror.analysis._flat import centred_sums, flat_sums
+from qerror.analysis._flat_one import one_flat_sum
+from qerror.analysis._flat_rules import flat_shares, suits_flat
 from qerror.analysis._lattice import lattice_sums
 from qerror.analysis._runs import segments_of, upper_segments_of
 from qerror.analysis._tails import one_tail_sum, tail_sums
@@ -35,10 +37,9 @@ def piece_sums(grid: Grid, batch: Batch) -> Sums:
     cells = grid.upper_cells if batch.mirrored else grid.cells
     if smooth is None or not suits_flat(batch, cells, smooth):
         return cell_sums(batch, cells) + tail_sums(batch, lowest, highest)
-    if batch.mirrored and batch.factors.size == 1:
-        one = one_flat_sum(batch, cells, smooth)
-        if one is not None:
-            return one + one_tail_sum(batch, highest, smooth)
+    found = _from_above(grid, batch, smooth)
+    if found is not None:
+        return found
     tails = tail_sums(batch, lowest, highest)
     shares = flat_shares(batch, cells, smooth)
     if shares.min() > 0:
@@ -48,6 +49,22 @@ def piece_sums(grid: Grid, batch: Batch) -> Sums:
     if narrow.size:
         parts.append((narrow, flat_sums(batch.rows(narrow), cells, smooth, shares[narrow])))
     return Sums.joined(shares.size, parts) + tails
+
+
+def _from_above(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums | None:
+    """Look at the nodes above 0 only, where the grid and the law are symmetric about it."""
+    highest, cells = float(grid.edges[-1]), grid.upper_cells
+    halves = batch.halves() if grid.is_symmetric and not batch.mirrored else None
+    if batch.factors.size > 1:
+        found = centred_sums(batch, halves, cells, law) if halves else None
+        return found and found + tail_sums(batch, -highest, highest)
+    whole = (batch,) if batch.mirrored else (halves or ())
+    parts = [one_flat_sum(part, cells, law) for part in whole]
+    tails = [one_tail_sum(part, highest, law) for part in whole]
+    sums = [a + b for a, b in zip(parts, tails, strict=True) if a is not None]
+    if not sums or len(sums) < len(whole):
+        return None
+    return sums[0] if batch.mirrored else sums[0] + sums[1].mirrored()
 
 
 def _by_runs(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums:

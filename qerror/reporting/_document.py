@@ -139,7 +139,9 @@ def _unchanging(value: object) -> object:
     if isinstance(value, Mapping):
         members = cast("Mapping[object, object]", value)
         return FrozenMapping({key: _unchanging(member) for key, member in members.items()})
-    if isinstance(value, list | tuple | range | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return frozenset(cast("Collection[object]", value))
+    if isinstance(value, list | tuple | range):
         return tuple(_unchanging(member) for member in cast("Collection[object]", value))
     return value
 

@@ -128,7 +128,7 @@ def test_the_best_format_of_a_group_is_zero_below_itself() -> None:
 
 def test_over_a_parameter_of_the_density() -> None:
     result = sweep(["INT8", "4M3E"], ["student-t(nu=9)"], ("nu", [2.5, 3, 30]))
-    assert result.params["over"] == {"name": "nu", "values": [2.5, 3.0, 30.0]}
+    assert result.params["over"] == {"name": "nu", "values": (2.5, 3.0, 30.0)}
     assert [number(row, "nu") for row in result.to_records()] == [2.5, 2.5, 3.0, 3.0, 30.0, 30.0]
     for row in result.to_records():
         assert list(row) == ["density", "nu", *KEYS[1:], *LAST]
