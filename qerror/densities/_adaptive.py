@@ -179,8 +179,8 @@ class AdaptiveLaw(Law):
     @cached_property
     def _knots(self) -> FloatArray:
         """The bins of a histogram, and 0 where it lies inside: places of jumps and cusps."""
-        bins = np.asarray(getattr(getattr(self.source, "dist", None), "_hbins", ()), dtype=float)
-        return bins if bins.size or not self.low < 0 < self.high else np.zeros(1)
+        bins = np.array(getattr(getattr(self.source, "dist", None), "_hbins", ()), dtype=float)
+        return frozen(bins if bins.size or not self.low < 0 < self.high else np.zeros(1))
 
     @cached_property
     def _poles(self) -> tuple[Pole, ...]:
