@@ -204,3 +204,25 @@ def _slope(p: Any, x: Any) -> Any:
 def test_narrow_windows_far_from_their_level() -> None:
     report = quantization_error("int8", Truncated(Laplace(0.0, 0.3), 0.7, 0.7 + 1e-9), 3.0)
     assert report.mse == pytest.approx(0.4900000007, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["INT4", "E2M1", "INT8", "4M3E"])
+@pytest.mark.parametrize("law", [Gaussian(), Laplace(), Logistic(), StudentT(3.0)], ids=repr)
+@pytest.mark.parametrize(("low", "high"), [(-1.3, 2.9), (-40.0, 0.3), (-1e-9, 5.0)])
+def test_limits_on_both_sides_of_0(name: str, law: Density, low: float, high: float) -> None:
+    """Evaluated above 0 for both halves, against the halves one by one, which are not."""
+    form, whole = as_scalar_format(name), Truncated(law, low, high)
+    below = float(law.mass(low, 0.0) / law.mass(low, high))
+    halves = [(below, Truncated(law, low, 0.0)), (1 - below, Truncated(law, 0.0, high))]
+    scales = [form.scale_for(top) for top in (0.2, 1.0, 3.3, 30.0)]
+    together = quantization_error(form, whole, scales)
+    for i, scale in enumerate(scales):
+        alone = quantization_error(form, whole, scale)
+        parts = [(share, quantization_error(form, half, scale)) for share, half in halves]
+        for figure in ("rounding", "clipping_low", "clipping_high", "mean_error", "cross_moment"):
+            wanted = sum(share * getattr(report, figure) for share, report in parts)
+            size = np.sqrt(alone.mse) if figure == "mean_error" else alone.mse
+            size = max(size, abs(alone.cross_moment)) if figure == "cross_moment" else size
+            assert getattr(alone, figure) == pytest.approx(wanted, rel=0, abs=2e-13 * size)
+            row = getattr(together, figure)[i]
+            assert row == pytest.approx(wanted, rel=0, abs=2e-13 * size)
