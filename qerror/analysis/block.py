@@ -8,6 +8,8 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._block_absmax import absmax_sums, edge_of
+from qerror.analysis._block_four_over_six import four_over_six_sums
+from qerror.analysis._block_minmax import minmax_sums
 from qerror.analysis._block_steps import BlockSums, Steps, clipped_share, likely_codes, step_sums
 from qerror.analysis._block_tensor import tensor_sums
 from qerror.analysis.block_report import BlockErrorReport, CodeProbabilities
@@ -15,7 +17,8 @@ from qerror.densities.density import Density
 from qerror.densities.empirical import Empirical
 from qerror.exceptions import InvalidValue
 from qerror.formats.block import BlockFormat
-from qerror.formats.block_scales import Absmax, PowerOfTwo
+from qerror.formats.block_scales import Absmax, MinMax, PowerOfTwo
+from qerror.formats.four_over_six import FourOverSix
 from qerror.formats.scale_rule import ScaleRule, largest
 from qerror.formats.stored_scales import Amax, StoredScale, scale_levels
 
@@ -88,7 +91,9 @@ def _is_infinite(form: BlockFormat, density: Density) -> bool:
     follows = (
         isinstance(rule, Absmax) and edge_of(form.element.grid(), rule.gain_for(form.element)).exact
     )
-    from_data = isinstance(rule, StoredScale) and isinstance(rule.tensor, Amax)
+    from_data = isinstance(rule, MinMax) or (
+        isinstance(rule, StoredScale) and isinstance(rule.tensor, Amax)
+    )
     exponents = [e for e in _tail_exponents(density) if e < math.inf]
     return not (follows or from_data) or min(exponents, default=math.inf) <= 1
 
@@ -161,10 +166,24 @@ def _sorted_codes(codes: Mapping[float, float]) -> CodeProbabilities:
     return CodeProbabilities(tuple(keys), tuple(codes[key] for key in keys))
 
 
+def _by_ends(form: BlockFormat, density: Density) -> BlockFigures:
+    assert isinstance(form.scale, MinMax)
+    sums = minmax_sums(density, form.block_size, form.element.bits, form.scale.zero)
+    return BlockFigures(sums)
+
+
+def _by_choice(form: BlockFormat, density: Density) -> BlockFigures:
+    assert isinstance(form.scale, FourOverSix)
+    found = four_over_six_sums(form.element, density, form.block_size, form.scale)
+    return BlockFigures(found.sums, _sorted_codes(found.codes), found.clipped)
+
+
 _ANALYSES: dict[type[ScaleRule], Analysis] = {
     PowerOfTwo: _by_power,
     StoredScale: _by_stored,
     Absmax: _by_absmax,
+    MinMax: _by_ends,
+    FourOverSix: _by_choice,
 }
 
 

@@ -12,7 +12,7 @@ from qerror.densities import Density
 from qerror.formats.stored_scales import StoredScale, scale_levels
 
 REFERENCE = json.loads((Path(__file__).parent / "blocks.json").read_text())
-CASES = [case for case in REFERENCE["cases"] if not case["rule"].startswith("minmax")]
+CASES = REFERENCE["cases"]
 
 
 def density_of(case: dict[str, Any]) -> Density:
@@ -35,6 +35,10 @@ def name_of(case: dict[str, Any]) -> str:
             return f"{name}:n={size}:tensor={case['tensor_scale']!r}:scale=ue5m3"
         case "e4m3, tensor scale from N values":
             return f"{name}:n={size}:of={case['tensor_size']}"
+        case "minmax-float":
+            return f"{name}:n={size}:affine"
+        case "minmax-integer":
+            return f"{name}:n={size}:affine=integer"
         case _:
             return f"{name}:{rule}:n={size}"
 
