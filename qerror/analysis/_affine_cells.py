@@ -1,6 +1,6 @@
 """The error of equally spaced levels between two limits, row by row.
 
-A row has the levels anchor + k step, k = 0..count, and the limits low < x < high, which reach at
+A row has the levels anchor + k step, k = 0..steps, and the limits low < x < high, which reach at
 most half a step beyond the levels. Unlike the rows of a scaled grid, the levels of a row start
 anywhere.
 """
@@ -29,7 +29,7 @@ class Rows(NamedTuple):
     anchor: FloatArray
     """The lowest level."""
     step: FloatArray
-    count: int
+    steps: int
     """How many steps from the lowest to the highest level, of all rows."""
 
     zero: FloatArray | None = None
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
     @property
     def top(self) -> FloatArray:
         """The highest level."""
-        return self.anchor + self.count * self.step
+        return self.anchor + self.steps * self.step
 
     def at(self, some: slice | IntArray) -> "Rows":
         """Return some of the rows."""
@@ -51,7 +51,7 @@ class Rows(NamedTuple):
         """The rows as columns, to broadcast against values beside each other."""
         low, high, anchor, step = (part[:, None] for part in self[:4])
         zero = None if self.zero is None else self.zero[:, None]
-        return Rows(low, high, anchor, step, self.count, zero)
+        return Rows(low, high, anchor, step, self.steps, zero)
 
     def errors(self, x: FloatArray) -> FloatArray:
         """Return Q(x) - x; a tie goes to the even multiple of the step, from 0 or the anchor."""
@@ -59,17 +59,17 @@ class Rows(NamedTuple):
             rank = np.rint((x - self.anchor) / self.step)
         else:
             rank = np.rint(x / self.step) + self.zero
-        return (self.anchor - x) + np.clip(rank, 0, self.count) * self.step
+        return (self.anchor - x) + np.clip(rank, 0, self.steps) * self.step
 
 
 def cell_moments(density: Density, rows: Rows) -> WindowMoments:
     """Integrate the continuous part of the density over the limits."""
     found = np.zeros((6, rows.low.size))
     for piece in density.pieces():
-        if rows.count > _MOST_CELLS:
+        if rows.steps > _MOST_CELLS:
             _by_lattice(found, piece, rows)
             continue
-        size = max(1, _CHUNK // (rows.count + 1))
+        size = max(1, _CHUNK // (rows.steps + 1))
         for start in range(0, rows.low.size, size):
             at = slice(start, start + size)
             found[:, at] += _by_cells(piece, rows.at(at))
@@ -79,7 +79,7 @@ def cell_moments(density: Density, rows: Rows) -> WindowMoments:
 def _by_cells(piece: Piece, rows: Rows) -> FloatArray:
     """Sum over the cells one by one."""
     low, high, step = (x[:, None] for x in (rows.low, rows.high, rows.step))
-    level = rows.anchor[:, None] + np.arange(rows.count + 1) * step
+    level = rows.anchor[:, None] + np.arange(rows.steps + 1) * step
     left = np.broadcast_to(-0.5 * step, level.shape).copy()
     right = -left
     left[:, 0] = 0.0
@@ -124,7 +124,7 @@ def _ends(piece: Piece, rows: Rows) -> FloatArray:
 
 def _by_lattice(found: FloatArray, piece: Piece, rows: Rows) -> None:
     """Add the rows of wide formats, each at a cost that does not grow with the levels."""
-    grid, zero = Grid.uniform(0.0, 1.0, rows.count), np.zeros(1)
+    grid, zero = Grid.uniform(0.0, 1.0, rows.steps), np.zeros(1)
     for i, (low, high, anchor, step, top) in enumerate(
         zip(
             *(x.tolist() for x in (rows.low, rows.high, rows.anchor, rows.step, rows.top)),
@@ -157,10 +157,10 @@ def point_moments(samples: PrefixSums, rows: Rows) -> WindowMoments:
     last = np.maximum(np.searchsorted(x, rows.high, "left"), first)
     found = np.zeros((6, rows.low.size))
     most = int((last - first).max(initial=0))
-    size = max(1, _CHUNK // max(1, min(most, rows.count + 3)))
+    size = max(1, _CHUNK // max(1, min(most, rows.steps + 3)))
     for start in range(0, rows.low.size, size):
         at = slice(start, start + size)
-        if most <= 2 * rows.count + 6:
+        if most <= 2 * rows.steps + 6:
             found[:, at] = _by_point(samples, rows.at(at), first[at], last[at], most)
         else:
             found[:, at] = _by_run(samples, rows.at(at), first[at], last[at])
@@ -194,7 +194,7 @@ def _by_point(
 
 def _by_run(samples: PrefixSums, rows: Rows, first: IntArray, last: IntArray) -> FloatArray:
     """Sum cell by cell, from running sums."""
-    rank = np.arange(rows.count + 1)
+    rank = np.arange(rows.steps + 1)
     anchor, step = rows.anchor[:, None], rows.step[:, None]
     level = np.concatenate([anchor, anchor + rank * step, rows.top[:, None]], axis=1)
     inner = anchor + (rank[:-1] + 0.5) * step

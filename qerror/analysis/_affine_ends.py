@@ -116,7 +116,8 @@ def growth(log: FloatArray, grown: FloatArray, by: FloatArray, point: bool, k: i
         return by * (k * power(log, k - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.minimum(by / np.maximum(np.exp(grown), _LEAST), 1.0)
-        return power(grown, k) * -np.expm1(k * np.log1p(-ratio))
+        more: FloatArray = power(grown, k) * -np.expm1(k * np.log1p(-ratio))
+        return more
 
 
 def second_growth(within: Within, ends: Ends, k: int) -> FloatArray:

@@ -104,10 +104,13 @@ def _by_rules(density: Density, n: int) -> Ends:
             x.ravel() for x in np.meshgrid(lower.weights, upper.weights, indexing="ij")
         )
         apart = high > low
-        ends = Ends(*(x[apart] for x in (low, high, at_low, at_high)), False, False)
-        if abs(second_growth(Within.of(density, ends), ends, n).sum() - 1) < _NEAR:
-            break
-    return ends
+        ends = Ends(low[apart], high[apart], at_low[apart], at_high[apart], False, False)
+        if (
+            count == _COUNTS[-1]
+            or abs(second_growth(Within.of(density, ends), ends, n).sum() - 1) < _NEAR
+        ):
+            return ends
+    raise AssertionError  # the last count returns
 
 
 def _reaches(density: Density, floor: float) -> bool:
@@ -213,4 +216,5 @@ def _positive_edges(density: Density, n: int) -> FloatArray:
     """Return panels from 0 on: those of one value and of the largest of n together."""
     edges = np.unique(np.concatenate([extreme_edges(density, 2), extreme_edges(density, n)]))
     edges = np.append(0.0, edges[edges > 0])
-    return edges[np.append(True, np.diff(edges) > _FINEST * edges[1:])]
+    chosen: FloatArray = edges[np.append(True, np.diff(edges) > _FINEST * edges[1:])]
+    return chosen

@@ -24,7 +24,7 @@ def density_of(case: dict[str, Any]) -> Density:
     return parse_density(case["density"], **parameters)
 
 
-def name_of(case: dict[str, Any]) -> str:
+def name_of(case: dict[str, Any]) -> str:  # noqa: PLR0911 - a rule a line
     name, size, rule = case["format"], case["block_size"], case["rule"]
     match rule:
         case "absmax":
