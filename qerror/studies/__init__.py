@@ -1,5 +1,6 @@
 """The papers' figures and claims as plain data, a folder a paper; nothing is drawn here."""
 
+from qerror.studies import blocks as blocks
 from qerror.studies import f8net as f8net
 from qerror.studies import fp8_quantization as fp8_quantization
 from qerror.studies import fp8_versus_int8 as fp8_versus_int8

@@ -11,6 +11,7 @@ from functools import cache
 
 from qerror._arrays import FrozenMapping
 from qerror.studies import mqbench
+from qerror.studies.blocks import claims as blocks
 from qerror.studies.f8net import claims as f8net
 from qerror.studies.finding import RULE, Check, Finding, session, table
 from qerror.studies.fp8_quantization import claims as fp8_quantization
@@ -26,6 +27,7 @@ PAPERS: Mapping[str, Sequence[Callable[[], Finding]]] = FrozenMapping(
         ),
         "F8Net: Fixed-Point 8-bit Only Multiplication (Jin et al. 2022)": f8net.FINDINGS,
         "MQBench (Li et al. 2021)": mqbench.FINDINGS,
+        "Block-scaled formats, as discussed in public": blocks.FINDINGS,
     }
 )
 """The findings of each paper, in the paper's order."""
@@ -33,9 +35,10 @@ PAPERS: Mapping[str, Sequence[Callable[[], Finding]]] = FrozenMapping(
 _INTRODUCTION = """\
 # Findings
 
-What four papers say about number formats, each claim beside its exact figure and the command or
-the Python session that shows it. The page is made by `python docs/make_findings.py`: every figure
-of ours is computed then, and only what the papers state is quoted."""
+What four papers, and public discussions of block formats, say, each claim beside its exact figure
+and the command or the Python session that shows it. The page is made by
+`python docs/make_findings.py`: every figure of ours is computed then, and only what they state is
+quoted."""
 
 _VERDICTS = ("confirmed", "refined", "refuted")
 _LISTED = 6  # more checks of one kind are counted, not listed

@@ -37,6 +37,7 @@ NAMES = (
     *("fp8-fig1", "fp8-fig2", "fp8-fig3", "fp8-fig5", "fp8-fig7", "fp8-fig8", "fp8-fig10"),
     *("int8-fig3", "int8-fig5", "int8-fig9", "f8net-fig3", "f8net-fig4"),
     *("lloyd-gap", "best-format-map"),
+    *("blocks-size", "blocks-phase", "blocks-bits"),
 )
 CHEAP = ("fp8-fig7", "int8-fig9")
 
@@ -508,6 +509,29 @@ def test_the_captions_are_those_of_the_studies() -> None:
     for name in NAMES:
         assert f"]({name}.svg)" in text
         assert " ".join(STUDIES[name].caption.split()) in " ".join(text.split())
+
+
+def test_blocks_at_equal_cost() -> None:
+    """Figures found before, by ball arithmetic and by simulation of the bits."""
+    expected = {
+        ("MXFP4 even", 4.25): (18.99, 18.15, 18.15),
+        ("NF4", 4.25): (20.73, 19.69, 19.60),
+        ("INT4", 4.25): (19.36, 17.03, 16.71),
+        ("NVFP4", 4.5): (20.44, 20.66, 20.69),
+    }
+    for (name, bits), values in expected.items():
+        rows: list[Any] = select(data("blocks-bits"), format=name, cost=bits)
+        assert [round(row["sqnr_db"], 2) for row in rows] == list(values)
+        assert {row["bits_per_value"] for row in rows} == {bits}
+
+
+def test_the_rules_of_blocks_have_the_period_of_a_binade() -> None:
+    rows: list[Any] = select(data("blocks-phase"), density="gaussian", rule="even")
+    assert rows[0]["sqnr_db"] == pytest.approx(rows[-1]["sqnr_db"], abs=1e-12)
+    shares = [10 ** (-row["sqnr_db"] / 10) for row in rows[:-1]]
+    mean = -10 * math.log10(math.fsum(shares) / len(shares))
+    (row,) = select(data("blocks-bits"), density="gaussian", cost=4.25, format="MXFP4 even")
+    assert row["sqnr_db"] == pytest.approx(mean, abs=1e-9)
 
 
 def test_lloyd_gap_known_bounds() -> None:

@@ -1,6 +1,9 @@
 """The papers' analytic figures, exact, and our own: the data of `qerror.studies`, drawn."""
 
 from qerror.plotting.papers import best_format_map as best_format_map
+from qerror.plotting.papers import blocks_bits as blocks_bits
+from qerror.plotting.papers import blocks_phase as blocks_phase
+from qerror.plotting.papers import blocks_size as blocks_size
 from qerror.plotting.papers import f8net_fig3 as f8net_fig3
 from qerror.plotting.papers import f8net_fig4 as f8net_fig4
 from qerror.plotting.papers import fp8_fig1 as fp8_fig1
