@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,10 +193,15 @@ def option_of(parameter: str, side: str = "") -> str:
 def parameters_of_densities() -> dict[str, str]:
     """Return every number that a registered density takes, with its help.
 
-    Read from a list beside this module, so that the help of a command imports no density. A density
-    that is registered later is written as a call.
+    Read from a list beside this module, so that the help of a command imports no density. Where
+    densities are loaded already, one's own among them perhaps, the registry itself is asked; one
+    that is registered later still is written as a call.
     """
     takers = json.loads(_TAKERS.read_text(encoding="utf-8"))
+    if "qerror.densities" in sys.modules:
+        from qerror_cli.make_density_parameters import as_registered
+
+        takers = as_registered()
     return {
         name: f"{_MEANINGS.get(name, name)} ({', '.join(families)})"
         for name, families in takers.items()
