@@ -136,7 +136,7 @@ class DataErrors:
     def _predict(self, fitted: "FitResult") -> "ErrorReport[float]":
         from qerror.analysis import quantization_error
 
-        return quantization_error(self.format, fitted.density, self.scale)
+        return quantization_error(self.format, fitted.predictive, self.scale)
 
     def _arrays(self) -> "list[StoredArray]":
         from qerror.simulation import require_floats

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from qerror._arrays import FloatArray, FrozenMapping
 from qerror.densities.density import DENSITIES, Density
 from qerror.densities.discrete import Discrete
 from qerror.densities.mixture import Mixture
+from qerror.densities.truncated import Truncated
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.fitting.family import FITTERS
 from qerror.fitting.summary import DIRECT, Summary, Unit
@@ -57,6 +59,19 @@ class FitResult:
     """Number of values."""
     atoms: tuple[tuple[float, float], ...]
     """Values that make up more than 1% of the data each, with their shares."""
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the largest value."""
+
+    @cached_property
+    def predictive(self) -> Density:
+        """The density to predict errors with, which has a variance.
+
+        The fitted one; or, where that has none (Student's t with nu <= 2), the same cut to the
+        limits of the data: the sample's errors are finite, and those of the whole density not.
+        """
+        if math.isfinite(self.density.second_moment):
+            return self.density
+        return _joined(Truncated(self.candidates[0].density, *self.limits), self.atoms)
 
 
 def fit(x: npt.ArrayLike, families: Sequence[str] = DEFAULT) -> FitResult:
@@ -124,7 +139,8 @@ def fit_parts(parts: Parts, families: Sequence[str] = DEFAULT) -> FitResult:
     if data is not None:
         candidates, excluded = _candidates(data, names)
     density = _joined(candidates[0].density if candidates else None, atoms)
-    return FitResult(density, tuple(candidates), FrozenMapping(excluded), size, tuple(atoms))
+    reasons = FrozenMapping(excluded)
+    return FitResult(density, tuple(candidates), reasons, size, tuple(atoms), (low, high))
 
 
 def _candidates(data: Summary, names: list[str]) -> tuple[list[Candidate], dict[str, str]]:

@@ -24,6 +24,7 @@ from qerror.optimize.ranking import RankedFormat as RankedFormat
 from qerror.optimize.ranking import format_switches as format_switches
 from qerror.optimize.ranking import formats_of_width as formats_of_width
 from qerror.optimize.ranking import optimal_format as optimal_format
+from qerror.optimize.scale import Leeway as Leeway
 from qerror.optimize.scale import LocalMinimum as LocalMinimum
 from qerror.optimize.scale import OptimalScale as OptimalScale
 from qerror.optimize.scale import optimal_scale as optimal_scale

@@ -8,12 +8,14 @@ import numpy as np
 from qerror._arrays import FloatArray
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
+from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
-from qerror.optimize._scan import nodes
+from qerror.optimize._scan import nodes, slope
 
-_AT_ONCE = 64  # scales looked at together on the way out
+_AT_FIRST, _AT_ONCE = 8, 64  # scales looked at together on the way out
 _FARTHEST = 512  # octaves
-_TOLERANCE = 1e-14
+_TOLERANCE = 1e-14  # of the last step in ln s: the next one would be its square
+_STEPS = 100
 
 
 def interval(form: ScalarFormat, density: Density, best: float, most: float) -> tuple[float, float]:
@@ -40,8 +42,13 @@ def smallest(
 ) -> float:
     """Return the smallest scale from `low` on with an MSE of at most `most`.
 
-    `known` are scales of minima; the last has a small enough MSE.
+    `known` are scales of minima; the last has a small enough MSE. Where the density has a
+    continuous part they are all that count, and the way down from the first is followed.
     """
+    if density.pieces():
+        enough = quantization_error(form, density, np.array(known)).mse <= most
+        first = known[int(np.argmax(enough))] if enough.any() else known[-1]
+        return max(low, _end(form, density, first, most, -1))
     scales = np.union1d(nodes(form, density, low, known[-1]), known)
     for first in range(0, scales.size, _AT_ONCE):
         part = scales[first : first + _AT_ONCE]
@@ -54,15 +61,23 @@ def smallest(
 
 def _end(form: ScalarFormat, density: Density, best: float, most: float, side: int) -> float:
     """Return where the MSE first exceeds `most` on one side; 0 or inf if nowhere."""
-    inner = best
+    inner, at_once = best, _AT_FIRST
     for _ in range(_FARTHEST // 2):
         outer = inner * 4.0**side
-        if not 1e-150 < outer < 1e150:
+        if not 0 < outer < math.inf:
             break
         scales = nodes(form, density, min(inner, outer), max(inner, outer))[::side]
-        for first in range(0, scales.size - 1, _AT_ONCE):
-            part = scales[first : first + _AT_ONCE + 1]
-            over = quantization_error(form, density, part).mse > most
+        first = 0
+        while first < scales.size - 1:
+            part = scales[first : first + at_once + 1]
+            try:
+                over = quantization_error(form, density, part).mse > most
+            except InvalidValue:  # squares leave float64 somewhere in the part
+                if at_once == 1:
+                    return 0.0 if side < 0 else math.inf
+                at_once //= 2
+                continue
+            first, at_once = first + at_once, min(2 * at_once, _AT_ONCE)
             over[0] = False  # known to be inside: the search came from there
             if over.any():
                 i = int(np.argmax(over))
@@ -72,14 +87,25 @@ def _end(form: ScalarFormat, density: Density, best: float, most: float, side: i
 
 
 def _root(form: ScalarFormat, density: Density, bracket: FloatArray, most: float) -> float:
-    """Return the scale between two at which the MSE is `most`."""
-    from scipy.optimize import brentq
+    """Return the scale between two at which the MSE is `most`.
 
-    def excess(log_scale: float) -> float:
-        return quantization_error(form, density, math.exp(log_scale)).mse / most - 1
-
-    a, b = np.log(bracket).tolist()
-    fa, fb = excess(a), excess(b)
-    if fa * fb >= 0:  # rounding at an end that lies on the level itself
-        return math.exp(a if abs(fa) <= abs(fb) else b)
-    return math.exp(float(brentq(excess, a, b, xtol=_TOLERANCE, rtol=_TOLERANCE)))
+    Newton's steps on its logarithm, whose slope is exact; halving where they leave the bracket.
+    """
+    ends = quantization_error(form, density, bracket).mse - most
+    if not ends[0] * ends[1] < 0:  # rounding at an end that lies on the level itself
+        return float(bracket[np.argmin(np.abs(ends))])
+    u = np.log(bracket)
+    x = 0.5 * (u[0] + u[1])
+    for _ in range(_STEPS):
+        report = quantization_error(form, density, np.exp([x]))
+        over = report.mse[0] / most - 1
+        # The end on the other side of the level stays.
+        u[0 if over * ends[0] > 0 else 1] = x
+        rise = 2 * slope(report)[0]
+        next_x = x - math.log1p(over) / rise if rise and over > -1 else math.nan
+        if not min(u) <= next_x <= max(u):
+            next_x = 0.5 * (u[0] + u[1])
+        if abs(next_x - x) <= _TOLERANCE:
+            return math.exp(next_x)
+        x = next_x
+    return math.exp(x)

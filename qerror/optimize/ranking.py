@@ -298,7 +298,9 @@ def _at_best(form: ScalarFormat, density: Density) -> tuple[ScalarFormat, Optima
 
 
 def _behind(mse: float, least: float) -> float:
-    """Return the distance in dB, 0 where two formats tie."""
+    """Return the distance in dB: 0 where two formats tie, nan where both MSEs are infinite."""
+    if math.isinf(least):
+        return math.nan
     return 0.0 if mse <= least * (1 + _TIE) else decibels_above(mse, least)
 
 

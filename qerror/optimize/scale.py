@@ -24,7 +24,8 @@ from qerror.tables import html_table, place, short
 
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
-_PLATEAU_DB = 0.1
+_QUICK = 2.0**100  # largest value over finest step
+_PLATEAU_DB, _LITTLE_DB = 0.1, 0.01
 _SMALLEST = 1e-140
 
 
@@ -34,6 +35,25 @@ class LocalMinimum(NamedTuple):
     scale: float
     max_value: float
     mse: float
+
+
+class Leeway(NamedTuple):
+    """The largest values that lose little against the best one."""
+
+    low: float
+    """From here"""
+    high: float
+    """to here the loss stays below 0.1 dB."""
+    smallest: float
+    """The smallest of those searched that loses less than 0.01 dB."""
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the columns of a record."""
+        return {
+            "plateau_low": self.low,
+            "plateau_high": self.high,
+            "smallest_max_value": self.smallest,
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,6 +93,21 @@ class OptimalScale:
         where no range is too large, and both are the optimum where there is no error.
         """
         return self.within(_PLATEAU_DB)
+
+    @cached_property
+    def leeway(self) -> Leeway:
+        """The plateau, and the smallest range that loses less than 0.01 dB."""
+        return Leeway(*self.plateau, self.smallest_within(_LITTLE_DB))
+
+    @property
+    def has_quick_leeway(self) -> bool:
+        """Whether `leeway` takes no longer than the search did.
+
+        A format with more than 6 exponent bits may stand anywhere in hundreds of octaves, all
+        of which are walked through.
+        """
+        step = float(self.format.grid().steps.min())
+        return self.format.max_value / step < _QUICK
 
     def within(self, decibels: float) -> tuple[float, float]:
         """Return the connected interval of largest values that lose less than so many dB.

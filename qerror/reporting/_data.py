@@ -88,7 +88,7 @@ def _prediction(each: MeasuredArray) -> Row:
         return {"fitted": None, "log_likelihoods": None}
     likelihoods = [f"{one.family}={one.log_likelihood!r}" for one in each.fitted.candidates]
     return {
-        "fitted": density_name(each.fitted.density),
+        "fitted": density_name(each.fitted.predictive),
         "log_likelihoods": likelihoods,
         **{f"predicted_{key}": value for key, value in each.predicted.to_dict().items()},
     }
@@ -127,6 +127,14 @@ def _fit_notes(fitted: "FitResult | None") -> list[str]:
     if fitted is None:
         return []
     notes = [f"predicted for {_described(fitted)}"]
+    if fitted.predictive is not fitted.density:
+        low, high = map(short, fitted.limits)
+        notes.append(f"note: it has no variance: predicted for it cut to the data, {low} to {high}")
+    notes += [
+        f"note: {each.family}: {', '.join(each.bounds)} is where the search ends"
+        for each in fitted.candidates
+        if each.bounds
+    ]
     if fitted.atoms:
         shown = fitted.atoms[:_MOST_ATOMS]
         listed = ", ".join(f"{short(value)} ({share:.1%})" for value, share in shown)

@@ -23,6 +23,8 @@ _UNITS = {
     "mean_error": "x",
     "signal_mean": "x",
     "max_value": "x",
+    "plateau_low": "x",
+    "plateau_high": "x",
     "min_value": "x",
     "finest_step": "x",
 }

@@ -11,6 +11,7 @@ from qerror.optimize.ranges import RangeChoice
 from qerror.optimize.ranking import RANGE_PARAMETERS, FormatRanking, FormatSwitches
 from qerror.optimize.scale import OptimalScale
 from qerror.reporting._document import Document, Row, View
+from qerror.reporting._plateaus import plateaus_view
 from qerror.tables import decibels, place, short
 
 _MOST_MINIMA = 16  # that a table shows
@@ -62,6 +63,7 @@ def ranking_document(result: FormatRanking) -> Document:
             **entry.optimum.report.to_dict(),
             "below_best_db": entry.below_best_db,
             "at_edge": entry.optimum.at_edge,
+            **_leeway(entry.optimum),
         }
         for rank, entry in enumerate(result.ranking, start=1)
     ]
@@ -85,7 +87,9 @@ def ranking_document(result: FormatRanking) -> Document:
     marked = () if infinite else (0,)
     view = View(density, header, body, (1,), notes, marked, spare=(4, 3, 0))
     formats = [entry.format.name for entry in result.ranking]
-    return Document("ranking", {"density": density, "formats": formats}, rows, [view])
+    views = [view]
+    views += plateaus_view(formats, [entry.optimum for entry in result.ranking])
+    return Document("ranking", {"density": density, "formats": formats}, rows, views)
 
 
 def switches_document(
@@ -146,9 +150,13 @@ def _optimum_row(form: Format, density: str, best: OptimalScale) -> Row:
         **_length_of(form, best),
         **best.report.to_dict(),
         "loss_db": math.nan if math.isnan(best.scale) else 0.0,
-        "plateau_low": best.plateau[0],
-        "plateau_high": best.plateau[1],
+        **best.leeway.to_dict(),
     }
+
+
+def _leeway(best: OptimalScale) -> Row:
+    """Return how far the range may move, where it takes no longer to find than the optimum."""
+    return best.leeway.to_dict() if best.has_quick_leeway else {}
 
 
 def _length_of(form: Format, best: OptimalScale) -> Row:
@@ -202,6 +210,7 @@ def _optimum_view(form: Format, density: str, best: OptimalScale) -> View:
     if not infinite:
         low, high = best.plateau
         lines.insert(1 + len(length), ("within 0.1 dB", f"{short(low)} to {short(high)}"))
+        lines.insert(2 + len(length), ("smallest for 0.01 dB", short(best.leeway.smallest)))
     notes = [f"note: {_INFINITE}"] if infinite else [f"note: {_EDGE}"] if best.at_edge else []
     return View(f"{form.name} on {density}", ("", ""), lines, notes=notes)
 

@@ -9,6 +9,7 @@ from qerror.analysis.block_report import BlockErrorReport
 from qerror.densities import Density, density_name
 from qerror.formats import BlockFormat, ScalarFormat
 from qerror.reporting._document import Document, View
+from qerror.reporting._plateaus import plateaus_view
 from qerror.sweep import Series, SweepResult, SweepRow
 from qerror.tables import decibels, place, short
 
@@ -130,13 +131,24 @@ def range_line(form: ScalarFormat, scale: float) -> str:
 
 
 def sweep_document(result: SweepResult) -> Document:
-    """Return a sweep as a document; its views are one table a density."""
+    """Return a sweep as a document; its views are one table a density.
+
+    Where nothing is swept a second table shows how far the ranges may move.
+    """
     name = result.parameter
-    if name is None:
-        views = [_best_view(series) for series in result.series]
-    else:
-        views = [_swept_view(series, name) for series in result.series]
+    views: list[View] = []
+    for series in result.series:
+        if name is None:
+            views += [_best_view(series), *_plateaus(series)]
+        else:
+            views.append(_swept_view(series, name))
     return Document("sweep", result.params, result.to_records(), views)
+
+
+def _plateaus(series: Series) -> list[View]:
+    """Return a table of those rows that have an optimum, if there are any."""
+    found = [(row.format.name, row.optimum) for row in series.rows if row.optimum is not None]
+    return plateaus_view([name for name, _ in found], [best for _, best in found])
 
 
 def _best_view(series: Series) -> View:

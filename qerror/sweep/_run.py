@@ -338,6 +338,7 @@ def _at_best(form: ScalarFormat, density: Density, value: float | None, limits: 
         *limits.above(density, form.bits, best.report.mse),
         best.at_edge,
         _note(best),
+        best,
     )
 
 

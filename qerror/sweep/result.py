@@ -3,7 +3,7 @@
 import importlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from qerror._arrays import FrozenMapping
@@ -13,6 +13,7 @@ from qerror.densities.density import Density
 from qerror.densities.names import density_name, own_parameter
 from qerror.exceptions import MissingLibrary
 from qerror.formats.format import Format
+from qerror.optimize.scale import OptimalScale
 from qerror.tables import decibels, html_table, place, short
 
 QUANTIZER_PARAMETERS = ("scale", "max_value", "bias")
@@ -51,6 +52,8 @@ class SweepRow:
     """Whether the scale is the end of a search and not an optimum."""
     note: str
     """A remark for the reader, mostly empty."""
+    optimum: OptimalScale | None = field(default=None, repr=False, compare=False)
+    """What the search for the best range found, with its plateau; None at a given range."""
 
     def figures(self) -> dict[str, float]:
         """Return the report's figures by name; those that need a scale are nan without one."""
@@ -91,7 +94,13 @@ class SweepRow:
             **({} if self.above_shannon_db is None else limits),
             "at_edge": self.at_edge,
             "note": self.note,
+            **self._leeway(parameter),
         }
+
+    def _leeway(self, parameter: str | None) -> dict[str, float]:
+        """Return how far the range may move; along a parameter it would cost more than the rest."""
+        best = self.optimum if parameter is None else None
+        return {} if best is None or not best.has_quick_leeway else best.leeway.to_dict()
 
 
 class Series(NamedTuple):
@@ -154,7 +163,9 @@ class SweepResult:
 
         Keys: "density", the swept name if any, "format", "bits_per_value", "scale", "max_value",
         "bias", the fields of `ErrorReport`, "below_best_db", with limits "above_lloyd_max_db" and
-        "above_shannon_db", then "at_edge" and "note".
+        "above_shannon_db", then "at_edge" and "note". Where nothing is swept, also
+        "plateau_low" and "plateau_high", between which the range loses less than 0.1 dB, and
+        "smallest_max_value", which loses less than 0.01 dB.
         """
         return [row.to_record(self.parameter) for row in self.rows]
 

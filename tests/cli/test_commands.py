@@ -47,11 +47,13 @@ def test_sweep_prints_the_default_formats_in_80_columns(run: Run) -> None:
     assert lines[0] == "student-t(nu=3)"
     titles = ["max value", "bias/scale", "rounding", "clipping", "MSE", "SQNR dB", "dB below"]
     assert all(title in lines[2] for title in titles)
-    names = [line.split()[0] for line in lines[4:]]
+    names = [line.split()[0] for line in lines[4:11]]
     assert names == ["INT8", "5M2E", "4M3E", "3M4E", "2M5E", "E4M3FN", "E5M2"]
+    assert lines[12].startswith("Max values that lose less than 0.1 dB")
+    assert [line.split()[0] for line in lines[16:]] == names
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in result.stdout
-    assert [line.split()[0] for line in lines[4:] if line.endswith(" 0.00")] == ["3M4E"]
+    assert [line.split()[0] for line in lines[4:11] if line.endswith(" 0.00")] == ["3M4E"]
 
 
 def test_the_default_formats_are_those_that_the_table_shows() -> None:
@@ -67,7 +69,11 @@ def test_sweep_prints_what_the_library_returns(run: Run) -> None:
         "params": expected.params,
         "rows": expected.to_records(),
     }
-    assert set(document["rows"][0]) == {*ROW, "bits_per_value", "below_best_db", "at_edge", "note"}
+    assert set(document["rows"][0]) == {
+        *ROW,
+        *("bits_per_value", "below_best_db", "at_edge", "note"),
+        *("plateau_low", "plateau_high", "smallest_max_value"),
+    }
 
 
 def test_csv_reads_back_to_the_same_numbers(run: Run) -> None:
@@ -104,7 +110,11 @@ def test_json_lines_and_markdown(run: Run) -> None:
     text = run("sweep", *T3, "--format", "markdown").stdout.splitlines()
     assert text[0] == "## student-t(nu=3)"
     assert text[2].startswith("| format | max value |")
-    assert len(text) == 4 + 7
+    assert text[11:13] == [
+        "",
+        "## Max values that lose less than 0.1 dB, and the smallest for 0.01 dB",
+    ]
+    assert len(text) == 2 * (4 + 7) + 1
 
 
 def test_over_a_density_parameter_gives_a_line_a_value(run: Run) -> None:

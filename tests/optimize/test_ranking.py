@@ -238,7 +238,7 @@ def test_limits_of_any_sign() -> None:
 @pytest.mark.parametrize(
     ("over", "low", "high", "words"),
     [
-        ("nuu", 1, 2, r"cannot sweep 'nuu'.*nu, loc, scale, max_value, range"),
+        ("nuu", 1, 2, r"cannot sweep 'nuu'.*nu, loc, density\.scale, max_value, range"),
         ("nu", 3, 3, "low must be below high, got low=3, high=3"),
         ("nu", 3, math.inf, "high must be finite"),
         ("nu", 1.5, 3, r"E\[X\^2\] is infinite at nu = 1.5"),

@@ -239,7 +239,7 @@ def test_columns_are_typed() -> None:
     units = {column.name: column.unit for column in document.columns}
     assert (units["sqnr_db"], units["mse"], units["max_value"]) == ("dB", "x^2", "x")
     assert (units["format"], units["scale"]) == ("", "")
-    assert repr(document) == "<Document qerror.sweep/1: 1 rows of 19 columns>"
+    assert repr(document) == "<Document qerror.sweep/1: 1 rows of 22 columns>"
 
 
 def test_a_spreadsheet_runs_no_cell() -> None:

@@ -92,6 +92,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror optimize --bits 8 --dist student-t --over nu=2.1:20
     """
     _check_choice(form, bits, formats, unsigned, over)
+    output.refuse_collisions({}, {"--data": densities.data})
     if form is not None:
         output.emit(_one(form, densities))
     else:

@@ -84,7 +84,7 @@ def command(  # noqa: PLR0917 - click passes them by name
 
     check_range({"--scale": scale, "--max-value": max_value})
     _check_csv(csv)
-    output.refuse_collisions({**plotted_files(plot), "--csv": csv})
+    output.refuse_collisions({**plotted_files(plot), "--csv": csv}, {"--data": densities.data})
     chosen = densities.parse(over)
     with Bar("sweep") as bar:
         result = sweep(
