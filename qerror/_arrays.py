@@ -25,14 +25,20 @@ _QUOTED = 160  # characters of a text in a message
 _SPLITTER = 134217729.0  # 2^27 + 1: Veltkamp's constant for 53-bit significands
 
 
+def _shown(value: object) -> str:
+    """Return the start of a value as text, for messages."""
+    return reprlib.repr(value)
+
+
 def real(name: str, value: SupportsFloat) -> float:
     """Return `value` as a finite float, or say which parameter is not one."""
+    given: object = value
     if isinstance(value, str | bytes | bool | complex | np.complexfloating):
-        raise InvalidType(f"{name} must be a real number, got {reprlib.repr(value)}")
+        raise InvalidType(f"{name} must be a real number, got {_shown(given)}")
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise InvalidType(f"{name} must be a real number, got {reprlib.repr(value)}") from None
+        raise InvalidType(f"{name} must be a real number, got {_shown(value)}") from None
     except OverflowError:
         raise InvalidValue(f"{name} must be below 1.8e308 in size, got a larger number") from None
     if not math.isfinite(number):
@@ -79,8 +85,8 @@ def numbers(name: str, value: npt.ArrayLike) -> FloatArray:
 
     Nothing is dropped on the way: complex numbers and masked entries are refused.
     """
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and type(value) is np.ndarray:
-        return value.astype(np.float64, copy=False)
+    if type(value) is np.ndarray and value.dtype.kind == "f":
+        return cast("npt.NDArray[Any]", value).astype(np.float64, copy=False)
     array: FloatArray | None = None
     try:
         given = np.asarray(value)
@@ -91,9 +97,7 @@ def numbers(name: str, value: npt.ArrayLike) -> FloatArray:
     except (TypeError, ValueError):
         pass
     if array is None:
-        raise InvalidType(
-            f"{name} must be a number or an array of numbers, got {reprlib.repr(value)}"
-        )
+        raise InvalidType(f"{name} must be a number or an array of numbers, got {_shown(value)}")
     unmasked(name, value)
     return array
 

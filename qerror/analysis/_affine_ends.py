@@ -49,7 +49,7 @@ class Within(NamedTuple):
         some = np.flatnonzero(without + a + b > _HALF)
         if some.size:
             inside[some] = open_mass(density, ends.low[some], ends.high[some])
-        parts = []
+        parts: list[FloatArray] = []
         for more, less in ((0.0, a + b), (a, b), (b, a), (a + b, 0.0)):
             outside = without + less
             with np.errstate(divide="ignore"):

@@ -153,7 +153,9 @@ def _panel_nodes(panels: FloatArray, edges: FloatArray) -> tuple[FloatArray, Flo
     width = np.diff(panels)
     whole = np.diff(edges)[np.clip(np.searchsorted(edges, panels[:-1], "right") - 1, 0, None)]
     share = width / whole
-    nodes, weights, lower = [], [], -1.0
+    nodes: list[FloatArray] = []
+    weights: list[FloatArray] = []
+    lower = -1.0
     for upper, count in _SHARES:
         at: BoolArray = (share > lower) & (share <= upper)
         lower = upper

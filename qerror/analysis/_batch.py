@@ -123,6 +123,6 @@ class Sums:
 
 def _plus(a: FloatArray | float, b: FloatArray | float) -> FloatArray | float:
     """Add, at no cost where one of the two is a plain zero."""
-    if isinstance(b, float) and b == 0:
+    if isinstance(b, float) and not b:
         return a
-    return b if isinstance(a, float) and a == 0 else a + b
+    return b if isinstance(a, float) and not a else a + b

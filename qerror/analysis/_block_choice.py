@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._block_steps import BlockSums
 from qerror.densities.density import Density
 from qerror.densities.quadrature import gauss_legendre
@@ -178,9 +178,9 @@ def _nodes(problem: Problem, cuts: FloatArray, unit: float, reach: float) -> _No
     )
     parts = np.maximum(np.ceil(turn / _PHASE), np.ceil(width / _room(problem.density, cuts)))
     parts = np.maximum(parts, 1.0).astype(np.int64)
-    rank = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
-    span = np.repeat(width / parts, parts)
-    start = np.repeat(low, parts) + rank * span
+    rank: IntArray = np.arange(int(parts.sum())) - np.repeat(np.cumsum(parts) - parts, parts)
+    span: FloatArray = np.repeat(width / parts, parts)
+    start: FloatArray = np.repeat(low, parts) + rank * span
     t, w = gauss_legendre(_ORDER)
     x, dx = (start[:, None] + span[:, None] * t).ravel(), (span[:, None] * w).ravel()
     p = problem.density.pdf(x) + (problem.density.pdf(-x) if problem.folded else 0.0)
@@ -269,7 +269,8 @@ class _Known(NamedTuple):
     @classmethod
     def of(cls, nodes: _Nodes, n: int) -> "_Known":
         sign = np.where(np.abs(nodes.gain) > _NO_GAIN, np.sign(nodes.gain), 0.0)
-        still, single = [], []
+        still: list[FloatArray] = []
+        single: list[FloatArray] = []
         for place in nodes.places:
             columns, signs = nodes.columns[:place], sign[:place]
             still.append(columns[signs == 0].sum(axis=0))
@@ -287,10 +288,11 @@ def _integrand(nodes: _Nodes, t: FloatArray, n: int, known: _Known) -> FloatArra
     for start, stop in pairwise(bounds):
         total = total + _turned(nodes, t, start, stop)
         below[stop] = total
-    parts = []
+    parts: list[FloatArray] = []
     for place, still in zip(nodes.places, known.still, strict=True):
         whole = below[place]
-        parts.append(_products(whole, n).imag - _first_order(still, (whole - still).imag, n))
+        moved = np.imag(whole - still)
+        parts.append(np.imag(_products(whole, n)) - _first_order(still, moved, n))
     return _between(parts)
 
 

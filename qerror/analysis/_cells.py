@@ -47,7 +47,8 @@ def _chunk_sums(batch: Batch, cells: Cells) -> Sums:
     if isinstance(law, SmoothLaw):
         moments, general = _plain(batch, law, cells, factor, q, rest)
     else:
-        moments, general = _Moments(*np.zeros((2, *q.shape))), np.ones(q.shape, dtype=bool)
+        first, second = np.zeros(q.shape), np.zeros(q.shape)
+        moments, general = _Moments(first, second), np.ones(q.shape, dtype=bool)
     if batch.limits is not None:
         outside, cut = _beyond(batch.limits, cells, factor, q)
         moments.first[outside], moments.second[outside] = 0.0, 0.0

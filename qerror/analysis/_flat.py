@@ -75,13 +75,14 @@ def centred_sums(
 def _up_to(half: Batch, halves: Halves) -> "_Window":
     """Return the window of the upper half of the rows, which begins below every half cell."""
     high = half.limits.high if half.limits is not None else np.full(half.factors.size, math.inf)
-    to_half = halves.edges.searchsorted(high / half.factors, "left") - 1
+    to_half: IntArray = np.asarray(halves.edges.searchsorted(high / half.factors, "left")) - 1
     return _Window(-high, high, np.full(high.size, -1), to_half)
 
 
 def _ending(p: FloatArray, stops: IntArray) -> FloatArray:
     """Return rows with zeros from their stops on."""
-    return np.where(np.arange(p.shape[1]) < stops[:, None], p, 0.0)
+    columns: IntArray = np.arange(int(p.shape[1]))
+    return np.where(columns < stops[:, None], p, 0.0)
 
 
 def _grouped(

@@ -126,7 +126,8 @@ def _widest(
     z = np.minimum(near, LARGEST)
     live = z < law.spent + start[:, None]
     steep = np.where(live, 1 / law.panel_width(z), 0.0)
-    widest, steepest = (np.multiply.outer(unit, width) * steep).max(axis=1), steep.max(axis=1)
+    widest: FloatArray = (np.multiply.outer(unit, width) * steep).max(axis=1)
+    steepest: FloatArray = steep.max(axis=1)
     if from_centre:
         return widest, steepest
     # The half cell of the centre, where panels are narrowest if they grow outwards.

@@ -72,7 +72,8 @@ def _gathered(
 ) -> FloatArray:
     """Return int e^2 p, int e p and int x e p per row in units of the spread, shape (3, k)."""
     size = batch.factors.size
-    return np.array([np.bincount(owner, part, size) for part in (square, mean, cross)])
+    parts = (np.bincount(owner, part, size) for part in (square, mean, cross))
+    return np.array(list(parts), dtype=np.float64)
 
 
 def _nothing(batch: Batch) -> FloatArray:

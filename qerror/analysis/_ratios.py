@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray, frozen
+from qerror._arrays import BoolArray, FloatArray, IntArray, frozen
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
@@ -83,7 +83,7 @@ def ratio_moments(
 
 def _piece_moments(
     grid: Grid, piece: Piece, scales: FloatArray, ratios: tuple[float, float], mirrored: bool
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, BoolArray]:
     """Return the moments of one piece, and which rows have a half cell too wide for one panel."""
     law = piece.law
     assert isinstance(law, SmoothLaw)
@@ -92,11 +92,13 @@ def _piece_moments(
     share = _widest(grid, ratios, law, unit)
     found = np.zeros((5, scales.size))
     level = piece.weight / piece.spread
-    needed = np.searchsorted(_SHARES, share)
-    for step in np.unique(needed).tolist():
+    needed: IntArray = np.asarray(np.searchsorted(_SHARES, share))
+    steps: list[int] = sorted(set(needed.tolist()))
+    for step in steps:
         if step == _SHARES.size:
             continue
-        nodes, weights = _rule(grid, ratios, sides, *_COUNTS[step])
+        parts, count = _COUNTS[step]
+        nodes, weights = _rule(grid, ratios, sides, parts, count)
         rows = np.flatnonzero(needed == step)
         size = max(1, _CHUNK // nodes.size)
         for start in range(0, rows.size, size):

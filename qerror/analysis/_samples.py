@@ -112,7 +112,7 @@ def _reached(points: FloatArray, samples: PrefixSums, scales: FloatArray) -> tup
     """
     ends = samples.positions[[0, -1]]
     quotients = ends / np.array([[scales.min()], [scales.max()]])
-    low, high = quotients[:, 0].min(), quotients[:, 1].max()
+    low, high = float(quotients[:, 0].min()), float(quotients[:, 1].max())
     start = int(np.searchsorted(points, low))
     stop = int(np.searchsorted(points, high, "right")) + 2
     return start, min(stop, points.size + 2)

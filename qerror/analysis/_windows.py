@@ -80,8 +80,10 @@ class Windows(NamedTuple):
     @classmethod
     def joined(cls, parts: "Sequence[Windows]") -> "Windows":
         """Put windows one after the other."""
-        low, high = (np.concatenate([part[k] for part in parts]) for k in range(2))
-        low_in, high_in = (np.concatenate([part[k] for part in parts]) for k in (2, 3))
+        low = np.concatenate([part.low for part in parts])
+        high = np.concatenate([part.high for part in parts])
+        low_in = np.concatenate([part.low_in for part in parts])
+        high_in = np.concatenate([part.high_in for part in parts])
         return cls(low, high, low_in, high_in)
 
     def rows(self, at: slice | IntArray) -> "Windows":

@@ -30,7 +30,7 @@ def _fixed(value: Value) -> Value:
 
 def _short(value: float | FloatArray) -> str:
     """Return a figure in six digits, or the first and last few of an array's."""
-    if isinstance(value, float):
+    if not isinstance(value, np.ndarray):
         return f"{value:.6g}"
     return np.array2string(value, precision=6, threshold=8, edgeitems=2, separator=", ")
 

@@ -108,7 +108,7 @@ def scalar_product_error(
     integer("length", length, 1, _LONGEST)
     channels: list[ErrorReport[Value]]
     given: object = [weight] if isinstance(weight, ErrorReport) else weight
-    if not isinstance(given, Sequence) or isinstance(given, str):
+    if not _is_sequence(given):
         raise InvalidType(
             f"expected an ErrorReport or a sequence of them, one per channel, "
             f"got {reprlib.repr(given)}"
@@ -123,6 +123,10 @@ def scalar_product_error(
             )
     products = [_product(channel, activation, length) for channel in channels]
     return products[0] if len(products) == 1 else _averaged(products)
+
+
+def _is_sequence(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _product(

@@ -143,11 +143,9 @@ def quantization_error(
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = _grid_and_scales(format_or_grid, scale, max_value, bias)
-    mode: object = rounding
-    if not isinstance(mode, str) or mode != "nearest-even":
+    if rounding != "nearest-even":
         _require_nearest_even(rounding)
-    way: object = method
-    if not isinstance(way, str) or way not in METHODS:
+    if method not in METHODS:
         raise InvalidValue(f"unknown method {reprlib.repr(method)}; known: {', '.join(METHODS)}")
     unit = _unit(density)
     if unit != 1:
@@ -274,7 +272,7 @@ def _report(
     power, mean = (_signal if density.pieces() else _signal.__wrapped__)(density)
     size = math.prod(shape)
     if not shape:
-        values = [float(x) if isinstance(x, float) else float(x[0]) for x in sums.figures()]
+        values: list[float] = sums.rows(1)[:, 0].tolist()
         rounding, low, high, mean_error, cross = values
         total = rounding + low + high
         if math.isnan(total):

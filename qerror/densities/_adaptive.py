@@ -112,9 +112,10 @@ class AdaptiveLaw(Law):
     @cached_property
     def _key(self) -> tuple[object, ...]:
         """What identifies it; the edges tell apart distributions with data of their own."""
-        dist = getattr(self.source, "dist", None)
+        dist: object = getattr(self.source, "dist", None)
         given: dict[str, object] = getattr(self.source, "kwds", {})
-        pairs = [*enumerate(getattr(self.source, "args", ())), *sorted(given.items())]
+        places: tuple[object, ...] = getattr(self.source, "args", ())
+        pairs: list[tuple[int | str, object]] = [*enumerate(places), *sorted(given.items())]
         arguments = tuple((key, repr(value)) for key, value in pairs)
         return type(dist), getattr(dist, "name", None), arguments, self._breaks.tobytes()
 
@@ -191,7 +192,7 @@ class AdaptiveLaw(Law):
 
     def _pole(self, place: float, side: float) -> Pole | None:
         """Look whether the density grows without end towards a place."""
-        low, high = self.ppf(np.array([0.25, 0.75]))
+        low, high = (float(x) for x in self.ppf(np.array([0.25, 0.75])))
         width = float(high - low) * (_AT_ZERO if place == 0 else _ELSEWHERE)
         if not 0 < width < math.inf or place + side * width == place:
             return None
@@ -222,7 +223,7 @@ class AdaptiveLaw(Law):
         InvalidValue
             If it is none, or none that quadrature could resolve.
         """
-        low, high = self.ppf(np.array([0.25, 0.75]))
+        low, high = (float(x) for x in self.ppf(np.array([0.25, 0.75])))
         self.pdf(np.array([low]))  # what a first call sets up is not counted
         began = time.process_time()
         self.pdf(np.linspace(high, high + 16 * (high - low), _PROBES))

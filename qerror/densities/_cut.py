@@ -3,7 +3,7 @@
 import math
 import reprlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -60,8 +60,10 @@ def ordered_limits(owner: object, density: object, low: float, high: float) -> N
 
 def _limit(name: str, value: Any) -> float:
     """Return a limit as a float: a real number, or an infinity."""
-    infinite = isinstance(value, float | np.floating) and math.isinf(value)
-    return float(value) if infinite else real(name, value)
+    if isinstance(value, float | np.floating):
+        number = float(cast("float", value))
+        return number if math.isinf(number) else real(name, number)
+    return real(name, value)
 
 
 def pieces_within(density: Density, low: float, high: float) -> list[Piece]:

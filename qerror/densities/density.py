@@ -63,7 +63,8 @@ class Density(Immutable, ABC):
     @cached_property
     def atom_sums(self) -> PrefixSums:
         """The running sums over the point masses."""
-        return PrefixSums(*self.atoms())
+        x, probability = self.atoms()
+        return PrefixSums(x, probability)
 
     @final
     @property

@@ -97,13 +97,13 @@ def density_name(density: Density, without: str | None = None) -> str:
         return repr(density)
     given: list[str] = []
     for field in _fields(type(density)):
-        value = getattr(density, field.name)
+        value: Any = getattr(density, field.name)
         if field.name == without:
             continue
         if isinstance(value, Density):
             given.append(density_name(value))
         elif isinstance(value, np.ndarray) or value != field.default:
-            given.append(f"{field.name}={_text(value)}")
+            given.append(f"{field.name}={_text(cast('object', value))}")
     return f"{name}({', '.join(given)})" if given else name
 
 

@@ -78,8 +78,8 @@ class Crossings:
         x, weight = samples.positions, samples.weights / samples.unit
         # With growing scale a value passes from the far level to the near one.
         ends = np.sort(np.searchsorted(x, np.outer([low, high], self.middles)), axis=0)
-        counts = ends[1] - ends[0]
-        which = np.repeat(np.arange(counts.size), counts)
+        counts: IntArray = ends[1] - ends[0]
+        which: IntArray = np.repeat(np.arange(int(counts.size)), counts)
         at = np.arange(which.size) + np.repeat(ends[0] - (np.cumsum(counts) - counts), counts)
         value, share = x[at], weight[at]
         middle, near, far = self.middles[which], self.near[which], self.far[which]
@@ -122,7 +122,7 @@ def _edges(crossings: Crossings, low: float, high: float) -> FloatArray:
         parts = np.where(edges[1:] > edges[:-1] * (1 + 1e-12), -(-counts // _TOGETHER), 1)
         if (parts <= 1).all():
             return edges
-        cut = [
+        cut: list[FloatArray] = [
             np.linspace(a, b, min(int(n), 64) + 1)[:-1]
             for a, b, n in zip(edges, edges[1:], np.maximum(parts, 1), strict=False)
         ]

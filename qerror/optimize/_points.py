@@ -54,7 +54,7 @@ def _near_the_best(
     margin = _SLACK + _NOISE / math.sqrt(size)
     close = mse <= mse.min() * (1 + margin)
     parts = _parts(grid, density, scales)
-    fine = [
+    fine: list[FloatArray] = [
         np.geomspace(scales[i], scales[i + 1], int(parts[i]) + 1)
         for i in np.flatnonzero(close[:-1] | close[1:])
     ]

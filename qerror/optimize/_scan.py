@@ -73,7 +73,7 @@ def _between(scales: FloatArray, rate: FloatArray) -> FloatArray:
     whole = np.ceil(parts).astype(np.int64)
     start = np.repeat(np.log(scales[:-1]), whole)
     step = np.repeat(width / whole, whole)
-    rank = np.arange(whole.sum()) - np.repeat(np.cumsum(whole) - whole, whole)
+    rank: IntArray = np.arange(int(whole.sum())) - np.repeat(np.cumsum(whole) - whole, whole)
     return np.append(np.exp(start + rank * step), scales[-1])
 
 

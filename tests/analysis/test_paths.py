@@ -191,9 +191,9 @@ def _half_open(p: Any, limit: Any, point: Any, step: Any) -> Any:
     middle = (point + other) / 2
     beyond = abs(limit - point) > step / 2
     near = middle if beyond else limit
-    total = abs(mpmath.quad(lambda x: (x - point) ** 2 * p(x), [point, near]))
+    total: Any = mpmath.fabs(mpmath.quad(lambda x: (x - point) ** 2 * p(x), [point, near]))
     if beyond:
-        total += abs(mpmath.quad(lambda x: (x - other) ** 2 * p(x), [middle, limit]))
+        total += mpmath.fabs(mpmath.quad(lambda x: (x - other) ** 2 * p(x), [middle, limit]))
     return total
 
 
