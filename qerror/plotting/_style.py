@@ -5,7 +5,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib import rcsetup, style
@@ -67,7 +67,7 @@ def use_style() -> None:
 
     For notebooks: colours that any eye tells apart, dashes besides, a light grid.
     """
-    cycle = rcsetup.cycler(color=COLORS[: len(LINES)], linestyle=LINES)
+    cycle = cast("object", rcsetup.cycler(color=COLORS[: len(LINES)], linestyle=LINES))
     mpl.rcParams.update({**_RC, "axes.prop_cycle": cycle})
 
 

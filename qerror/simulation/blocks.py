@@ -1,7 +1,7 @@
 """Array quantizers of formats whose values share scales in blocks."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, cast
 
@@ -377,7 +377,7 @@ def as_block_codes(codes: object) -> BlockCodes:
     if isinstance(codes, BlockCodes):
         return codes
     if isinstance(codes, tuple):
-        parts: tuple[Any, ...] = codes
+        parts = cast("Sequence[Any]", codes)
         if 2 <= len(parts) <= 4:
             return BlockCodes(*parts)
     raise InvalidType(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -218,11 +219,12 @@ def _of_blocks(form: BlockFormat, x: FloatArray, error: FloatArray, scaling: Sca
     share = np.full(most.size, np.nan) if _by_extremes(scaling) else clipped
     zero = ~x.any(axis=1)
     if n == 1:
-        return np.stack([np.zeros(most.size), np.zeros(most.size), share, zero])
+        nothing = np.zeros(most.size)
+        return cast("FloatArray", np.stack([nothing, nothing, share, zero]))
     total, pairs = error.sum(axis=1), n * (n - 1)
     of_errors = (total * total - (error * error).sum(axis=1)) / pairs
     cross = (x.sum(axis=1) * total - (x * error).sum(axis=1)) / pairs
-    return np.stack([of_errors, cross, share, zero])
+    return cast("FloatArray", np.stack([of_errors, cross, share, zero]))
 
 
 def _by_extremes(scaling: Scaling) -> bool:
@@ -260,7 +262,7 @@ class _ScaleSums:
         self._make_room(codes)
         counts = np.zeros((codes.shape[0], self._codes.size))
         at = np.searchsorted(self._codes, codes)
-        np.add.at(counts, (np.arange(codes.shape[0])[:, None], at), 1.0)
+        np.add.at(counts, (np.arange(len(codes))[:, None], at), 1.0)
         self._total += counts.sum(axis=0)
         self._products += counts.T @ counts
 

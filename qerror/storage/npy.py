@@ -69,18 +69,20 @@ def read_header(file: IO[bytes]) -> Header:
 def _header(text: str, length: int) -> Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd escapes in text that is refused anyway
-        fields = ast.literal_eval(text.strip())
-    if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
+        parsed: object = ast.literal_eval(text.strip())
+    fields = cast("dict[str, object]", parsed)
+    if not isinstance(parsed, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
         raise ValueError("its header does not name descr, fortran_order and shape")
     shape, order = fields["shape"], fields["fortran_order"]
-    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+    sizes = cast("tuple[int, ...]", shape)
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in sizes):
         raise ValueError("its shape is no tuple of whole numbers")
     if type(order) is not bool:
         raise ValueError("its order is neither True nor False")
     dtype = _dtype(fields["descr"])
-    if max(math.prod(shape), 1) * max(dtype.itemsize, 1) > _MOST_BYTES:
+    if max(math.prod(sizes), 1) * max(dtype.itemsize, 1) > _MOST_BYTES:
         raise ValueError("its shape is larger than any file")
-    return Header(cast("tuple[int, ...]", shape), order, dtype, length)
+    return Header(sizes, order, dtype, length)
 
 
 def _dtype(described: object) -> np.dtype[Any]:

@@ -135,9 +135,10 @@ def _checked_over(over: object) -> tuple[str | None, tuple[float, ...]]:
     if over is None:
         return None, ()
     how = 'over takes a name and its values, such as ("std", [0.5, 1, 2])'
-    if isinstance(over, str) or not isinstance(over, Sequence) or len(over) != 2:
+    pair = cast("Sequence[object]", over)
+    if isinstance(over, str) or not isinstance(over, Sequence) or len(pair) != 2:
         raise InvalidType(f"{how}, got {over!r}")
-    name, given = cast("tuple[object, object]", tuple(over))
+    name, given = pair
     if not isinstance(name, str) or isinstance(given, str):
         raise InvalidType(f"{how}, got {over!r}")
     check = positive if name in {"scale", "max_value"} else real

@@ -1,6 +1,7 @@
 """Sampled errors of blocks: plain means over whole blocks and tensors, the doors, the notes."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,11 +144,12 @@ def test_to_dict_names_every_figure() -> None:
 
 
 def test_bad_input() -> None:
-    for name, options, words in (
+    cases: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("mxfp4", {"scale": 2.0, "size": 640}, "takes its scales from the values"),
         ("mxfp4", {"size": 32}, "at least two samples of 32 values"),
         ("int8:channel=4096", {"size": 4097 // 2}, "at least two samples of 4,096 values"),
         ("nf4:g200000000", {"size": 10**9}, "200,000,000 values share a scale"),
-    ):
+    )
+    for name, options, words in cases:
         with pytest.raises(InvalidValue, match=words):
             estimate_error(name, "gaussian", rng=generator(), **options)

@@ -1,6 +1,7 @@
 """``qerror optimize``: the best range of a format, the best format, and where it changes."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
@@ -13,6 +14,7 @@ from qerror_cli.parameters import FormatList, FormatType, Over
 if TYPE_CHECKING:
     from qerror.densities import Density
     from qerror.formats import Format
+    from qerror.optimize import RangeChoice
     from qerror.reporting import Document
 
 _RANGES = ("max_value", "range")
@@ -130,7 +132,7 @@ def _one(form: "Format", densities: Densities) -> "Document":
     best = optimal_scale(form, density)
     # The range of fixed point is not free: other rules would choose none that it has.
     alone = math.isnan(best.scale) or isinstance(form, FixedPoint)
-    choices = [] if alone else compare_ranges(form, density)
+    choices: Sequence[RangeChoice] = [] if alone else compare_ranges(form, density)
     return optimum_document(form, density, best, choices)
 
 

@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,7 +48,7 @@ def heat_map(
     ax.spines[:].set_visible(False)
 
 
-def _is_dark(rgba: Any) -> bool:
+def _is_dark(rgba: FloatArray) -> bool:
     """Whether white text stands out better than black (WCAG 2.2, relative luminance)."""
     linear = np.where(rgba[:3] <= 0.04045, rgba[:3] / 12.92, ((rgba[:3] + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722)) < 0.179

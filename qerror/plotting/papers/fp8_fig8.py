@@ -41,7 +41,7 @@ def draw(document: Document) -> Figure:
         bars = [2 * error for error in column(rows, "standard_error_db")]
         ax.errorbar(x, y, yerr=bars, capsize=2, elinewidth=0.7, capthick=0.7, **style)
         loose = [k for k, row in enumerate(rows) if not row["settled"]]
-        own = {**style, "markerfacecolor": "white", "label": None, "zorder": 5}
+        own: dict[str, Any] = {**style, "markerfacecolor": "white", "label": None, "zorder": 5}
         ax.plot([x[k] for k in loose], [y[k] for k in loose], **own)
     ax.axhline(0, color="#777777", linewidth=0.6)
     ax.set_xticks(range(len(places)), list(places))

@@ -6,6 +6,7 @@ Run by tests/laws/test_own_members.py, in a process where the two are registered
 import json
 import math
 from itertools import pairwise
+from typing import Any, TypeAlias
 
 import mpmath
 import numpy as np
@@ -16,6 +17,8 @@ from click.testing import CliRunner
 from qerror import FORMATS, Density, parse_density, quantization_error
 from qerror.formats import as_scalar_format
 from qerror_cli.main import main
+
+Number: TypeAlias = Any  # mpmath's, which has no types
 
 
 def run(*arguments: str) -> str:
@@ -29,10 +32,10 @@ def rows(*arguments: str) -> list[dict[str, object]]:
     return list(document["rows"])
 
 
-def mean_square(levels: list[float], angle: mpmath.mpf) -> mpmath.mpf:
+def mean_square(levels: list[float], angle: Number) -> Number:
     """Integrate the squared error over each level's cell at 30 digits."""
 
-    def density(z: mpmath.mpf) -> mpmath.mpf:
+    def density(z: Number) -> Number:
         return mpmath.sin(angle) / (2 * angle * (mpmath.cosh(z) + mpmath.cos(angle)))
 
     ends = [(a + b) / 2 for a, b in pairwise(levels)]
