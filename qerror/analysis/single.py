@@ -143,9 +143,11 @@ def quantization_error(
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = _grid_and_scales(format_or_grid, scale, max_value, bias)
-    if rounding != "nearest-even":
+    mode: object = rounding
+    if not isinstance(mode, str) or mode != "nearest-even":  # pyright: ignore[reportUnnecessaryIsInstance]
         _require_nearest_even(rounding)
-    if method not in METHODS:
+    way: object = method
+    if not isinstance(way, str) or way not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"unknown method {reprlib.repr(method)}; known: {', '.join(METHODS)}")
     unit = _unit(density)
     if unit != 1:

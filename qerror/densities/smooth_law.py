@@ -18,6 +18,7 @@ from qerror.densities.law import Law, LocalIntegrals
 from qerror.densities.quadrature import by_nodes, moment_rule
 
 _MOST_BREAKS = 5000
+_LEAST = float(np.finfo(np.float64).tiny)
 
 
 class SmoothLaw(Law):
@@ -220,7 +221,8 @@ class SmoothLaw(Law):
             part = cut_at(part, width > single, self.breaks)
             width = width_of(part.start, part.stop, part.inner, part.outer)
             single = self.panel_width(part.inner)
-        for nodes, weights, at in by_nodes(width / single):
+        # Next to a branch point the law's panels are narrower than float64 has numbers.
+        for nodes, weights, at in by_nodes(width / np.maximum(single, _LEAST)):
             r, w = part.inner[at], width[at]
             u = w[:, None] * nodes
             p = np.exp(self.log_ratio(r[:, None], u))

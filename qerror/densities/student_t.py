@@ -25,6 +25,8 @@ _DIGAMMA_SERIES = (1 / 8, -3 / 192, 5 / 640, -7 * 17 / 14336, 9 * 31 / 18432, -1
 _SERIES_FROM = 20.0
 _LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
 _GAUSSIAN_FROM = 1e24
+_STEEP = 1e6  # from here on the horizon is that of the Gaussian but for its digits
+_EFOLDS = 745.2  # to where the density is zero in float64
 _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
 _OUTER_WHOLE = 4.5  # beyond, nothing of the second moment is left where the panels end
 _LEAST_NU = 1e-290  # below, quotients by nu leave float64
@@ -64,6 +66,13 @@ class StandardStudentT(SmoothLaw):
     def power(self) -> float:
         """The exponent, (nu + 1) / 2."""
         return 0.5 * (self.nu + 1)
+
+    @cached_property
+    def horizon(self) -> float:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - frozen: read-only too
+        # Before the power law shows, float64 is out of numbers: as for the Gaussian.
+        if self.nu < _STEEP:
+            return math.inf
+        return math.sqrt(self.nu * math.expm1(_EFOLDS / self.power))
 
     @cached_property
     def root(self) -> float:

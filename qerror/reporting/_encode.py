@@ -142,7 +142,8 @@ def _arrow_array(arrow: Any, column: Column) -> Any:
         return arrow.array(column.values, arrow.float64())  # only numbers can be absent: the bias
     if column.kind == "integer" and any(abs(cast("int", v or 0)) >= 2**63 for v in column.values):
         return arrow.array([None if v is None else float(cast("int", v)) for v in column.values])
-    return arrow.array([encodable(value) for value in column.values], from_pandas=False)
+    values = [dict(v) if isinstance(v, Mapping) else encodable(v) for v in column.values]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return arrow.array(values, from_pandas=False)
 
 
 def _pyarrow() -> Any:

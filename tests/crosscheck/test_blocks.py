@@ -18,7 +18,8 @@ from qerror.formats import parse_format
 DENSITIES: Mapping[str, Density | str] = {
     "gaussian": "gaussian(mean=0.4, std=1.3)",
     "laplace": "laplace",
-    "student-t": "student-t(nu=5)",
+    # With nu = 5 a few values beyond the largest scale make up the clipping: too few to judge.
+    "student-t": "student-t(nu=12)",
     "heavy": "student-t(nu=3)",
     "rectified": "rectified(gaussian())",
     "clipped": "clipped(gaussian(), low=-1, high=2)",

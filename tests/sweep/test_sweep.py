@@ -21,6 +21,7 @@ Row = dict[str, object]
 
 KEYS = ["density", "format", "bits_per_value", "scale", "max_value", "bias", *FIELDS]
 LAST = ["below_best_db", "at_edge", "note"]
+PLATEAU = ["plateau_low", "plateau_high", "smallest_max_value"]
 SEVEN = ["INT8", "5M2E", "4M3E", "3M4E", "2M5E", "E4M3", "E5M2"]
 
 
@@ -43,7 +44,7 @@ def test_best_ranges() -> None:
     result = sweep(SEVEN, ["gaussian", StudentT(3.0)])
     assert len(result.to_records()) == 14
     for row in result.to_records():
-        assert list(row) == KEYS + LAST
+        assert list(row) == KEYS + LAST + PLATEAU
         best = optimal_scale(str(row["format"]), str(row["density"]))
         assert number(row, "scale") == best.scale
         assert number(row, "max_value") == best.max_value
