@@ -244,8 +244,8 @@ def truncated(effort: Effort) -> Iterator[Row]:
         form = as_scalar_format(name)
         scales = form.scale_for(3.0) * np.geomspace(0.5, 2.0, effort.scales)
         for what, some, bar in (
-            ("one error", float(scales[0]), 3),
-            ("one error, a tail cut", form.scale_for(2.9), 3),
+            ("one", float(scales[0]), 3),
+            ("tail cut", form.scale_for(2.9), 3),
             ("per scale", scales, 2),
         ):
             times = interleaved(
@@ -253,7 +253,7 @@ def truncated(effort: Effort) -> Iterator[Row]:
             )
             size = np.size(some)
             yield slowdown(
-                f"{what}, {form.name}, truncated gaussian",
+                f"{what}, {form.name}, cut gaussian",
                 times["cut"] / size,
                 "whole",
                 times["whole"] / size,

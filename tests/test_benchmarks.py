@@ -33,7 +33,7 @@ def test_a_smoke_run_prints_and_saves(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "A smoke run: its figures mean nothing." in lines
     document = json.loads((tmp_path / "results.json").read_text())
     against = {row["against"] for row in document["rows"]}
-    assert against == {"closed form", "closed 8bit", "quad", "simulation", ""}
+    assert against == {"closed form", "closed 8bit", "quad", "simulation", "whole", ""}
     assert all(row["ours"] > 0 for row in document["rows"])
     assert {entry["bits"] for entry in document["scaling"]} == {4, 6, 8, 10, 12}
     assert (tmp_path / "results.svg").read_bytes()[:5] == b"<?xml"

@@ -67,4 +67,4 @@ def test_claims_join_a_document_as_its_last_table() -> None:
     assert found.views[-1].body[0][-1] == claims[0].verdict
     assert found.params["std"] == 1.0
     assert with_claims(given, ()).views == ()
-    assert with_claims(given, ()).params["claims"] == []
+    assert with_claims(given, ()).params["claims"] == ()

@@ -9,18 +9,22 @@ from qerror.studies.study import STUDIES, Study, figure_data
 
 COSTS = FrozenMapping(
     {
-        4.25: {
-            "MXFP4 floor": "mxfp4",
-            "MXFP4 even": "mxfp4:even",
-            "NF4": "nf4:g64",
-            "INT4": "int4:g64",
-        },
-        4.5: {
-            "MXFP4 even": "mxfp4:even:n=16",
-            "NVFP4": "nvfp4",
-            "NF4": "nf4:g32",
-            "INT4": "int4:g32",
-        },
+        4.25: FrozenMapping(
+            {
+                "MXFP4 floor": "mxfp4",
+                "MXFP4 even": "mxfp4:even",
+                "NF4": "nf4:g64",
+                "INT4": "int4:g64",
+            }
+        ),
+        4.5: FrozenMapping(
+            {
+                "MXFP4 even": "mxfp4:even:n=16",
+                "NVFP4": "nvfp4",
+                "NF4": "nf4:g32",
+                "INT4": "int4:g32",
+            }
+        ),
     }
 )
 """Formats by the bits of a value, their scales included."""
