@@ -29,6 +29,8 @@ from qerror.rounding import as_rounding
 _SMALL, _LARGE = 2.0**-400, 2.0**400  # sizes whose squares and cubes float64 holds
 _LEAST = float(np.finfo(np.float64).tiny)  # below, digits are lost
 METHODS = ("quadrature", "closed-form")
+_FAR = 2.0**250  # sizes of a density: what lies beyond is nothing, even of a power law
+_LARGEST = 1e300
 
 
 @overload
@@ -159,7 +161,7 @@ def _report_at(
     grid: Grid, density: Density, scales: FloatArray, method: str
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Return the errors at all scales, of a density whose squares float64 holds."""
-    flat = scales.reshape(-1)
+    flat = _within_reach(grid, density, scales.reshape(-1))
     sums = Sums()
     # Infinite levels and empty cells at the ends of float64's range are what they should be;
     # where they are not, the sum is nan and _report refuses it.
@@ -169,11 +171,23 @@ def _report_at(
     return _report(sums, density, scales.shape)
 
 
-def _unit(density: Density) -> float:
-    """Return the power of two in whose units squares stay away from the ends of float64."""
+def _within_reach(grid: Grid, density: Density, scales: FloatArray) -> FloatArray:
+    """Limit scales beyond which all of the density rounds to 0, whose cubes would overflow."""
+    if not 0 < grid.dead_zone < math.inf:
+        return scales
+    return np.minimum(scales, min(_FAR * _size(density) / grid.dead_zone, _LARGEST))
+
+
+def _size(density: Density) -> float:
+    """Return a size of the density's values."""
     sizes = [max(piece.spread, abs(piece.location)) for piece in density.pieces()]
     x = density.atoms().positions
-    size = max([*sizes, -float(x[0]), float(x[-1])] if x.size else sizes)
+    return max([*sizes, -float(x[0]), float(x[-1])] if x.size else sizes)
+
+
+def _unit(density: Density) -> float:
+    """Return the power of two in whose units squares stay away from the ends of float64."""
+    size = _size(density)
     if _SMALL < size < _LARGE or size == 0:
         return 1.0
     return math.ldexp(1.0, min(max(math.frexp(size)[1], -1021), 1023))
