@@ -260,7 +260,8 @@ def test_fp8_fig2_errors_are_those_of_the_nearest_level() -> None:
         assert [row["w"] for row in rows] == sorted(row["w"] for row in rows)
         for row in rows[::7]:
             least = min(abs(q - row["w"]) for q in grid)
-            assert abs(row["error"]) == pytest.approx(least, abs=1e-12)
+            # The best range has half the digits of its error, and not the same ones everywhere.
+            assert abs(row["error"]) == pytest.approx(least, abs=1e-9)
             density = math.exp(-0.5 * row["w"] ** 2) / math.sqrt(2 * math.pi)
             assert row["weighted"] == pytest.approx(row["error"] ** 2 * density, abs=1e-300)
         assert rows[-1]["w"] >= 6
