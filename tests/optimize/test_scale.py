@@ -191,10 +191,17 @@ def test_infinite_power_has_no_best_range(name: str, nu: float) -> None:
 
 
 def test_no_interior_minimum() -> None:
-    best = optimal_scale("2M5E", StudentT(2.5))
+    best = optimal_scale("2M5E", StudentT(2.2))
     assert best.at_edge
     assert best.max_value == pytest.approx(best.searched[1], rel=1e-12)
-    assert not optimal_scale("INT8", StudentT(2.5)).at_edge
+    assert not optimal_scale("INT8", StudentT(2.2)).at_edge
+
+
+def test_a_minimum_beyond_the_first_interval() -> None:
+    best = optimal_scale("2M5E", StudentT(2.5))
+    assert not best.at_edge
+    near = best.scale * np.array([0.5, 0.9, 1.1, 2.0])
+    assert (quantization_error("2M5E", StudentT(2.5), near).mse > best.report.mse).all()
 
 
 @pytest.mark.parametrize("name", ["3M4E", "E4M3", "2M5E", "E5M2"])
