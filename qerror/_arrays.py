@@ -102,6 +102,18 @@ def numbers(name: str, value: npt.ArrayLike) -> FloatArray:
     return array
 
 
+def whole_numbers(name: str, value: npt.ArrayLike) -> IntArray:
+    """Return `value` as a read-only vector of integers; nothing is rounded."""
+    try:
+        given = np.asarray(value).reshape(-1)
+        found = given.astype(np.int64)
+        if given.dtype.kind in "iufO" and (found == given).all():
+            return read_only(found)
+    except (TypeError, ValueError, OverflowError, RuntimeWarning):
+        pass
+    raise InvalidType(f"{name} must be whole numbers, got {reprlib.repr(value)}")
+
+
 def unmasked(name: str, value: object) -> None:
     """Refuse an array with masked entries, which would be counted like any others."""
     if np.ma.is_masked(value):

@@ -18,6 +18,7 @@ from qerror._arrays import (
     positive,
     read_only,
     two_product,
+    whole_numbers,
 )
 from qerror.exceptions import InvalidType, InvalidValue, TooLarge
 
@@ -95,7 +96,7 @@ class Grid(Immutable):
     def __post_init__(self) -> None:
         edges = read_only(np.atleast_1d(numbers("the edges of a grid", self.edges)))
         steps = read_only(numbers("the steps of a grid", self.steps).reshape(-1))
-        counts = _whole_numbers(self.counts)
+        counts = whole_numbers("the counts of a grid", self.counts)
         if not (edges.ndim == 1 and edges.size == steps.size + 1 == counts.size + 1):
             raise InvalidValue(
                 "a grid of n segments needs n + 1 edges, n steps and n counts, "
@@ -322,18 +323,6 @@ class Grid(Immutable):
     def __repr__(self) -> str:
         parts = f"{self.size:,} points in {self.steps.size} segments"
         return f"Grid({parts}, {self.min:g}..{self.max:g})"
-
-
-def _whole_numbers(counts: npt.ArrayLike) -> IntArray:
-    """Return the counts of a grid as integers; nothing is rounded."""
-    try:
-        given = np.asarray(counts).reshape(-1)
-        found = given.astype(np.int64)
-        if given.dtype.kind in "iufO" and (found == given).all():
-            return read_only(found)
-    except (TypeError, ValueError, OverflowError, RuntimeWarning):
-        pass
-    raise InvalidType(f"the counts of a grid must be whole numbers, got {reprlib.repr(counts)}")
 
 
 def _check_lengths(edges: FloatArray, steps: FloatArray, counts: IntArray) -> None:

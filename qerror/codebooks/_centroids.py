@@ -18,7 +18,8 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.codebooks._continuous import Continuous, continuous_part
-from qerror.densities.density import Atoms, Density
+from qerror.densities.atoms import Atoms
+from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
 
 _STEPS = 200

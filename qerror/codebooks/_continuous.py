@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, frozen
-from qerror.densities.density import Density, joined_pdf
-from qerror.densities.piece import Piece
+from qerror.densities.density import Density
+from qerror.densities.piece import Piece, joined_pdf
 from qerror.densities.quadrature import gauss_legendre
 
 _NODES = 16

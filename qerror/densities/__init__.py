@@ -1,10 +1,10 @@
 """Probability densities with exact local integrals. One law a file."""
 
 from qerror.densities.arcsine import Arcsine as Arcsine
+from qerror.densities.atoms import Atoms as Atoms
 from qerror.densities.clipped import Clipped as Clipped
 from qerror.densities.density import DENSITIES as DENSITIES
 from qerror.densities.density import Affine as Affine
-from qerror.densities.density import Atoms as Atoms
 from qerror.densities.density import Density as Density
 from qerror.densities.discrete import Discrete as Discrete
 from qerror.densities.empirical import Empirical as Empirical

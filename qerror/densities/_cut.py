@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 
 from qerror._arrays import real
-from qerror.densities.density import Atoms, Density
+from qerror.densities.atoms import Atoms
+from qerror.densities.density import Density
 from qerror.densities.from_scipy import FromScipy, is_frozen_distribution
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue

@@ -3,7 +3,6 @@
 import math
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
@@ -11,30 +10,14 @@ from typing import NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import ArrayValue, FloatArray, Immutable, integer, numbers, real
+from qerror._arrays import FloatArray, Immutable, integer, numbers, real
 from qerror.densities._quantiles import bracketed
+from qerror.densities.atoms import NO_ATOMS, Atoms
 from qerror.densities.law import MirroredLaw
-from qerror.densities.piece import Piece
+from qerror.densities.piece import Piece, joined_pdf
 from qerror.densities.prefix_sums import PrefixSums
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.registry import Registry
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Atoms(ArrayValue):
-    """Point masses: ``x, probability = density.atoms()``."""
-
-    positions: FloatArray
-    """Where they are, strictly increasing."""
-    probabilities: FloatArray
-
-    def __iter__(self) -> Iterator[FloatArray]:
-        yield self.positions
-        yield self.probabilities
-
-
-NO_ATOMS = Atoms(np.empty(0), np.empty(0))
 
 
 class Density(Immutable, ABC):
@@ -181,7 +164,7 @@ class Density(Immutable, ABC):
         shape, a, b = a.shape, a.reshape(-1), b.reshape(-1)
         total = np.zeros(a.shape)
         for piece in self.pieces():
-            total += _mass_between(piece, a, b)
+            total += piece.mass_between(a, b)
         return (total + self.atom_sums.mass(a, b)).reshape(shape)
 
     @final
@@ -222,7 +205,7 @@ class Density(Immutable, ABC):
         """Return P(X <= x) at a vector of points."""
         total = np.zeros(x.size)
         for piece in self.pieces():
-            total += _mass_below(piece, x)
+            total += piece.mass_below(x)
         total += self.atom_sums.mass(np.full(x.size, -np.inf), x)
         return np.where(x >= self.support[1], 1.0, np.clip(total, 0.0, 1.0))
 
@@ -344,42 +327,6 @@ class Affine(Density):
 
     def _affine(self, scale: float, shift: float) -> Density:
         return self.density.affine(scale * self.factor, scale * self.shift + shift)
-
-
-def joined_pdf(pieces: Sequence[Piece], x: FloatArray) -> FloatArray:
-    """Return the sum of the pieces' densities at x.
-
-    Both limits belong to a piece; where one begins at the end of another, the point counts once.
-    """
-    ends = {piece.high for piece in pieces if piece.high < math.inf}
-    total = np.zeros(x.shape)
-    for piece in pieces:
-        level = piece.pdf(x)
-        total += np.where(x == piece.low, 0.0, level) if piece.low in ends else level
-    return total
-
-
-def _mass_below(piece: Piece, x: FloatArray) -> FloatArray:
-    if piece.is_whole:
-        return piece.weight * piece.law.cdf(piece.standard(x))
-    top = np.clip(x, piece.low, piece.high)
-    if piece.low == -math.inf:
-        return piece.weight * piece.law.cdf(piece.standard(top))
-    start = np.full(x.size, piece.low)
-    return piece.integrals(start, np.zeros(x.size), top - piece.low).mass
-
-
-def _mass_between(piece: Piece, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Integrate a piece from its point nearest to its location, where rounding costs least."""
-    low, high = np.clip(low, piece.low, piece.high), np.clip(high, piece.low, piece.high)
-    at = np.flatnonzero(low < high)
-    found = np.zeros(low.size)
-    if at.size:
-        a, b = low[at], high[at]
-        q = np.clip(piece.location, a, b)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            found[at] = piece.integrals(q, a - q, b - q).mass
-    return found
 
 
 class Family(NamedTuple):

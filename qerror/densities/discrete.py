@@ -10,7 +10,8 @@ import numpy as np
 
 from qerror._arrays import FloatArray, real, unmasked
 from qerror.densities._weights import normalised
-from qerror.densities.density import DENSITIES, Atoms, Density, Family
+from qerror.densities.atoms import Atoms
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 

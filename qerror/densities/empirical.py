@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import FloatArray, IntArray, frozen
-from qerror.densities.density import DENSITIES, Atoms, Density, Family
+from qerror.densities.atoms import Atoms
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.piece import Piece
 from qerror.densities.prefix_sums import PrefixSums
 from qerror.exceptions import InvalidType, InvalidValue

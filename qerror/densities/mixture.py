@@ -10,7 +10,8 @@ import numpy as np
 from qerror._arrays import FloatArray
 from qerror.densities._cut import inner_density
 from qerror.densities._weights import normalised
-from qerror.densities.density import DENSITIES, NO_ATOMS, Atoms, Density, Family
+from qerror.densities.atoms import NO_ATOMS, Atoms
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.gaussian import Gaussian
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue

@@ -1,6 +1,7 @@
 """A piece: a standard law with a weight, a place, a spread and limits."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,3 +184,38 @@ class Piece:
     def centre(self) -> float:
         """The point of the piece nearest to the law's centre."""
         return min(max(self.location, self.low), self.high)
+
+    def mass_below(self, x: FloatArray) -> FloatArray:
+        """Return the probability at or below x."""
+        if self.is_whole:
+            return self.weight * self.law.cdf(self.standard(x))
+        top = np.clip(x, self.low, self.high)
+        if self.low == -math.inf:
+            return self.weight * self.law.cdf(self.standard(top))
+        start = np.full(x.size, self.low)
+        return self.integrals(start, np.zeros(x.size), top - self.low).mass
+
+    def mass_between(self, low: FloatArray, high: FloatArray) -> FloatArray:
+        """Integrate a piece from its point nearest to its location, where rounding costs least."""
+        low, high = np.clip(low, self.low, self.high), np.clip(high, self.low, self.high)
+        at = np.flatnonzero(low < high)
+        found = np.zeros(low.size)
+        if at.size:
+            a, b = low[at], high[at]
+            q = np.clip(self.location, a, b)
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                found[at] = self.integrals(q, a - q, b - q).mass
+        return found
+
+
+def joined_pdf(pieces: Sequence[Piece], x: FloatArray) -> FloatArray:
+    """Return the sum of the pieces' densities at x.
+
+    Both limits belong to a piece; where one begins at the end of another, the point counts once.
+    """
+    ends = {piece.high for piece in pieces if piece.high < math.inf}
+    total = np.zeros(x.shape)
+    for piece in pieces:
+        level = piece.pdf(x)
+        total += np.where(x == piece.low, 0.0, level) if piece.low in ends else level
+    return total

@@ -9,8 +9,9 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.densities._cut import inner_density
+from qerror.densities.atoms import Atoms
 from qerror.densities.clipped import Clipped
-from qerror.densities.density import DENSITIES, Atoms, Density, Family
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.gaussian import Gaussian
 from qerror.densities.piece import Piece
 

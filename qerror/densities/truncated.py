@@ -9,7 +9,8 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.densities._cut import affine_limits, atoms_within, ordered_limits, pieces_within
-from qerror.densities.density import DENSITIES, Atoms, Density, Family
+from qerror.densities.atoms import Atoms
+from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.piece import Piece
 from qerror.densities.student_t import StudentT
 from qerror.exceptions import InvalidValue

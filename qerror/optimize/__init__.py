@@ -18,13 +18,13 @@ from qerror.optimize.ranges import RangeChoice as RangeChoice
 from qerror.optimize.ranges import best_zero_point as best_zero_point
 from qerror.optimize.ranges import compare_ranges as compare_ranges
 from qerror.optimize.ranking import FormatRanking as FormatRanking
-from qerror.optimize.ranking import FormatSwitch as FormatSwitch
-from qerror.optimize.ranking import FormatSwitches as FormatSwitches
 from qerror.optimize.ranking import RankedFormat as RankedFormat
-from qerror.optimize.ranking import format_switches as format_switches
 from qerror.optimize.ranking import formats_of_width as formats_of_width
 from qerror.optimize.ranking import optimal_format as optimal_format
 from qerror.optimize.scale import Leeway as Leeway
 from qerror.optimize.scale import LocalMinimum as LocalMinimum
 from qerror.optimize.scale import OptimalScale as OptimalScale
 from qerror.optimize.scale import optimal_scale as optimal_scale
+from qerror.optimize.switches import FormatSwitch as FormatSwitch
+from qerror.optimize.switches import FormatSwitches as FormatSwitches
+from qerror.optimize.switches import format_switches as format_switches

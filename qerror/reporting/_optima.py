@@ -8,8 +8,9 @@ from qerror.densities import Density, density_name
 from qerror.densities.names import own_parameter
 from qerror.formats import FixedPoint, Format
 from qerror.optimize.ranges import RangeChoice
-from qerror.optimize.ranking import RANGE_PARAMETERS, FormatRanking, FormatSwitches
+from qerror.optimize.ranking import FormatRanking
 from qerror.optimize.scale import OptimalScale
+from qerror.optimize.switches import RANGE_PARAMETERS, FormatSwitches
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._plateaus import plateaus_view
 from qerror.tables import decibels, place, short

@@ -1,8 +1,8 @@
 """Sampled errors and array quantizers: an independent judge of the analysis."""
 
-from qerror.simulation.blocks import BlockCodes as BlockCodes
-from qerror.simulation.blocks import decode_blocks as decode_blocks
-from qerror.simulation.blocks import encode_blocks as encode_blocks
+from qerror.simulation.block_codes import BlockCodes as BlockCodes
+from qerror.simulation.block_codes import decode_blocks as decode_blocks
+from qerror.simulation.block_codes import encode_blocks as encode_blocks
 from qerror.simulation.blocks import quantize_blocks as quantize_blocks
 from qerror.simulation.codes import decode as decode
 from qerror.simulation.codes import encode as encode

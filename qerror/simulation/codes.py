@@ -17,7 +17,12 @@ from qerror.simulation._coder import coder_for
 from qerror.simulation._held import holder
 from qerror.simulation._kernels import AnyReal
 from qerror.simulation._levels import Levels, levels_of
-from qerror.simulation.blocks import BlockCodes, as_block_codes, decode_blocks, encode_blocks
+from qerror.simulation.block_codes import (
+    BlockCodes,
+    as_block_codes,
+    decode_blocks,
+    encode_blocks,
+)
 from qerror.simulation.quantize import prepare, refuse_axis, refuse_scale, run
 
 

@@ -20,7 +20,7 @@ from qerror.formats.stored_scales import Amax, StoredScale
 from qerror.simulation._block_rows import NumpyRows, Task, Worker, task_for
 from qerror.simulation._block_scaling import Scaling
 from qerror.simulation._tails import Tails, cut_of, tails_of
-from qerror.simulation.blocks import per_block, tensor_scales
+from qerror.simulation._tensor_scales import per_block, tensor_scales
 from qerror.simulation.figures import (
     BASIC,
     CHUNK,

@@ -86,7 +86,7 @@ def test_a_figure_one_percent_off_is_not_met(
         report = quantization_error(*given, **options)
         return dataclasses.replace(report, rounding=1.01 * report.rounding)
 
-    monkeypatch.setattr(sys.modules["qerror.crosscheck"], "quantization_error", wrong)
+    monkeypatch.setattr(sys.modules["qerror.crosscheck.judgement"], "quantization_error", wrong)
     line = "verify --dist uniform --low -1 --high 1 --formats int8 --size 6e5"
     result = run(*line.split(), *check)
     assert result.exit_code == code

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qerror import crosscheck
 from qerror.analysis.single import quantization_error
-from qerror.crosscheck import CrossCheck, chi_square_p, cross_check, total_p, verify
+from qerror.crosscheck import CrossCheck, chi_square_p, cross_check, judgement, total_p, verify
 from qerror.densities import Density, Discrete, Empirical
 from qerror.exceptions import InvalidValue
 from qerror.formats import parse_format
@@ -125,7 +124,7 @@ def _plant(monkeypatch: pytest.MonkeyPatch, figure: str, shift: float) -> None:
         report = quantization_error(*given, **options)
         return dataclasses.replace(report, **{figure: getattr(report, figure) + shift})
 
-    monkeypatch.setattr(crosscheck, "quantization_error", wrong)
+    monkeypatch.setattr(judgement, "quantization_error", wrong)
 
 
 def test_a_threshold_off_by_a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +135,7 @@ def test_a_threshold_off_by_a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
         del form
         return original(parse_format("mxfp4:theta=4.4"), density, *given, **options)
 
-    monkeypatch.setattr(crosscheck, "quantization_error", wrong)
+    monkeypatch.setattr(judgement, "quantization_error", wrong)
     mutant = cross_check("mxfp4", "gaussian", size=300_000, rng=np.random.default_rng(6))
     assert not mutant.passed
     assert chi_square_p(*mutant.scales) < 1e-6
@@ -148,7 +147,7 @@ def test_scales_that_should_not_occur(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(form: Any, density: Any, *given: Any, **options: Any) -> Any:
         return original(form, density.affine(16.0), *given, **options)
 
-    monkeypatch.setattr(crosscheck, "quantization_error", wrong)
+    monkeypatch.setattr(judgement, "quantization_error", wrong)
     mutant = cross_check("mxfp4", "gaussian", size=32_000, rng=np.random.default_rng(6))
     assert mutant.scales == (math.inf, 1)
     assert not mutant.passed

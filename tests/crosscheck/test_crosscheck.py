@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qerror import crosscheck
 from qerror.analysis.single import quantization_error
-from qerror.crosscheck import chi_square_p, cross_check, total_p
+from qerror.crosscheck import check, chi_square_p, cross_check, judgement, total_p, verify
 from qerror.densities import DENSITIES, Density, Discrete, Gaussian, StudentT
 from qerror.densities import gaussian as gaussian_module
 from qerror.densities import laplace as laplace_module
@@ -41,8 +40,8 @@ def test_every_format_on_every_density(density: str) -> None:
         cross_check(form, example, scale=tight_scale(form, example), size=40_000, rng=rng)
         for form in scalar_formats().values()
     ]
-    for form, check in zip(scalar_formats(), checks, strict=True):
-        assert check.passed, (form, check.z, check.p_value)
+    for form, each in zip(scalar_formats(), checks, strict=True):
+        assert each.passed, (form, each.z, each.p_value)
     assert total_p(checks)[2] > 1e-6
     judged = sum(not math.isnan(z) for check in checks for z in check.z.values())
     assert judged > 3 * len(checks)
@@ -107,7 +106,7 @@ class TestMutants:
             report = quantization_error(*given, **options)
             return dataclasses.replace(report, **{name: getattr(report, name) + shift})
 
-        monkeypatch.setattr(crosscheck, "quantization_error", wrong)
+        monkeypatch.setattr(judgement, "quantization_error", wrong)
         mutant = cross_check("int4", density, rng=generator(), **arguments)
         assert not mutant.passed
         assert abs(mutant.z[name]) > 5
@@ -132,7 +131,7 @@ class TestMutants:
         def unclipped(*arguments: Any, **options: Any) -> Any:
             return original(*arguments, **options | {"scale": 1.0})
 
-        monkeypatch.setattr(crosscheck, "estimate_error", unclipped)
+        monkeypatch.setattr(check, "estimate_error", unclipped)
         mutant = cross_check(form, Gaussian(), scale=0.01, size=50_000, rng=generator())
         assert mutant.z["clipping_high"] < -50
         assert not mutant.passed
@@ -190,7 +189,7 @@ def test_values_beyond_a_limit_with_an_atom_are_missed() -> None:
     """A fault of the same kind is still seen: half of the values should lie below the range."""
     found = cross_check("uint4", "gaussian", scale=0.2, size=10_000, rng=generator())
     fewer = dataclasses.replace(found.sampled, clipped=(0, 0))
-    case = crosscheck._Case(found.exact, fewer, (0.5, 0.00135), (0.0, 3.0), truncated=False)
+    case = judgement.Case(found.exact, fewer, (0.5, 0.00135), (0.0, 3.0), truncated=False)
     assert case.judge("clipping_low").z < -50
 
 
@@ -198,7 +197,7 @@ def test_the_total_is_judged_too() -> None:
     """An error of 0.3% in every figure hides in each pair and shows in all together."""
     from qerror.reporting import unmet
 
-    pairs = crosscheck.verify(
+    pairs = verify(
         ["int8", "e4m3", "uint4"], ["gaussian", "laplace"], size=20_000, rng=generator(5)
     )
     assert not unmet(pairs)

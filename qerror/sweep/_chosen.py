@@ -1,0 +1,170 @@
+"""What a sweep goes through, checked at the door."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from qerror._arrays import positive, real
+from qerror.densities.density import Density
+from qerror.densities.names import (
+    at_parameter,
+    density_name,
+    own_parameter,
+    parameter_values,
+)
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
+from qerror.formats.floating import FloatingPoint
+from qerror.formats.format import Format
+from qerror.sweep.result import (
+    BLOCK_SIZE,
+    QUANTIZER_PARAMETERS,
+)
+
+_PLURAL = {"format": "formats", "density": "densities"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a sweep goes through."""
+
+    formats: tuple[Format, ...]
+    densities: tuple[Density, ...]
+    parameter: str | None
+    values: tuple[float, ...]
+    range: tuple[str, float] | None = None
+    """What sets the range of all formats, and its value: ("max_value", 4.0)."""
+
+    @property
+    def moves_formats(self) -> bool:
+        """Whether the range of the formats is swept."""
+        return self.parameter in QUANTIZER_PARAMETERS
+
+    @property
+    def total(self) -> int:
+        """How many rows there will be."""
+        return len(self.densities) * len(self.formats) * max(1, len(self.values))
+
+    def check(self) -> None:
+        """Refuse a parameter that something does not have, and values that it cannot take."""
+        if self.range is not None:
+            name, value = self.range
+            refuse_blocks(self.formats, f"{name} {value:g} cannot move them")
+            if self.moves_formats:
+                raise InvalidValue(
+                    f"{name} {value:g} sets the range, and so does the sweep over "
+                    f"{self.parameter}; give one of them"
+                )
+        if self.moves_formats:
+            refuse_blocks(self.formats, f"there is no {self.parameter} to sweep")
+        if self.parameter == "bias":
+            self._check_biases()
+        elif self.parameter == BLOCK_SIZE:
+            self._check_blocks()
+        elif self.parameter is not None and not self.moves_formats:
+            self._check_densities(self.parameter)
+
+    def _check_blocks(self) -> None:
+        for form in self.formats:
+            if not isinstance(form, BlockFormat):
+                raise InvalidValue(
+                    f"{form.name} has no block size to sweep; that is for block formats such as "
+                    "mxfp4, nf4 or int4:g32"
+                )
+            for value in self.values:
+                resized(form, value)
+
+    def _check_biases(self) -> None:
+        for form in self.formats:
+            if not isinstance(form, FloatingPoint):
+                raise InvalidValue(
+                    f"{form.name} has no exponent bias to sweep; sweep scale or max_value, or "
+                    "leave it out"
+                )
+
+    def _check_densities(self, parameter: str) -> None:
+        own = own_parameter(parameter)
+        for density in self.densities:
+            known = list(parameter_values(density))
+            if own not in known:
+                listed = ", ".join(_shown(name) for name in known)
+                raise InvalidValue(
+                    f"cannot sweep {parameter!r}: {density_name(density)} has "
+                    f"{listed or 'no parameters'}; the formats have "
+                    f"{', '.join(QUANTIZER_PARAMETERS)}"
+                )
+            for value in self.values:
+                at_parameter(density, own, value)
+
+
+def _shown(own: str) -> str:
+    """Return the name under which a parameter of a density is swept."""
+    return f"density.{own}" if own in QUANTIZER_PARAMETERS else own
+
+
+def listed(given: object, kind: type, what: str) -> Sequence[Any]:
+    """Return what was given as a sequence; a single one stands for itself, as an array does."""
+    if isinstance(given, str | kind) or hasattr(given, "__array__") or hasattr(given, "dist"):
+        return (given,)
+    try:
+        found = list(cast("Sequence[Any]", given))
+    except TypeError:
+        raise InvalidType(
+            f"a sweep takes a list of {_PLURAL[what]}, or one, got {given!r}"
+        ) from None
+    if not found:
+        raise InvalidValue(f"a sweep needs at least one {what}, got none")
+    return found
+
+
+def checked_over(over: object) -> tuple[str | None, tuple[float, ...]]:
+    """Return the swept name and its values as numbers."""
+    if over is None:
+        return None, ()
+    how = 'over takes a name and its values, such as ("std", [0.5, 1, 2])'
+    pair = cast("Sequence[object]", over)
+    if isinstance(over, str) or not isinstance(over, Sequence) or len(pair) != 2:
+        raise InvalidType(f"{how}, got {over!r}")
+    name, given = pair
+    if not isinstance(name, str) or isinstance(given, str):
+        raise InvalidType(f"{how}, got {over!r}")
+    check = positive if name in {"scale", "max_value"} else real
+    try:
+        values = tuple(check(name, value) for value in cast("Sequence[float]", given))
+    except TypeError as error:
+        if isinstance(error, InvalidType):
+            raise
+        raise InvalidType(f"{how}, got {over!r}") from None
+    if not values:
+        raise InvalidValue(f"over {name} needs at least one value, got none")
+    return _short_name(name), values
+
+
+def checked_range(scale: float | None, max_value: float | None) -> tuple[str, float] | None:
+    """Return what sets the range of all formats, and its value."""
+    given = {"scale": scale, "max_value": max_value}
+    found = [(name, positive(name, value)) for name, value in given.items() if value is not None]
+    if len(found) > 1:
+        raise InvalidValue("scale and max_value each set the range; give one of them")
+    return found[0] if found else None
+
+
+def refuse_blocks(formats: Sequence[Format], why: str) -> None:
+    """Refuse formats whose scales come from the data, where they have no part."""
+    for form in formats:
+        if isinstance(form, BlockFormat):
+            raise InvalidValue(f"{form.name} takes its scales from the data: {why}; leave it out")
+
+
+def _short_name(name: str) -> str:
+    """Return "std" for "density.std"; "density.scale" stays, as the formats have a scale too."""
+    own = own_parameter(name)
+    return name if own in QUANTIZER_PARAMETERS else own
+
+
+def resized(form: BlockFormat, size: float) -> BlockFormat:
+    """Return a block format with another block size."""
+    if not float(size).is_integer():
+        raise InvalidValue(f"block_size must be a whole number, got {size:g}")
+    return dataclasses.replace(form, block_size=int(size))
