@@ -11,16 +11,19 @@ SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint format figures notebooks bench clean
+.PHONY: help sweep test exhaustive lint format figures notebooks bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 sweep: $(VENV)/.core ## install the core and run the main job: every 8-bit format on Student-t data
 	@$(BIN)/qerror sweep --dist student-t --nu 3
 
 test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks included
 	@$(BIN)/python -m pytest -q --benchmark-disable -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
+
+exhaustive: $(VENV)/.dev ## run the cases that `make test` thins out: about twice its time
+	@$(BIN)/python -m pytest -q --benchmark-disable -n $(JOBS) -m exhaustive tests
 
 lint: $(VENV)/.dev ## ruff, mypy, pyright and the import floors
 	$(BIN)/ruff check .

@@ -1,7 +1,28 @@
 """What holds for every test."""
 
+from collections import Counter
+
+import pytest
 from hypothesis import settings
 
 # How long an example takes says nothing on a machine that is shared: no test asserts on time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all but one case in `share` of a thinned test as exhaustive.
+
+    A share that divides none of a test's parameters walks through all of their values.
+    """
+    seen: Counter[str] = Counter()
+    for item in items:
+        thinned = item.get_closest_marker("thinned")
+        if thinned is None:
+            continue
+        (share,) = thinned.args
+        test = item.nodeid.partition("[")[0]
+        if seen[test] % share:
+            item.add_marker(pytest.mark.exhaustive)
+        seen[test] += 1

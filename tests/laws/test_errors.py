@@ -72,6 +72,7 @@ def middling(form: ScalarFormat) -> float:
     return form.scale_for(3.3)
 
 
+@pytest.mark.thinned(7)
 @formats
 @densities
 def test_terms_are_not_negative(form: ScalarFormat, density: Density) -> None:
@@ -85,6 +86,7 @@ def test_terms_are_not_negative(form: ScalarFormat, density: Density) -> None:
         assert report.cross_moment**2 <= report.mse * report.signal_power * (1 + 1e-12)
 
 
+@pytest.mark.thinned(7)
 @formats
 @densities
 def test_units_do_not_matter(form: ScalarFormat, density: Density) -> None:
@@ -107,6 +109,7 @@ def test_units_do_not_matter(form: ScalarFormat, density: Density) -> None:
             assert close(other, base, 3e-14, factor)
 
 
+@pytest.mark.thinned(7)
 @formats
 @densities
 def test_mirrored_densities(form: ScalarFormat, density: Density) -> None:
@@ -156,6 +159,7 @@ def test_symmetry_leaves_no_bias(form: ScalarFormat, density: Density) -> None:
         assert abs(report.mean_error) < 3.3
 
 
+@pytest.mark.thinned(7)
 @formats
 @densities
 def test_scales_together_as_alone(form: ScalarFormat, density: Density) -> None:
@@ -193,6 +197,7 @@ def test_distant_limits_change_nothing(form: ScalarFormat, density: Density) -> 
         assert close(quantization_error(form, cut, middling(form)), base, 2e-14)
 
 
+@pytest.mark.thinned(7)
 @formats
 @densities
 def test_cutting_in_two_loses_nothing(form: ScalarFormat, density: Density) -> None:

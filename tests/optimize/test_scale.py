@@ -73,7 +73,7 @@ CONTINUOUS = dict(continuous())
 ATOMIC = {name: d for name, d in EXAMPLES.items() if name not in CONTINUOUS}
 
 
-@pytest.mark.slow
+@pytest.mark.thinned(13)
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", CONTINUOUS.values(), ids=list(CONTINUOUS))
 def test_no_scan_finds_better(form: ScalarFormat, density: Density) -> None:
@@ -82,7 +82,7 @@ def test_no_scan_finds_better(form: ScalarFormat, density: Density) -> None:
     assert best.report.mse <= rival * (1 + 1e-10)
 
 
-@pytest.mark.slow
+@pytest.mark.thinned(13)
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", ATOMIC.values(), ids=list(ATOMIC))
 def test_no_scan_finds_better_where_masses_make_dips(form: ScalarFormat, density: Density) -> None:
@@ -92,6 +92,7 @@ def test_no_scan_finds_better_where_masses_make_dips(form: ScalarFormat, density
     assert best.report.mse <= rival * (1 + 1e-10) + 1e-20 * density.second_moment
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 def test_what_is_returned_is_consistent(form: ScalarFormat, density: Density) -> None:

@@ -114,6 +114,7 @@ AWKWARD: list[Density] = [
 BINADES = {name: form for name, form in SMALL.items() if name != "E8M0"}
 
 
+@pytest.mark.thinned(7)
 @pytest.mark.parametrize("form", BINADES.values(), ids=list(BINADES))
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 @pytest.mark.parametrize("top", [0.55, 3.3, 37.0])
