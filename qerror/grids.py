@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from qerror._arrays import (
     ArrayValue,
+    BoolArray,
     FloatArray,
     Immutable,
     IntArray,
@@ -262,6 +263,24 @@ class Grid(Immutable):
         _, lost = two_product(np.asarray(self.factor), np.asarray(scale, dtype=np.float64))
         error: FloatArray = (value - x) + (rest + level * lost)
         return error
+
+    def neighbours(self, x: npt.ArrayLike) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Return the points before the factor around each x / factor, and whether the upper is even.
+
+        The lower one is not above x, the upper one is not below it; a point has itself as its
+        lower neighbour, and what lies beyond the range has its end as both.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        if not self.steps.size:
+            only = np.full(x.shape, self.edges[0])
+            return only, only, np.full(x.shape, self.even_first)
+        segment, rank = self._locate(x, np.asarray(self.factor))
+        low, high = self._level(segment, rank), self._level(segment, rank + 1)
+        even_low = ((self._parity[segment] + rank) % 2 == 0) == self.even_first
+        under, over = x <= self.edges[0] * self.factor, x >= self.edges[-1] * self.factor
+        last, first = self.edges[-1], self.edges[0]
+        low, high = np.where(over, last, low), np.where(under, first, high)
+        return np.where(under, first, low), np.where(over, last, high), ~even_low
 
     def _nearest(self, x: npt.ArrayLike, scale: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return the base points that values are rounded to, and what multiplies them."""

@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from qerror.exceptions import InvalidValue, UnknownName
 from qerror.registry import fold, nearest
@@ -40,9 +40,60 @@ def as_rounding(name: str) -> Rounding:
         hint = f"; did you mean {' or '.join(close)}?" if close else "."
         raise UnknownName(
             f"unknown rounding {reprlib.repr(name)}{hint} The modes are {', '.join(ROUNDINGS)}, "
-            "or RNE, RNA, RTZ, RTP, RTN, RTO, SR"
+            "or RNE, RNA, RTZ, RTP, RTN, RTO, SR; stochastic:8 draws 8 random bits"
         )
     return mode
+
+
+MOST_BITS = 23
+"""The most random bits of short stochastic rounding: float32 holds each of its thresholds."""
+
+
+class RoundingRule(NamedTuple):
+    """A rounding mode with what it takes to be told."""
+
+    mode: Rounding
+    bits: int | None = None
+    """Random bits of stochastic rounding as hardware does it; None for as many as it takes.
+
+    With k bits, a magnitude that lies a share f of a step above the level on the side of zero
+    goes to the outer level with probability floor(2^k f) / 2^k.
+    """
+
+    @property
+    def name(self) -> str:
+        """The text that `as_rule` reads."""
+        return self.mode if self.bits is None else f"{self.mode}:{self.bits}"
+
+    @property
+    def is_nearest(self) -> bool:
+        """Whether the nearest level is taken, ties however."""
+        return self.mode in {"nearest-even", "nearest-away"}
+
+
+def as_rule(name: str) -> RoundingRule:
+    """Return the rounding of that name: a mode, or "stochastic:8" with its random bits.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such mode.
+    InvalidValue
+        If another mode than stochastic is given bits, or they are not 1 to 23.
+    """
+    text, colon, tail = str(name).partition(":")
+    mode = as_rounding(text)
+    if not colon:
+        return RoundingRule(mode)
+    if mode != "stochastic":
+        raise InvalidValue(f"random bits are for stochastic rounding, got {reprlib.repr(name)}")
+    bits = int(tail) if tail.strip().isdecimal() and len(tail) < 9 else 0
+    if not 1 <= bits <= MOST_BITS:
+        raise InvalidValue(
+            f"stochastic rounding takes 1 to {MOST_BITS} random bits, as in 'stochastic:8', "
+            f"got {reprlib.repr(name)}"
+        )
+    return RoundingRule(mode, bits)
 
 
 def as_overflow(name: str) -> Overflow:

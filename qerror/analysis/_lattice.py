@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray, two_product
+from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._runs import Runs, Segments, joined
 from qerror.densities.piece import Piece
@@ -54,10 +54,10 @@ def lattice_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
 def _chunk_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
     """Integrate one piece over all segments of each scaled grid."""
     piece = batch.piece
-    runs = _reached(Runs.of(segments, batch.factors), batch, law)
+    runs = reached(Runs.of(segments, batch.factors), batch, law)
     constant, runs = _collapsed(runs, batch, law)
-    runs, odd = _one_sided(runs, batch)
-    total = constant + _odd_sums(odd, batch) + _zone_sums(_shortened(runs, piece, law), batch, law)
+    runs, odd = one_sided(runs, batch)
+    total = constant + _odd_sums(odd, batch) + _zone_sums(shortened(runs, piece, law), batch, law)
     square, mean, cross = total
     unit = piece.weight * (2.0 if batch.mirrored else 1.0) * piece.spread
     return Sums(
@@ -80,7 +80,7 @@ def _nothing(batch: Batch) -> FloatArray:
     return np.zeros((3, batch.factors.size))
 
 
-def _reached(runs: Runs, batch: Batch, law: SmoothLaw) -> Runs:
+def reached(runs: Runs, batch: Batch, law: SmoothLaw) -> Runs:
     """Drop the runs that the density does not reach."""
     with np.errstate(over="ignore"):
         start = runs.standard(batch.piece, np.zeros(runs.length.size))
@@ -118,7 +118,7 @@ def _collapsed(runs: Runs, batch: Batch, law: SmoothLaw) -> tuple[FloatArray, Ru
     return sums, runs.at(~near)
 
 
-def _one_sided(runs: Runs, batch: Batch) -> tuple[Runs, Runs]:
+def one_sided(runs: Runs, batch: Batch) -> tuple[Runs, Runs]:
     """Cut the runs at the law's centre and the limits, and mirror those below the centre.
 
     Returns the runs, all on z >= 0 and inside the limits, and the single intervals in which a
@@ -144,7 +144,7 @@ def _one_sided(runs: Runs, batch: Batch) -> tuple[Runs, Runs]:
     return runs, joined(odd)
 
 
-def _shortened(runs: Runs, piece: Piece, law: SmoothLaw) -> Runs:
+def shortened(runs: Runs, piece: Piece, law: SmoothLaw) -> Runs:
     """End the runs, which lead outwards, where the density does."""
     if law.horizon == math.inf:
         return runs
@@ -159,7 +159,7 @@ def _zone_sums(runs: Runs, batch: Batch, law: SmoothLaw) -> FloatArray:
     if not runs.owner.size:
         return _nothing(batch)
     piece = batch.piece
-    index, first, last = _zones(runs, piece, law)
+    index, first, last = zones_of(runs, piece, law)
     zones = runs.at(index)
     step = zones.spacing(piece)
     inner, outer = zones.standard(piece, first), zones.standard(piece, last)
@@ -169,7 +169,7 @@ def _zone_sums(runs: Runs, batch: Batch, law: SmoothLaw) -> FloatArray:
     return whole + _cell_sums(zones.at(rough), batch, law, (first[rough], last[rough]))
 
 
-def _zones(runs: Runs, piece: Piece, law: SmoothLaw) -> tuple[IntArray, FloatArray, FloatArray]:
+def zones_of(runs: Runs, piece: Piece, law: SmoothLaw) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return runs and their first and last points between neighbouring breaks of the law."""
     step = runs.spacing(piece)
     start = runs.standard(piece, np.zeros(step.size))
@@ -206,12 +206,18 @@ def _smooth_sums(
     mass = law.pdf(inner) * width * shape
     nothing = np.zeros(run.size)
     sums = _gathered(batch, zones.owner, step * step / 12 * mass, nothing, nothing)
-    # Where two smooth zones of a run meet, their end terms cancel exactly: leave both out.
-    joint = (run[1:] == run[:-1]) & (first[1:] == last[:-1])
-    lower = np.append(True, ~joint)
-    upper = np.append(~joint, True)
+    lower, upper = joint_zones(run, first, last)
     sums += _end_sums(zones.at(lower), batch, law, first[lower], -1.0)
     return sums + _end_sums(zones.at(upper), batch, law, last[upper], 1.0)
+
+
+def joint_zones(run: IntArray, first: FloatArray, last: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Tell which smooth zones have terms at their first point, and which at their last.
+
+    Where two of a run meet, their end terms cancel exactly: both are left out.
+    """
+    joint: BoolArray = (run[1:] == run[:-1]) & (first[1:] == last[:-1])
+    return np.append(True, ~joint), np.append(~joint, True)
 
 
 def _end_sums(zones: Runs, batch: Batch, law: SmoothLaw, j: FloatArray, side: float) -> FloatArray:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from qerror._arrays import FloatArray, positive_array, real_array
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._closed_form import closed_form_sums
+from qerror.analysis._modes import atom_sums, mode_sums
 from qerror.analysis._samples import sample_sums
 from qerror.analysis.block import block_error
 from qerror.analysis.block_report import BlockErrorReport
@@ -24,11 +25,12 @@ from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
 from qerror.formats.names import as_format, as_grid, as_scalar_format
 from qerror.grids import Grid
-from qerror.rounding import as_rounding
+from qerror.rounding import RoundingRule, as_rounding, as_rule
 
 _SMALL, _LARGE = 2.0**-400, 2.0**400  # sizes whose squares and cubes float64 holds
 _LEAST = float(np.finfo(np.float64).tiny)  # below, digits are lost
 METHODS = ("quadrature", "closed-form")
+_NEAREST = RoundingRule("nearest-even")
 _FAR = 2.0**250  # sizes of a density: what lies beyond is nothing, even of a power law
 _LARGEST = 1e300
 
@@ -77,7 +79,7 @@ def quantization_error(
     method: str = "quadrature",
     binade_average: bool = False,
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
-    """Return the exact expected errors of rounding X to the nearest point of a grid.
+    """Return the exact expected errors of rounding X to a point of a grid, by default the nearest.
 
     Parameters
     ----------
@@ -97,7 +99,10 @@ def quantization_error(
     bias : float or array_like, any shape, optional
         The exponent bias instead of the scale, for floating-point formats.
     rounding : str
-        "nearest-even" or another name of it, the only mode that is analysed.
+        "nearest-even", "nearest-away", "toward-zero", "up", "down", "to-odd" or "stochastic", or
+        a short name such as RNE or SR; "stochastic:8" draws 8 random bits, as hardware does, up
+        to 23. Even and odd are the codes. Under stochastic rounding the figures are expectations
+        over X and the draws alike. A block format rounds to nearest even.
     method : {"quadrature", "closed-form"}
         The default integrates positive functions and is right to about 1e-14 relative.
         "closed-form" evaluates the papers' differences of partial moments, for comparison: it
@@ -117,7 +122,7 @@ def quantization_error(
     ------
     InvalidValue
         If a scale is not positive and finite, more than one of `scale`, `max_value` and `bias`
-        is given, the format has no bias, the rounding is another one, the method is unknown or
+        is given, the format has no bias, there is no such rounding, the method is unknown or
         has no formula for the density, or the case lies so near the ends of float64's range that
         squares leave it.
     TooLarge
@@ -145,20 +150,24 @@ def quantization_error(
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = _grid_and_scales(format_or_grid, scale, max_value, bias)
-    mode: object = rounding
-    if not isinstance(mode, str) or mode != "nearest-even":  # pyright: ignore[reportUnnecessaryIsInstance]
-        _require_nearest_even(rounding)
+    rule = _NEAREST if rounding == "nearest-even" else as_rule(rounding)
     way: object = method
     if not isinstance(way, str) or way not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"unknown method {reprlib.repr(method)}; known: {', '.join(METHODS)}")
+    if method == "closed-form" and not rule.is_nearest:
+        raise InvalidValue(
+            f"the papers give closed forms for rounding to the nearest level, got {rule.name!r}; "
+            "use the default method, quadrature"
+        )
     unit = _unit(density)
     if unit != 1:
-        return _in_units(_report_at(grid, density.affine(1 / unit), scales / unit, method), unit)
-    return _report_at(grid, density, scales, method)
+        moved = density.affine(1 / unit)
+        return _in_units(_report_at(grid, moved, scales / unit, method, rule), unit)
+    return _report_at(grid, density, scales, method, rule)
 
 
 def _report_at(
-    grid: Grid, density: Density, scales: FloatArray, method: str
+    grid: Grid, density: Density, scales: FloatArray, method: str, rule: RoundingRule
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Return the errors at all scales, of a density whose squares float64 holds."""
     flat = _within_reach(grid, density, scales.reshape(-1))
@@ -167,7 +176,7 @@ def _report_at(
     # where they are not, the sum is nan and _report refuses it.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if flat.size:
-            sums = _sums(grid, density, flat, method)
+            sums = _sums(grid, density, flat, method, rule)
     return _report(sums, density, scales.shape)
 
 
@@ -211,9 +220,16 @@ def _in_units(
     return made
 
 
-def _sums(grid: Grid, density: Density, scales: FloatArray, method: str) -> Sums:
+def _sums(
+    grid: Grid, density: Density, scales: FloatArray, method: str, rule: RoundingRule
+) -> Sums:
     """Add up what the density's pieces and its point masses contribute."""
-    atoms = sample_sums(grid, density, scales)
+    if not rule.is_nearest:
+        return mode_sums(grid, density, scales, rule)
+    to_even = rule.mode == "nearest-even"
+    atoms = (
+        sample_sums(grid, density, scales) if to_even else atom_sums(grid, density, scales, rule)
+    )
     if method == "closed-form":
         return closed_form_sums(grid, density, scales) + atoms
     mirrored = grid.is_symmetric and density.is_symmetric

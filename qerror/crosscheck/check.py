@@ -94,6 +94,7 @@ def cross_check(
     density: Density | str,
     *,
     scale: float = 1.0,
+    rounding: str = "nearest-even",
     size: int,
     rng: np.random.Generator,
     progress: Progress | None = None,
@@ -102,7 +103,7 @@ def cross_check(
 
     Parameters
     ----------
-    format, density, scale, size, rng, progress
+    format, density, scale, rounding, size, rng, progress
         As for `estimate_error`.
 
     Returns
@@ -121,16 +122,18 @@ def cross_check(
     True
     """
     form, density, names = as_format(format), as_density(density), NAMES
-    sampled = estimate_error(form, density, scale=scale, size=size, rng=rng, progress=progress)
+    sampled = estimate_error(
+        form, density, scale=scale, rounding=rounding, size=size, rng=rng, progress=progress
+    )
     if isinstance(form, BlockFormat):
         # Where a tensor scale comes from all values, the analysis must know how many they are.
         form, names = with_tensor_of(form, size)[0], (*NAMES, *OF_BLOCKS)
     else:
         scale = positive("scale", scale)
-    cases = [case_of(form, density, scale, sampled)]
+    cases = [case_of(form, density, scale, sampled, rounding)]
     if sampled.truncated is not None:
         cut = Truncated(density, *sampled.truncated.cut)
-        cases.append(case_of(form, cut, scale, sampled.truncated.estimate, truncated=True))
+        cases.append(case_of(form, cut, scale, sampled.truncated.estimate, rounding, True))
     judgements = FrozenMapping({name: _judged(name, cases) for name in names})
     chi_square, degrees = _chi_square(cases[-1], judgements)
     exact, scales = cases[0].exact, (0.0, 0)

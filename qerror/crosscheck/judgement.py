@@ -171,8 +171,13 @@ class Case:
         return share > _SMALL * error
 
 
-def case_of(
-    form: Format, density: Density, scale: float, sampled: Estimate, truncated: bool = False
+def case_of(  # noqa: PLR0917 - one comparison
+    form: Format,
+    density: Density,
+    scale: float,
+    sampled: Estimate,
+    rounding: str,
+    truncated: bool = False,
 ) -> Case:
     """Return the exact figures beside the sampled ones."""
     if isinstance(form, BlockFormat):
@@ -185,5 +190,5 @@ def case_of(
     # An atom at an end of the range is inside.
     low, high = math.nextafter(grid.min, -math.inf), math.nextafter(grid.max, math.inf)
     chances = float(density.mass(-math.inf, low)), float(density.mass(high, math.inf))
-    exact = quantization_error(form, density, scale)
+    exact = quantization_error(form, density, scale, rounding=rounding)
     return Case(exact, sampled, chances, (grid.min, grid.max), truncated)

@@ -43,6 +43,7 @@ def verify(
     rng: np.random.Generator,
     scale: float | None = None,
     max_value: float | None = None,
+    rounding: str = "nearest-even",
     progress: Progress | None = None,
 ) -> list[Pair]:
     """Cross-check every format on every density, each pair on samples of its own.
@@ -59,6 +60,8 @@ def verify(
     scale, max_value : float, optional
         The scale of all formats, or their largest level; by default each format reaches the
         2% and 98% quantiles of the density (`telling_scale`). Not for a `BlockFormat`.
+    rounding : str
+        The mode of analysis and samples alike; not for a `BlockFormat`.
     progress : callable, optional
         Called with (done, total) pairs.
     """
@@ -70,7 +73,7 @@ def verify(
     for density in on:
         for form in chosen:
             at, count = _scale_and_size(form, density, scale, max_value, size)
-            check = cross_check(form, density, scale=at, size=count, rng=rng)
+            check = cross_check(form, density, scale=at, rounding=rounding, size=count, rng=rng)
             pairs.append(Pair(form, density, at, check))
             if progress is not None:
                 progress(len(pairs), len(on) * len(chosen))

@@ -276,8 +276,27 @@ def keep_above_zero(quotient: AnyReal, x: AnyReal) -> None:
         quotient[gone] = np.copysign(smallest, x[gone])
 
 
+class ShortDraws(np.random.Generator):
+    """Draws of so many random bits, from the stream of another generator."""
+
+    def __init__(self, rng: np.random.Generator, bits: int) -> None:
+        super().__init__(rng.bit_generator)
+        self._count = 1 << bits
+
+    def below(self, like: AnyReal) -> AnyReal:
+        """Draw the largest numbers of the dtype below 1/N, 2/N, ..., 1, each as likely.
+
+        A share f exceeds such a number as often as floor(N f) / N says.
+        """
+        steps = self.integers(1, self._count, like.shape, endpoint=True)
+        share = np.divide(steps, self._count).astype(like.dtype)
+        return np.nextafter(share, like.dtype.type(0))
+
+
 def drawn(rng: np.random.Generator | None, like: AnyReal) -> AnyReal:
     """Draw numbers uniform in [0, 1) in the shape and dtype of `like`."""
     if rng is None:  # the door has checked it
         raise AssertionError("stochastic rounding without a generator")
+    if isinstance(rng, ShortDraws):
+        return rng.below(like)
     return rng.random(like.shape, like.dtype.type)

@@ -7,7 +7,7 @@ import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.rounding import Rounding
-from qerror.simulation._kernels import AnyReal, Kernel, WorkType, drawn
+from qerror.simulation._kernels import AnyReal, Kernel, ShortDraws, WorkType, drawn
 from qerror.simulation._levels import Levels
 
 COUNTED = 32  # levels up to which each boundary is compared with
@@ -71,8 +71,12 @@ class Table(Kernel):
         start, stop = self.points[lower], self.points[lower + 1]
         with np.errstate(invalid="ignore"):
             share = np.clip((v - start) / (stop - start), 0.0, 1.0)
-        up: BoolArray = (drawn(rng, v) < share) & (rank == lower)
-        return up
+            outer = np.clip((stop - v) / (stop - start), 0.0, 1.0)
+        u = drawn(rng, v)
+        up: BoolArray = u < share
+        if isinstance(rng, ShortDraws):  # few bits count from the level on the side of zero
+            up = np.where(stop <= 0, ~(u < outer), up)
+        return up & (rank == lower)
 
 
 def _first_of_each(points: FloatArray, kind: WorkType, mode: Rounding, even_first: bool) -> AnyReal:

@@ -10,12 +10,12 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
 from qerror.formats.names import as_format, as_scalar_format
-from qerror.rounding import as_overflow, as_rounding
+from qerror.rounding import as_overflow, as_rounding, as_rule
 from qerror.simulation._arguments import as_floats, threads_for
 from qerror.simulation._chunks import AnyArray, split_blocks
 from qerror.simulation._coder import coder_for
 from qerror.simulation._held import holder
-from qerror.simulation._kernels import AnyReal
+from qerror.simulation._kernels import AnyReal, ShortDraws
 from qerror.simulation._levels import Levels, levels_of
 from qerror.simulation.block_codes import (
     BlockCodes,
@@ -73,10 +73,12 @@ def encode(
         return encode_blocks(x, form, axis=axis, rounding=rounding, overflow=overflow, rng=rng)
     refuse_axis(form, axis)
     form = as_scalar_format(form)
-    mode, beyond = as_rounding(rounding), as_overflow(overflow)
+    (mode, bits), beyond = as_rule(rounding), as_overflow(overflow)
     coder = coder_for(form)
     x = as_floats(x)
     workers = threads_for(threads, mode, rng)
+    if rng is not None and bits is not None:
+        rng = ShortDraws(rng, bits)
     if coder.nan is None and np.isnan(x).any():
         raise InvalidValue(
             f"x holds {int(np.isnan(x).sum()):,} NaN and no code of {form.name} is NaN; "

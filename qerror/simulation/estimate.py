@@ -8,11 +8,12 @@ import numpy as np
 from qerror._arrays import FloatArray, integer, positive
 from qerror.densities.density import Density
 from qerror.densities.names import parse_density
-from qerror.exceptions import InvalidType
+from qerror.exceptions import InvalidType, InvalidValue
 from qerror.execution import Progress
 from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
 from qerror.formats.names import as_format, as_scalar_format
+from qerror.rounding import as_rule
 from qerror.simulation._arguments import require_rng
 from qerror.simulation._tails import Tails, cut_of, tails_of
 from qerror.simulation.estimate_blocks import estimate_blocks
@@ -35,6 +36,7 @@ def estimate_error(
     density: Density | str,
     *,
     scale: float = 1.0,
+    rounding: str = "nearest-even",
     size: int,
     rng: np.random.Generator,
     progress: Progress | None = None,
@@ -52,6 +54,8 @@ def estimate_error(
         The density, or its text.
     scale : float
         Multiplies the levels; positive. A `BlockFormat` finds its own.
+    rounding : str
+        As for `quantize`; a `BlockFormat` rounds to nearest even.
     size : int
         Number of values, at least 2. Of a `BlockFormat` at least those of two blocks, or of two
         tensors where the tensor scale comes from the data; more are drawn until the last one is
@@ -89,6 +93,8 @@ def estimate_error(
     require_rng(rng)
     if isinstance(found, BlockFormat):
         refuse_scale(found, scale)
+        if as_rule(rounding).name != "nearest-even":
+            raise InvalidValue(f"{found.name} is sampled with rounding to nearest even only")
         return estimate_blocks(found, density, size, rng, progress)
     form, scale = as_scalar_format(found), positive("scale", scale)
     grid = form.grid(scale)
@@ -100,7 +106,7 @@ def estimate_error(
         count = min(CHUNK, size - done)
         x = density.sample(count, rng)
         with np.errstate(over="ignore", invalid="ignore"):
-            error = quantize(x, form, scale) - x
+            error = quantize(x, form, scale, rounding=rounding, rng=rng) - x
             below, above = x < grid.min, x > grid.max
             terms = error_terms(x, error, below, above)
             whole.add(terms, below, above)

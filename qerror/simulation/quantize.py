@@ -11,7 +11,7 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
 from qerror.formats.names import as_format, as_scalar_format
-from qerror.rounding import Overflow, Rounding, as_overflow, as_rounding
+from qerror.rounding import Overflow, Rounding, as_overflow, as_rule
 from qerror.simulation._arguments import (
     apart,
     as_floats,
@@ -21,7 +21,7 @@ from qerror.simulation._arguments import (
 )
 from qerror.simulation._chunks import AnyArray, Chunk, chunk_size, for_each_part, split_blocks
 from qerror.simulation._held import holder
-from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, keep_above_zero
+from qerror.simulation._kernels import DOUBLE, SINGLE, AnyReal, ShortDraws, keep_above_zero
 from qerror.simulation._levels import Levels, levels_of
 from qerror.simulation._numba import compiled, compiled_if_possible, pays
 from qerror.simulation._plan import Plan, plan_for
@@ -63,6 +63,9 @@ def quantize(
     rounding : str
         "nearest-even" (RNE), "nearest-away" (RNA), "toward-zero" (RTZ), "up" (RTP),
         "down" (RTN), "to-odd" (RTO) or "stochastic" (SR). Even and odd are the codes.
+        "stochastic:8" draws 8 random bits, as hardware does: the share of a step by which a
+        magnitude exceeds the level on the side of zero is cut to 8 bits, and that is the
+        probability of the outer level. Up to 23 bits; not for a `BlockFormat`.
     overflow : {"saturate", "convention"}
         What lies beyond the range goes to its nearest end, infinities too, and never becomes
         infinite: levels that the dtype does not hold count as beyond the range.
@@ -128,12 +131,14 @@ def quantize(
             engine=engine,
         )
     refuse_axis(form, axis)
-    mode, beyond = as_rounding(rounding), as_overflow(overflow)
+    (mode, bits), beyond = as_rule(rounding), as_overflow(overflow)
     levels = levels_of(as_scalar_format(form))
     x = as_floats(x)
     out = destination(out, x)
     require_engine(engine)
     workers = threads_for(threads, mode, rng)
+    if rng is not None and bits is not None:
+        rng = ShortDraws(rng, bits)
     plan, scales = prepare(levels, scale, x, (mode, beyond))
     if engine == "numba":
         plan = compiled(plan, x.dtype)

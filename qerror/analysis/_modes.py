@@ -1,0 +1,205 @@
+"""Every rounding mode by the same integrals: intervals between levels, cut into stretches.
+
+Nearest rounding has quicker paths of its own (`dispatch`). What lies beyond the range goes to
+its end in every mode, so the tails are the same for all.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from qerror._arrays import FloatArray, IntArray, two_product
+from qerror.analysis._batch import Batch, Sums
+from qerror.analysis._mode_runs import run_sums
+from qerror.analysis._patterns import Stretches, ways_of
+from qerror.analysis._tails import tail_sums
+from qerror.densities.density import Density
+from qerror.densities.smooth_law import SmoothLaw
+from qerror.exceptions import TooLarge
+from qerror.grids import Grid
+from qerror.rounding import RoundingRule
+
+_FEW_POINTS = 512  # below, visiting every interval is as fast as cutting runs into zones
+_LONG_RUNS = 8
+_CHUNK = 2**14  # stretches handled together
+_MOST = 2**22  # stretches of one scale: some seconds
+_ATOMS = 2**13
+
+
+def mode_sums(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRule) -> Sums:
+    """Add up what the density's pieces and point masses contribute under a rounding mode."""
+    symmetric = rule.mode not in {"up", "down"} and grid.is_symmetric and grid.size % 2 == 1
+    mirrored = symmetric and density.is_symmetric
+    total = atom_sums(grid, density, scales, rule)
+    for piece in density.pieces():
+        batch = Batch.of(piece, grid.factor * scales, mirrored)
+        lowest, highest = float(grid.edges[0]), float(grid.edges[-1])
+        total += tail_sums(batch, lowest, highest)
+        if not grid.steps.size:
+            continue
+        law = piece.law
+        if isinstance(law, SmoothLaw) and grid.size > max(
+            _FEW_POINTS, _LONG_RUNS * grid.steps.size
+        ):
+            total += run_sums(grid, replace(batch, mirrored=False), law, rule, mirrored)
+        else:
+            total += _stretch_sums(grid, batch, rule)
+    return total
+
+
+class _Intervals(NamedTuple):
+    """The stretches of a grid before its factor, shape (m,) each."""
+
+    level: FloatArray
+    left: FloatArray
+    right: FloatArray
+    variance: FloatArray
+    lean: FloatArray
+    bend: FloatArray
+    weight: float
+
+
+def _intervals(grid: Grid, rule: RoundingRule, upper: bool) -> _Intervals:
+    """List the stretches of a grid; of the upper half for both of them."""
+    count = (grid.size - 1) * (1 if rule.bits is None else 1 << rule.bits)
+    if count > _MOST:
+        raise TooLarge(
+            f"{rule.name} has {count:,} thresholds on this grid, more than the {_MOST:,} that are "
+            "visited one by one; take fewer random bits, or 'stochastic'"
+        )
+    points, gaps = grid.base_points, grid.base_gaps
+    low, high = points[:-1], points[1:]
+    even = (np.arange(1, points.size) % 2 == 0) == grid.even_first
+    if upper:
+        at = low >= 0
+        low, high, gaps, even = low[at], high[at], gaps[at], even[at]
+    owner, form = Stretches.of(ways_of(rule, low, high, even), rule.bits)
+    gap = gaps[owner]
+    level = np.where(form.at == 1, high[owner], low[owner] + form.at * gap)
+    return _Intervals(
+        level,
+        gap * form.left,
+        gap * form.right,
+        gap * gap * form.variance,
+        gap * form.lean,
+        form.bend,
+        2.0 if upper else 1.0,
+    )
+
+
+def _stretch_sums(grid: Grid, batch: Batch, rule: RoundingRule) -> Sums:
+    """Integrate stretch by stretch at each scale."""
+    found = _intervals(grid, rule, batch.mirrored)
+    rows = max(1, _CHUNK // found.level.size)
+    starts = range(0, batch.factors.size, rows)
+    chunks = [slice(start, start + rows) for start in starts]
+    return Sums.joined(batch.factors.size, [(at, _rows(batch.rows(at), found)) for at in chunks])
+
+
+def _rows(batch: Batch, found: _Intervals) -> Sums:
+    factor = batch.factors[:, None]
+    q, rest = two_product(factor, found.level)
+    left, right = -(factor * found.left), factor * found.right
+    local = batch.piece.integrals(q.ravel(), left.ravel(), right.ravel(), rest.ravel())
+    mass, first, second = (moment.reshape(q.shape) for moment in local)
+    spread = factor * factor * found.variance * mass + factor * found.lean * first
+    square = spread + found.bend * second
+    sure = found.bend > 0  # drawn levels have no mean error
+    mean = -np.where(sure, first, 0.0).sum(axis=1)
+    cross = -np.where(sure, q * first + second, 0.0).sum(axis=1)
+    weight = found.weight
+    return Sums(
+        weight * square.sum(axis=1),
+        mean_error=0.0 if batch.mirrored else weight * mean,
+        cross=weight * cross,
+    )
+
+
+def atom_sums(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRule) -> Sums:
+    """Sum over the density's point masses, each rounded by itself at every scale."""
+    samples = density.atom_sums
+    if not samples.size:
+        return Sums()
+    totals = np.zeros((5, scales.size))
+    base = replace(grid, factor=1.0)
+    rows = max(1, _ATOMS // min(samples.size, _ATOMS))
+    for start in range(0, scales.size, rows):
+        at = slice(start, start + rows)
+        column = (scales[at] * grid.factor)[:, None]
+        for first in range(0, samples.size, _ATOMS):
+            x = samples.positions[first : first + _ATOMS]
+            weight = samples.weights[first : first + _ATOMS] / samples.unit
+            totals[:, at] += _of_atoms(base, x, weight, column, rule)
+    return Sums(*totals)
+
+
+def _of_atoms(
+    base: Grid, x: FloatArray, weight: FloatArray, column: FloatArray, rule: RoundingRule
+) -> FloatArray:
+    """Return the five sums of some values at some scales, shape (5, k)."""
+    quotient = x / column  # compared as the simulator does
+    inside = np.clip(quotient, base.min, base.max)
+    low, high, upper_is_even = base.neighbours(inside)
+    below, above = (_away(level, column, x) for level in (low, high))
+    share = _share_up(rule, inside, low, high, upper_is_even)
+    # Beyond the range both neighbours are the end.
+    square = (1 - share) * below * below + share * above * above
+    mean = (1 - share) * below + share * above
+    square *= weight
+    mean *= weight
+    under, over = quotient < base.min, quotient > base.max
+    return np.array(
+        [
+            np.where(under | over, 0.0, square).sum(axis=1),
+            np.where(under, square, 0.0).sum(axis=1),
+            np.where(over, square, 0.0).sum(axis=1),
+            mean.sum(axis=1),
+            mean @ x,
+        ]
+    )
+
+
+def _away(level: FloatArray, column: FloatArray, x: FloatArray) -> FloatArray:
+    """Return level times scale minus x, rounded once."""
+    value, rest = two_product(column, level)
+    error: FloatArray = (value - x) + rest
+    return error
+
+
+def _share_up(
+    rule: RoundingRule,
+    x: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    upper_is_even: np.ndarray,
+) -> FloatArray:
+    """Return the probability that each x in [low, high] goes to high; low is x if it is a level."""
+    gap = high - low
+    part = np.divide(x - low, gap, out=np.zeros(x.shape), where=gap > 0)
+    inward_up = (high <= 0) & (low < 0)
+    up: np.ndarray
+    match rule.mode:
+        case "nearest-even":
+            up = (part > 0.5) | ((part == 0.5) & upper_is_even)
+        case "nearest-away":
+            tie = (high > -low) | ((high == -low) & upper_is_even)
+            up = (part > 0.5) | ((part == 0.5) & tie)
+        case "down":
+            up = np.zeros(x.shape, dtype=bool)
+        case "up":
+            up = part > 0
+        case "toward-zero":
+            astride = (low < 0) & (high > 0)
+            nearer = (part > 0.5) | ((part == 0.5) & upper_is_even)
+            up = np.where(astride, nearer, inward_up & (part > 0))
+        case "to-odd":
+            up = (part > 0) & ~upper_is_even
+        case "stochastic":
+            if rule.bits is None:
+                return part
+            count = float(1 << rule.bits)
+            return np.where(
+                inward_up, 1 - np.floor(count * (1 - part)) / count, np.floor(count * part) / count
+            )
+    return up.astype(np.float64)
