@@ -17,11 +17,13 @@ from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
-from qerror.optimize import _plateau, _points
+from qerror.optimize import _plateau, _points, _values
 from qerror.optimize._interval import promising, search_interval
 from qerror.optimize._scan import minima, scanned
+from qerror.rounding import as_rule
 from qerror.tables import html_table, place, short
 
+_NEAREST = "nearest-even"
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
 _QUICK = 2.0**100  # largest value over finest step
@@ -83,6 +85,8 @@ class OptimalScale:
     """The format that was scaled; of fixed point, at fractional length as given."""
     density: Density
     """What was quantized."""
+    rounding: str = "nearest-even"
+    """How values went to levels."""
 
     @cached_property
     def plateau(self) -> tuple[float, float]:
@@ -120,7 +124,11 @@ class OptimalScale:
         most = self._most(decibels)
         if not 0 < most < math.inf:
             return self.max_value, self.max_value
-        if isinstance(self.format, FixedPoint):
+        if self.rounding != _NEAREST:
+            mse = _values.mse_of(self.format, self.density, self.rounding)
+            about = _values.octaves if isinstance(self.format, FixedPoint) else _values.interval
+            low, high = about(mse, self.scale, most)
+        elif isinstance(self.format, FixedPoint):
             low, high = _plateau.octaves(self.format, self.density, self.scale, most)
         else:
             low, high = _plateau.interval(self.format, self.density, self.scale, most)
@@ -145,6 +153,11 @@ class OptimalScale:
             return self.within(decibels)[0]
         top = self.format.max_value
         minima = [found.scale for found in self.local_minima if found.scale < self.scale]
+        if self.rounding != _NEAREST:
+            mse = _values.mse_of(self.format, self.density, self.rounding)
+            known = np.array([*minima, self.scale])
+            first = float(known[int(np.argmax(mse(known) <= most))])
+            return max(self.searched[0] / top, _values.end(mse, first, most, -1)) * top
         low = _plateau.smallest(
             self.format, self.density, self.searched[0] / top, [*minima, self.scale], most
         )
@@ -185,6 +198,7 @@ def optimal_scale(
     low: float | None = None,
     high: float | None = None,
     exhaustive: bool = False,
+    rounding: str = "nearest-even",
 ) -> OptimalScale:
     """Return the scale with the least mean squared error, exact to the last few digits.
 
@@ -210,6 +224,10 @@ def optimal_scale(
     exhaustive : bool
         Visit every kink between the limits, so that no scale there does better: for densities
         without a continuous part, in about a second for 65,536 values and 255 levels.
+    rounding : str
+        As for `quantization_error`. Where it is not to the nearest the slope of the MSE is
+        another one, with a jump for every level that passes a value, and the minima of the scan
+        are closed in on by values alone: the MSE is as exact, the scale right to eight digits.
 
     Returns
     -------
@@ -219,7 +237,7 @@ def optimal_scale(
     ------
     InvalidValue
         If the limits are not 0 < low < high, the format has no positive level, or an exhaustive
-        search is asked for where there is a continuous part.
+        search is asked for where there is a continuous part or rounding is not to the nearest.
     TooLarge
         If an exhaustive search would visit more than 2^27 kinks.
 
@@ -246,16 +264,21 @@ def optimal_scale(
             "an exhaustive search visits values one by one, and this density has a continuous "
             "part; leave it out: the default search is exact there"
         )
+    rule = as_rule(rounding)
+    # On a continuous density ties have no part in it.
+    mode = _NEAREST if rule.is_nearest and not density.atoms().positions.size else rule.name
+    if exhaustive and mode != _NEAREST:
+        raise InvalidValue(f"an exhaustive search is for rounding to nearest even, got {mode!r}")
     if not math.isfinite(density.second_moment):
-        return _undefined(form, density)
+        return _undefined(form, density, mode)
     interval = search_interval(form, density, low, high)
     search = search_octaves if isinstance(form, FixedPoint) else _search_reals
-    found = search(form, density, interval, exhaustive=exhaustive)
+    found = search(form, density, interval, exhaustive=exhaustive, rounding=mode)
     for _ in range(_WIDENED):
         wider = _wider(found, low is None, high is None)
         if not found.at_edge or wider is None:
             break
-        beyond = search(form, density, wider, exhaustive=exhaustive)
+        beyond = search(form, density, wider, exhaustive=exhaustive, rounding=mode)
         if not beyond.report.mse <= found.report.mse * (1 - _TIE if beyond.at_edge else 1 + _TIE):
             break
         found = beyond
@@ -275,9 +298,20 @@ def _wider(found: OptimalScale, left: bool, right: bool) -> tuple[float, float] 
 
 
 def _search_reals(
-    form: ScalarFormat, density: Density, interval: tuple[float, float], exhaustive: bool = False
+    form: ScalarFormat,
+    density: Density,
+    interval: tuple[float, float],
+    exhaustive: bool = False,
+    rounding: str = _NEAREST,
 ) -> OptimalScale:
     top = form.max_value
+    if rounding != _NEAREST:
+        low, high = (limit / top for limit in interval)
+        found, mse = _values.minima(form, density, rounding, low, high)
+        ends = quantization_error(form, density, np.array([low, high]), rounding=rounding)
+        edge = int(ends.mse[1] < ends.mse[0])
+        at_edge = (low, high)[edge], float(ends.mse[edge])
+        return _best(form, density, found, mse, *at_edge, interval, rounding)
     low, high = (limit / top for limit in promising(form, density, interval))
     ends = quantization_error(form, density, np.array([low, high]))
     edge = int(ends.mse[1] < ends.mse[0])
@@ -294,6 +328,7 @@ def search_octaves(
     interval: tuple[float, float],
     offset: float = 0.0,
     exhaustive: bool = False,
+    rounding: str = _NEAREST,
 ) -> OptimalScale:
     """Try every scale 2^(k + offset) whose largest value lies in the interval."""
     del exhaustive  # it always is
@@ -305,13 +340,12 @@ def search_octaves(
             f"[{interval[0]:g}, {interval[1]:g}]; widen low and high"
         )
     scales = np.ldexp(2.0**offset, np.arange(first, last + 1))
-    mse = quantization_error(form, density, scales).mse
+    mse = quantization_error(form, density, scales, rounding=rounding).mse
     padded = np.concatenate([[-np.inf], mse, [-np.inf]])
     at = np.flatnonzero((mse < padded[:-2]) & (mse <= padded[2:]))
     edge = 0 if mse[0] <= mse[-1] else -1
-    return _best(
-        form, density, scales[at], mse[at], float(scales[edge]), float(mse[edge]), interval
-    )
+    least = float(scales[edge]), float(mse[edge])
+    return _best(form, density, scales[at], mse[at], *least, interval, rounding)
 
 
 def _best(  # noqa: PLR0917 - the candidates of one search
@@ -322,6 +356,7 @@ def _best(  # noqa: PLR0917 - the candidates of one search
     edge: float,
     edge_mse: float,
     interval: tuple[float, float],
+    rounding: str = _NEAREST,
 ) -> OptimalScale:
     """Choose among the minima and the better end of the interval."""
     at_edge = not (mse <= edge_mse * (1 + _TIE)).any()
@@ -333,17 +368,18 @@ def _best(  # noqa: PLR0917 - the candidates of one search
         scale,
         scale * top,
         form.bias_at(scale),
-        quantization_error(form, density, scale),
+        quantization_error(form, density, scale, rounding=rounding),
         tuple(LocalMinimum(*minimum) for minimum in minima),
         at_edge,
         interval,
         form,
         density,
+        rounding,
     )
 
 
-def _undefined(form: ScalarFormat, density: Density) -> OptimalScale:
+def _undefined(form: ScalarFormat, density: Density, rounding: str) -> OptimalScale:
     nothing = math.nan
-    report = quantization_error(form, density, 1.0)
-    bias = form.bias_at(nothing)
-    return OptimalScale(nothing, nothing, bias, report, (), True, (nothing, nothing), form, density)
+    report = quantization_error(form, density, 1.0, rounding=rounding)
+    bias, limits = form.bias_at(nothing), (nothing, nothing)
+    return OptimalScale(nothing, nothing, bias, report, (), True, limits, form, density, rounding)

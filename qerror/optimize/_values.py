@@ -1,0 +1,144 @@
+"""Best ranges by values of the MSE alone, for rounding modes other than to the nearest.
+
+There the slope is not (2/s) E[Q e]: a level that moves past a value changes its error by a
+jump, and stochastic rounding has no such closed slope either. Golden sections find a minimum
+to the square root of what the MSE is known to, at which the MSE itself is right to the last
+digits.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from qerror._arrays import FloatArray
+from qerror.analysis.single import quantization_error
+from qerror.densities.density import Density
+from qerror.formats.format import ScalarFormat
+from qerror.optimize._scan import PER_OCTAVE, nodes
+
+Mse: TypeAlias = Callable[[FloatArray], FloatArray]
+
+_COARSE = 4  # points per octave of the first look
+_WITHIN = 4.0  # times the least MSE of the first look: there the second looks
+_MOST = 24  # minima that are refined
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_STEPS = 46  # sections of an eighth of an octave, to 1e-10
+_CROSSINGS = 2**14  # quotients of value and level that are all tried
+_FARTHEST = 256  # octaves
+_SECTIONS, _ROUNDS = 16, 14  # parts of a gap, and how often it is cut
+
+
+def mse_of(form: ScalarFormat, density: Density, rounding: str) -> Mse:
+    """Return the function from scales to the MSE."""
+
+    def mse(scales: FloatArray) -> FloatArray:
+        return quantization_error(form, density, scales, rounding=rounding).mse
+
+    return mse
+
+
+def minima(
+    form: ScalarFormat, density: Density, rounding: str, low: float, high: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the scales and the MSE of the lowest minima between two scales, ascending."""
+    mse = mse_of(form, density, rounding)
+    count = max(3, math.ceil(math.log2(high / low) * _COARSE) + 1)
+    coarse = np.geomspace(low, high, count)
+    found = mse(coarse)
+    near = np.flatnonzero(found <= _WITHIN * found.min())
+    first, last = max(int(near[0]) - 1, 0), min(int(near[-1]) + 1, count - 1)
+    scales = nodes(form, density, float(coarse[first]), float(coarse[last]))
+    if not density.pieces():
+        scales = np.union1d(scales, _quotients(form, density, scales[0], scales[-1]))
+    values = mse(scales)
+    at = 1 + np.flatnonzero((values[1:-1] <= values[:-2]) & (values[1:-1] < values[2:]))
+    at = np.sort(at[np.argsort(values[at], kind="stable")[:_MOST]])
+    if not at.size:
+        return np.empty(0), np.empty(0)
+    return _sections(mse, scales[at - 1], scales[at], scales[at + 1], values[at])
+
+
+def _sections(
+    mse: Mse, low: FloatArray, middle: FloatArray, high: FloatArray, known: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Close in on a minimum in every bracket together, in log s; the best seen is kept."""
+    a, b = np.log(low), np.log(high)
+    best, value = middle.copy(), known.copy()
+
+    def seen(u: FloatArray) -> FloatArray:
+        scales = np.exp(u)
+        found = mse(scales)
+        better = found < value
+        best[better], value[better] = scales[better], found[better]
+        return found
+
+    left, right = b - _GOLDEN * (b - a), a + _GOLDEN * (b - a)
+    f_left, f_right = seen(left), seen(right)
+    for _ in range(_STEPS):
+        lower = f_left <= f_right
+        a, b = np.where(lower, a, left), np.where(lower, right, b)
+        moved = np.where(lower, b - _GOLDEN * (b - a), a + _GOLDEN * (b - a))
+        f_moved = seen(moved)
+        left, right = np.where(lower, moved, right), np.where(lower, left, moved)
+        f_left, f_right = np.where(lower, f_moved, f_right), np.where(lower, f_left, f_moved)
+    return best, value
+
+
+def _quotients(form: ScalarFormat, density: Density, low: float, high: float) -> FloatArray:
+    """Return the scales at which a value is a level, and those beside them; none if too many."""
+    levels, x = form.grid().edges, density.atoms().positions
+    if form.grid().size <= _CROSSINGS:
+        levels = form.grid().points
+    if levels.size * x.size > _CROSSINGS:
+        return np.empty(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.divide.outer(x, levels).ravel()
+    found = found[(found >= low) & (found <= high)]
+    return np.concatenate([found, np.nextafter(found, 0), np.nextafter(found, np.inf)])
+
+
+def interval(mse: Mse, best: float, most: float) -> tuple[float, float]:
+    """Return the connected interval of scales about the best one with an MSE of at most `most`."""
+    return end(mse, best, most, -1), end(mse, best, most, 1)
+
+
+def end(mse: Mse, best: float, most: float, side: int) -> float:
+    """Return where the MSE first exceeds `most` on one side; 0 or inf if nowhere."""
+    inner = best
+    for _ in range(_FARTHEST):
+        outer = inner * 2.0**side
+        scales = np.geomspace(inner, outer, PER_OCTAVE + 1)
+        over = mse(scales) > most
+        over[0] = False
+        if over.any():
+            i = int(np.argmax(over))
+            return _root(mse, float(scales[i - 1]), float(scales[i]), most)
+        inner = outer
+    return 0.0 if side < 0 else math.inf
+
+
+def _root(mse: Mse, inside: float, outside: float, most: float) -> float:
+    """Cut a gap into parts again and again; the last scale inside is returned."""
+    for _ in range(_ROUNDS):
+        scales = np.geomspace(inside, outside, _SECTIONS + 1)
+        over = mse(scales) > most
+        over[0], over[-1] = False, True
+        i = int(np.argmax(over))
+        inside, outside = float(scales[i - 1]), float(scales[i])
+    return inside
+
+
+def octaves(mse: Mse, best: float, most: float) -> tuple[float, float]:
+    """Return the first and the last of the neighbouring power-of-two scales, likewise."""
+    found: list[float] = []
+    for side in (-1, 1):
+        scale = best
+        for _ in range(_FARTHEST):
+            further = math.ldexp(scale, side)
+            if mse(np.array([further]))[0] > most:
+                break
+            scale = further
+        found.append(scale)
+    return found[0], found[1]
