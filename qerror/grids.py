@@ -221,11 +221,9 @@ class Grid(Immutable):
     @cached_property
     def is_symmetric(self) -> bool:
         """Whether the grid is its own mirror image."""
-        return (
-            bool((self.edges == -self.edges[::-1]).all())
-            and bool((self.steps == self.steps[::-1]).all())
-            and bool((self.counts == self.counts[::-1]).all())
-        )
+        ours = self.edges, self.steps, self.counts
+        theirs = -self.edges[::-1], self.steps[::-1], self.counts[::-1]
+        return all(map(np.array_equal, ours, theirs))
 
     @cached_property
     def dead_zone(self) -> float:
@@ -264,23 +262,15 @@ class Grid(Immutable):
         error: FloatArray = (value - x) + (rest + level * lost)
         return error
 
-    def neighbours(self, x: npt.ArrayLike) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """Return the points before the factor around each x / factor, and whether the upper is even.
+    def neighbours(self, x: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Return the points around x, before the factor, and whether the upper one is even.
 
-        The lower one is not above x, the upper one is not below it; a point has itself as its
-        lower neighbour, and what lies beyond the range has its end as both.
+        A point is its own lower neighbour, and the highest its upper one too. Two points at least.
         """
-        x = np.asarray(x, dtype=np.float64)
-        if not self.steps.size:
-            only = np.full(x.shape, self.edges[0])
-            return only, only, np.full(x.shape, self.even_first)
         segment, rank = self._locate(x, np.asarray(self.factor))
         low, high = self._level(segment, rank), self._level(segment, rank + 1)
-        even_low = ((self._parity[segment] + rank) % 2 == 0) == self.even_first
-        under, over = x <= self.edges[0] * self.factor, x >= self.edges[-1] * self.factor
-        last, first = self.edges[-1], self.edges[0]
-        low, high = np.where(over, last, low), np.where(under, first, high)
-        return np.where(under, first, low), np.where(over, last, high), ~even_low
+        even = ((self._parity[segment] + rank) % 2 == 0) != self.even_first
+        return np.where(x >= self.max, self.edges[-1], low), high, even
 
     def _nearest(self, x: npt.ArrayLike, scale: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return the base points that values are rounded to, and what multiplies them."""

@@ -122,21 +122,22 @@ class DataErrors:
         """Return what was measured, with the exact prediction for a fitted density beside it."""
         from qerror.reporting import MeasuredArray, data_document
 
+        rounding = str(more.get("rounding", "nearest-even"))
         arrays = [
             MeasuredArray(
                 array,
                 measured[array.name],
                 found,
-                None if found is None else self._predict(found),
+                None if found is None else self._predict(found, rounding),
             )
             for array, found in fitted
         ]
         return data_document(name, self.source, self.format, self.scale, arrays, **more)
 
-    def _predict(self, fitted: "FitResult") -> "ErrorReport[float]":
+    def _predict(self, fitted: "FitResult", rounding: str) -> "ErrorReport[float]":
         from qerror.analysis import quantization_error
 
-        return quantization_error(self.format, fitted.predictive, self.scale)
+        return quantization_error(self.format, fitted.predictive, self.scale, rounding=rounding)
 
     def _arrays(self) -> "list[StoredArray]":
         from qerror.simulation import require_floats

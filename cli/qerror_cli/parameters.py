@@ -100,6 +100,42 @@ class FormatList(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[r
         return _beginning(FORMATS, last, done + comma)
 
 
+class RoundingType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
+    """A rounding mode by one of its names."""
+
+    name = "mode"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the mode's own name."""
+        from qerror.exceptions import QErrorException
+        from qerror.rounding import as_rule
+
+        try:
+            return as_rule(value).name
+        except QErrorException as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the modes that begin so."""
+        del ctx, param
+        from qerror.rounding import ROUNDINGS
+
+        return _beginning(ROUNDINGS, incomplete)
+
+
+rounding_option = click.option(
+    "--rounding",
+    type=RoundingType(),
+    default="nearest-even",
+    show_default=True,
+    metavar="MODE",
+    help="nearest-even, nearest-away, toward-zero, up, down, to-odd or stochastic; or RNE, RNA, "
+    "RTZ, RTP, RTN, RTO, SR; stochastic:8 draws 8 random bits.",
+)
+
+
 class DensityText(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
     """A density as text, which is read when its parameters are known."""
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray, two_product
+from qerror._arrays import FloatArray, two_product
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._mode_runs import run_sums
 from qerror.analysis._patterns import Stretches, ways_of
@@ -140,10 +140,12 @@ def _of_atoms(
     """Return the five sums of some values at some scales, shape (5, k)."""
     quotient = x / column  # compared as the simulator does
     inside = np.clip(quotient, base.min, base.max)
-    low, high, upper_is_even = base.neighbours(inside)
+    low = high = np.full(inside.shape, base.min)
+    upper_is_even = np.ones(inside.shape, dtype=bool)
+    if base.size > 1:
+        low, high, upper_is_even = base.neighbours(inside)
     below, above = (_away(level, column, x) for level in (low, high))
     share = _share_up(rule, inside, low, high, upper_is_even)
-    # Beyond the range both neighbours are the end.
     square = (1 - share) * below * below + share * above * above
     mean = (1 - share) * below + share * above
     square *= weight

@@ -72,7 +72,7 @@ def _short(count: int, down: bool) -> Pattern:
     return Pattern(share, nothing, width, variance, nothing, bend)
 
 
-def ways_of(
+def ways_of(  # noqa: PLR0911 - one mode a line
     rule: RoundingRule, low: FloatArray, high: FloatArray, upper_is_even: FloatArray | IntArray
 ) -> IntArray:
     """Return how each interval between levels low and high is rounded.

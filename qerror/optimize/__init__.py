@@ -21,9 +21,9 @@ from qerror.optimize.ranking import FormatRanking as FormatRanking
 from qerror.optimize.ranking import RankedFormat as RankedFormat
 from qerror.optimize.ranking import formats_of_width as formats_of_width
 from qerror.optimize.ranking import optimal_format as optimal_format
-from qerror.optimize.scale import Leeway as Leeway
-from qerror.optimize.scale import LocalMinimum as LocalMinimum
-from qerror.optimize.scale import OptimalScale as OptimalScale
+from qerror.optimize.optimum import Leeway as Leeway
+from qerror.optimize.optimum import LocalMinimum as LocalMinimum
+from qerror.optimize.optimum import OptimalScale as OptimalScale
 from qerror.optimize.scale import optimal_scale as optimal_scale
 from qerror.optimize.switches import FormatSwitch as FormatSwitch
 from qerror.optimize.switches import FormatSwitches as FormatSwitches

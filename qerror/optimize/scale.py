@@ -1,194 +1,26 @@
 """The range of a format that loses least on a density."""
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from qerror._arrays import FloatArray, positive
-from qerror.analysis.decibels import decibels_above
-from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
-from qerror.densities.names import DensityLike, as_density, density_name
+from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
-from qerror.optimize import _plateau, _points, _values
+from qerror.optimize import _points, _values
 from qerror.optimize._interval import promising, search_interval
 from qerror.optimize._scan import minima, scanned
+from qerror.optimize.optimum import NEAREST, LocalMinimum, OptimalScale
 from qerror.rounding import as_rule
-from qerror.tables import html_table, place, short
 
-_NEAREST = "nearest-even"
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
-_QUICK = 2.0**100  # largest value over finest step
-_PLATEAU_DB, _LITTLE_DB = 0.1, 0.01
 _SMALLEST = 1e-140
-
-
-class LocalMinimum(NamedTuple):
-    """A range at which the MSE has a local minimum."""
-
-    scale: float
-    max_value: float
-    mse: float
-
-
-class Leeway(NamedTuple):
-    """The largest values that lose little against the best one."""
-
-    low: float
-    """From here"""
-    high: float
-    """to here the loss stays below 0.1 dB."""
-    smallest: float
-    """The smallest of those searched that loses less than 0.01 dB."""
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the columns of a record."""
-        return {
-            "plateau_low": self.low,
-            "plateau_high": self.high,
-            "smallest_max_value": self.smallest,
-        }
-
-
-@dataclass(frozen=True, repr=False)
-class OptimalScale:
-    """The best range of a format on a density.
-
-    Where E[X^2] is infinite every scale has infinite MSE: `scale`, `max_value` and `bias` are
-    nan, `at_edge` is True and there are no minima.
-    """
-
-    scale: float
-    """The factor on the format's own grid."""
-    max_value: float
-    """The largest level at that scale."""
-    bias: float | None
-    """The exponent bias that gives the same grid at scale 1; None but for floating point."""
-    report: ErrorReport[float]
-    """The exact errors at that scale."""
-    local_minima: tuple[LocalMinimum, ...]
-    """The minima found, from the smallest range to the largest; one that loses more than 6 dB
-    against the best range may be left out, and of very many only the lowest are kept."""
-    at_edge: bool
-    """Whether an end of the interval beats every minimum inside: the optimum lies beyond."""
-    searched: tuple[float, float]
-    """The interval of largest values that was searched."""
-    format: ScalarFormat
-    """The format that was scaled; of fixed point, at fractional length as given."""
-    density: Density
-    """What was quantized."""
-    rounding: str = "nearest-even"
-    """How values went to levels."""
-
-    @cached_property
-    def plateau(self) -> tuple[float, float]:
-        """The range may lie anywhere between these largest values for less than 0.1 dB.
-
-        The connected interval about the optimum on which the MSE lies within 0.1 dB of its least
-        value, exact at its ends; for fixed point, of the power-of-two scales. An end is infinite
-        where no range is too large, and both are the optimum where there is no error.
-        """
-        return self.within(_PLATEAU_DB)
-
-    @cached_property
-    def leeway(self) -> Leeway:
-        """The plateau, and the smallest range that loses less than 0.01 dB."""
-        return Leeway(*self.plateau, self.smallest_within(_LITTLE_DB))
-
-    @property
-    def has_quick_leeway(self) -> bool:
-        """Whether `leeway` takes no longer than the search did.
-
-        A format with more than 6 exponent bits may stand anywhere in hundreds of octaves, all
-        of which are walked through.
-        """
-        step = float(self.format.grid().steps.min())
-        return self.format.max_value / step < _QUICK
-
-    def within(self, decibels: float) -> tuple[float, float]:
-        """Return the connected interval of largest values that lose less than so many dB.
-
-        Parameters
-        ----------
-        decibels : float
-            Positive.
-        """
-        most = self._most(decibels)
-        if not 0 < most < math.inf:
-            return self.max_value, self.max_value
-        if self.rounding != _NEAREST:
-            mse = _values.mse_of(self.format, self.density, self.rounding)
-            about = _values.octaves if isinstance(self.format, FixedPoint) else _values.interval
-            low, high = about(mse, self.scale, most)
-        elif isinstance(self.format, FixedPoint):
-            low, high = _plateau.octaves(self.format, self.density, self.scale, most)
-        else:
-            low, high = _plateau.interval(self.format, self.density, self.scale, most)
-        return low * self.format.max_value, high * self.format.max_value
-
-    def smallest_within(self, decibels: float) -> float:
-        """Return the smallest largest value, of those searched, that loses less than so many dB.
-
-        Where the optimum is flat this is the range that costs the fewest octaves. For data it is
-        found among scanned ranges, 8 for each level that passes the largest values: a narrower
-        dip below it may be missed.
-
-        Parameters
-        ----------
-        decibels : float
-            Positive.
-        """
-        most = self._most(decibels)
-        if not 0 < most < math.inf:
-            return self.max_value
-        if isinstance(self.format, FixedPoint):
-            return self.within(decibels)[0]
-        top = self.format.max_value
-        minima = [found.scale for found in self.local_minima if found.scale < self.scale]
-        if self.rounding != _NEAREST:
-            mse = _values.mse_of(self.format, self.density, self.rounding)
-            known = np.array([*minima, self.scale])
-            first = float(known[int(np.argmax(mse(known) <= most))])
-            return max(self.searched[0] / top, _values.end(mse, first, most, -1)) * top
-        low = _plateau.smallest(
-            self.format, self.density, self.searched[0] / top, [*minima, self.scale], most
-        )
-        return low * top
-
-    def __repr__(self) -> str:
-        given = {"max_value": self.max_value, "scale": self.scale, "bias": self.bias}
-        figures = {**given, "sqnr_db": self.report.sqnr_db}
-        shown = [f"{key}={short(each, 6)}" for key, each in figures.items() if each is not None]
-        where = f"{self.format.name} on {density_name(self.density)}"
-        edge = ", at_edge" if self.at_edge else ""
-        minima = f"{len(self.local_minima)} local minima"
-        return f"<OptimalScale of {where}: {', '.join(shown)}{edge}; {minima}>"
-
-    def _repr_html_(self) -> str:
-        header = ("max value", "bias/scale", "MSE", "dB above the best")
-        body = [
-            (
-                short(minimum.max_value, 6),
-                place(minimum.scale, self.format.bias_at(minimum.scale)),
-                short(minimum.mse, 6),
-                short(decibels_above(minimum.mse, self.report.mse), 3),
-            )
-            for minimum in self.local_minima
-        ]
-        best = [i for i, each in enumerate(self.local_minima) if each.scale == self.scale]
-        return html_table(repr(self).strip("<>"), header, body, marked=best)
-
-    def _most(self, decibels: float) -> float:
-        """Return the MSE that is so many dB above the least; nan where there is none."""
-        return self.report.mse * 10 ** (positive("decibels", decibels) / 10)
 
 
 def optimal_scale(
@@ -266,8 +98,8 @@ def optimal_scale(
         )
     rule = as_rule(rounding)
     # On a continuous density ties have no part in it.
-    mode = _NEAREST if rule.is_nearest and not density.atoms().positions.size else rule.name
-    if exhaustive and mode != _NEAREST:
+    mode = NEAREST if rule.is_nearest and not density.atoms().positions.size else rule.name
+    if exhaustive and mode != NEAREST:
         raise InvalidValue(f"an exhaustive search is for rounding to nearest even, got {mode!r}")
     if not math.isfinite(density.second_moment):
         return _undefined(form, density, mode)
@@ -302,10 +134,10 @@ def _search_reals(
     density: Density,
     interval: tuple[float, float],
     exhaustive: bool = False,
-    rounding: str = _NEAREST,
+    rounding: str = NEAREST,
 ) -> OptimalScale:
     top = form.max_value
-    if rounding != _NEAREST:
+    if rounding != NEAREST:
         low, high = (limit / top for limit in interval)
         found, mse = _values.minima(form, density, rounding, low, high)
         ends = quantization_error(form, density, np.array([low, high]), rounding=rounding)
@@ -322,13 +154,13 @@ def _search_reals(
     return _best(form, density, found, mse, (low, high)[edge], float(ends.mse[edge]), interval)
 
 
-def search_octaves(
+def search_octaves(  # noqa: PLR0917 - as all searches
     form: ScalarFormat,
     density: Density,
     interval: tuple[float, float],
     offset: float = 0.0,
     exhaustive: bool = False,
-    rounding: str = _NEAREST,
+    rounding: str = NEAREST,
 ) -> OptimalScale:
     """Try every scale 2^(k + offset) whose largest value lies in the interval."""
     del exhaustive  # it always is
@@ -356,7 +188,7 @@ def _best(  # noqa: PLR0917 - the candidates of one search
     edge: float,
     edge_mse: float,
     interval: tuple[float, float],
-    rounding: str = _NEAREST,
+    rounding: str = NEAREST,
 ) -> OptimalScale:
     """Choose among the minima and the better end of the interval."""
     at_edge = not (mse <= edge_mse * (1 + _TIE)).any()

@@ -9,7 +9,7 @@ from qerror.densities.names import own_parameter
 from qerror.formats import FixedPoint, Format
 from qerror.optimize.ranges import RangeChoice
 from qerror.optimize.ranking import FormatRanking
-from qerror.optimize.scale import OptimalScale
+from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.switches import RANGE_PARAMETERS, FormatSwitches
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._plateaus import plateaus_view
@@ -44,6 +44,8 @@ def optimum_document(
         "at_edge": best.at_edge,
         "searched": list(best.searched),
     }
+    if best.rounding != "nearest-even":
+        params["rounding"] = best.rounding
     views = [_optimum_view(form, name, best)]
     views += [_rules_view(choices)] if choices else []
     views += [_minima_view(best)] if len(best.local_minima) > 1 else []
@@ -213,7 +215,8 @@ def _optimum_view(form: Format, density: str, best: OptimalScale) -> View:
         lines.insert(1 + len(length), ("within 0.1 dB", f"{short(low)} to {short(high)}"))
         lines.insert(2 + len(length), ("smallest for 0.01 dB", short(best.leeway.smallest)))
     notes = [f"note: {_INFINITE}"] if infinite else [f"note: {_EDGE}"] if best.at_edge else []
-    return View(f"{form.name} on {density}", ("", ""), lines, notes=notes)
+    mode = "" if best.rounding == "nearest-even" else f", rounding {best.rounding}"
+    return View(f"{form.name} on {density}{mode}", ("", ""), lines, notes=notes)
 
 
 def _rules_view(choices: Sequence[RangeChoice]) -> View:

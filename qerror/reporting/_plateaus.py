@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from qerror.optimize.scale import OptimalScale
+from qerror.optimize.optimum import OptimalScale
 from qerror.reporting._document import View
 from qerror.tables import short
 

@@ -37,18 +37,19 @@ ERROR_LINES: Mapping[str, str] = FrozenMapping(
 """The figures of a report in words."""
 
 
-def error_document(
+def error_document(  # noqa: PLR0917 - one row's origin
     form: ScalarFormat,
     density: Density,
     scale: float,
     report: ErrorReport[float],
     method: str = "quadrature",
+    rounding: str = "nearest-even",
 ) -> Document:
     """Return one error analysis as a document of one row.
 
     Parameters
     ----------
-    form, density, scale, method
+    form, density, scale, method, rounding
         What `report` was computed from.
     report : ErrorReport
         Of a single scale.
@@ -60,13 +61,17 @@ def error_document(
         "max_value": form.max_value * scale,
         "bias": form.bias_at(scale),
     }
+    params: dict[str, object] = where | {"method": method}
     title = f"{form.name} on {density_name(density)}\n{range_line(form, scale)}"
+    if rounding != "nearest-even":
+        params["rounding"] = rounding
+        title += f"; rounding {rounding}"
     figures = report.to_dict()
     body = [(label, short(figures[key], 10)) for key, label in ERROR_LINES.items()]
     note = "note: E[x^2] is infinite: so is the MSE at every scale, and the SQNR is undefined"
     notes = [note] if math.isinf(report.signal_power) else []
     view = View(title, ("e = Q(x) - x", "value"), body, notes=notes)
-    return Document("error", where | {"method": method}, [where | figures], [view])
+    return Document("error", params, [where | figures], [view])
 
 
 _BLOCK_LINES: Mapping[str, str] = {

@@ -27,7 +27,9 @@ _TITLES = {
 }
 
 
-def verify_document(pairs: "Sequence[Pair]", size: int, seed: int) -> Document:
+def verify_document(
+    pairs: "Sequence[Pair]", size: int, seed: int, rounding: str = "nearest-even"
+) -> Document:
     """Return cross-checks as a document, a row for each figure of each pair.
 
     Parameters
@@ -36,6 +38,8 @@ def verify_document(pairs: "Sequence[Pair]", size: int, seed: int) -> Document:
         What `qerror.crosscheck.verify` returned.
     size, seed : int
         Samples a pair, and where they came from.
+    rounding : str
+        How values went to levels.
     """
     from qerror.crosscheck import total_p  # noqa: PLC0415
 
@@ -50,8 +54,12 @@ def verify_document(pairs: "Sequence[Pair]", size: int, seed: int) -> Document:
         "p_value": p,
         "passed": not unmet(pairs),
     }
+    if rounding != "nearest-even":
+        params["rounding"] = rounding
     rows = [row for pair in pairs for row in _rows(pair)]
     total = f"all: chi-square {chi_square:.1f} with {degrees} degrees of freedom, p {p:.3g}"
+    if rounding != "nearest-even":
+        total = f"rounding {rounding}; {total}"
     return Document("verify", params, rows, _views(pairs, total))
 
 

@@ -35,6 +35,7 @@ class Chosen:
     values: tuple[float, ...]
     range: tuple[str, float] | None = None
     """What sets the range of all formats, and its value: ("max_value", 4.0)."""
+    rounding: str = "nearest-even"
 
     @property
     def moves_formats(self) -> bool:
@@ -48,6 +49,8 @@ class Chosen:
 
     def check(self) -> None:
         """Refuse a parameter that something does not have, and values that it cannot take."""
+        if self.rounding != "nearest-even":
+            refuse_blocks(self.formats, "they are analysed with rounding to nearest even only")
         if self.range is not None:
             name, value = self.range
             refuse_blocks(self.formats, f"{name} {value:g} cannot move them")

@@ -23,6 +23,7 @@ from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_format, as_scalar_format
 from qerror.optimize.scale import OptimalScale, optimal_scale
+from qerror.rounding import as_rule
 from qerror.sweep._chosen import Chosen, checked_over, checked_range, listed, refuse_blocks, resized
 from qerror.sweep._limits import Limits
 from qerror.sweep.result import (
@@ -46,6 +47,7 @@ def sweep(
     scale: float | None = None,
     max_value: float | None = None,
     limits: bool = False,
+    rounding: str = "nearest-even",
     progress: Progress | None = None,
 ) -> SweepResult:
     """Return the exact errors of every format on every density.
@@ -70,6 +72,8 @@ def sweep(
     limits : bool
         Whether to say how many dB the MSE lies above that of the best quantizer of 2^bits levels
         (`lloyd_max`; up to 16 bits, else nan) and above the Shannon bound of as many bits.
+    rounding : str
+        As for `quantization_error`; each format stands at the range that is best for that mode.
     progress : callable, optional
         Called with (done, total) after each density, value and format.
 
@@ -98,14 +102,14 @@ def sweep(
         tuple(as_density(density) for density in listed(densities, Density, "density")),
         *checked_over(over),
         checked_range(scale, max_value),
+        as_rule(rounding).name,
     )
     chosen.check()
     if limits:
         refuse_blocks(chosen.formats, "the limits are those of codes of single values")
     rows = tuple(_compared(_rows(chosen, progress or silent, Limits(limits)), len(chosen.formats)))
-    return SweepResult(
-        chosen.formats, chosen.densities, chosen.parameter, chosen.values, rows, chosen.range
-    )
+    asked = chosen.formats, chosen.densities, chosen.parameter, chosen.values
+    return SweepResult(*asked, rows, chosen.range, chosen.rounding)
 
 
 def _rows(chosen: Chosen, progress: Progress, limits: Limits) -> Iterator[SweepRow]:
@@ -141,7 +145,7 @@ def _at(
         return _of_blocks(form, density, value, chosen.parameter)
     scalar = as_scalar_format(form)
     if chosen.range is None:
-        return _at_best(scalar, density, value, limits)
+        return _at_best(scalar, density, value, chosen, limits)
     one = dataclasses.replace(
         chosen, parameter=chosen.range[0], values=(chosen.range[1],), range=None
     )
@@ -172,9 +176,11 @@ def _of_blocks(
     )
 
 
-def _at_best(form: ScalarFormat, density: Density, value: float | None, limits: Limits) -> SweepRow:
+def _at_best(
+    form: ScalarFormat, density: Density, value: float | None, chosen: Chosen, limits: Limits
+) -> SweepRow:
     """Return one format at its best range."""
-    best = optimal_scale(form, density)
+    best = optimal_scale(form, density, rounding=chosen.rounding)
     return SweepRow(
         density,
         value,
@@ -203,7 +209,7 @@ def _along(
     """Yield one format at many ranges."""
     name = str(chosen.parameter)
     scales = _scales(form, name, np.array(chosen.values))
-    report = quantization_error(form, density, scales)
+    report = quantization_error(form, density, scales, rounding=chosen.rounding)
     note = "" if math.isfinite(density.second_moment) else _INFINITE
     for i, (value, scale) in enumerate(zip(chosen.values, scales.tolist(), strict=True)):
         own = _report_of(report, i)

@@ -13,7 +13,7 @@ from qerror.densities.density import Density
 from qerror.densities.names import density_name, own_parameter
 from qerror.exceptions import MissingLibrary
 from qerror.formats.format import Format
-from qerror.optimize.scale import OptimalScale
+from qerror.optimize.optimum import OptimalScale
 from qerror.tables import decibels, html_table, place, short
 
 QUANTIZER_PARAMETERS = ("scale", "max_value", "bias")
@@ -126,12 +126,21 @@ class SweepResult:
     rows: tuple[SweepRow, ...]
     range: tuple[str, float] | None = None
     """What every format's range was set by, and its value: ("max_value", 4.0)."""
+    rounding: str = "nearest-even"
+    """How values went to levels."""
 
     @property
     def params(self) -> Mapping[str, object]:
-        """What was asked, as plain values: "formats", "densities", "over", then "range" if set."""
+        """What was asked, as plain values.
+
+        "formats", "densities" and "over", then "range" if set and "rounding" if another one.
+        """
         over = FrozenMapping({"name": self.parameter, "values": self.values})
-        fixed = {} if self.range is None else {"range": FrozenMapping(dict([self.range]))}
+        fixed: dict[str, object] = {}
+        if self.range is not None:
+            fixed["range"] = FrozenMapping(dict([self.range]))
+        if self.rounding != "nearest-even":
+            fixed["rounding"] = self.rounding
         return FrozenMapping(
             {
                 "formats": tuple(form.name for form in self.formats),
@@ -150,6 +159,8 @@ class SweepResult:
         at = (
             "" if self.range is None else f" at {self.range[0].replace('_', ' ')} {self.range[1]:g}"
         )
+        if self.rounding != "nearest-even":
+            at += f", rounding {self.rounding}"
         return tuple(
             Series(
                 density_name(density, without=swept) + at,

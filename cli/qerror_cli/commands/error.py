@@ -9,7 +9,7 @@ from qerror_cli.command import Command, was_given
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
-from qerror_cli.parameters import FormatType
+from qerror_cli.parameters import FormatType, rounding_option
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="closed-form: the papers' formulas, for comparison; they lose digits to cancellation.",
 )
+@rounding_option
 @click.option(
     "--binade-average",
     is_flag=True,
@@ -53,6 +54,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     data: Path | None,
     fit: str | None,
     method: str,
+    rounding: str,
     binade_average: bool,
     output: Output,
 ) -> None:
@@ -72,7 +74,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     from qerror.reporting import error_document
 
     if isinstance(form, BlockFormat) and data is None:
-        given = was_given(ctx, "scale", "max_value", "bias", "fit", "method")
+        given = was_given(ctx, "scale", "max_value", "bias", "fit", "method", "rounding")
         output.emit(_of_blocks(form, densities.parse_one(), binade_average, given))
         return
     if binade_average:
@@ -93,10 +95,10 @@ def command(  # noqa: PLR0917 - click passes them by name
     if fit is not None:
         raise click.UsageError("--fit goes with --data: it fits a density to the values")
     density = densities.parse_one()
-    report = quantization_error(form, density, chosen, method=method)
+    report = quantization_error(form, density, chosen, method=method, rounding=rounding)
     if scale is max_value is bias is None:
         say("note: no --scale, --max-value or --bias given: scale 1")
-    output.emit(error_document(form, density, chosen, report, method))
+    output.emit(error_document(form, density, chosen, report, method, rounding))
 
 
 def _of_blocks(
@@ -124,3 +126,7 @@ def _check_data(ctx: click.Context, densities: Densities) -> None:
         )
     if was_given(ctx, "method"):
         raise click.UsageError("--method is for densities; --data are measured")
+    if was_given(ctx, "rounding"):
+        raise click.UsageError(
+            "--rounding is for densities; `qerror quantize` rounds data in every mode"
+        )

@@ -9,7 +9,7 @@ import click
 from qerror_cli.command import Command
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
-from qerror_cli.parameters import FormatList, FormatType, Over
+from qerror_cli.parameters import FormatList, FormatType, Over, rounding_option
 
 if TYPE_CHECKING:
     from qerror.densities import Density
@@ -71,6 +71,7 @@ class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
     "A parameter of the density (nu, std, density.scale, ...); max-value, the largest level of "
     "all formats; or range, to which the density is clipped too.",
 )
+@rounding_option
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
     form: "Format | None",
@@ -79,6 +80,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     unsigned: bool,
     formats: "list[Format] | None",
     over: Span | None,
+    rounding: str,
     output: Output,
 ) -> None:
     r"""Find the best range of FORMAT, or the best of many formats.
@@ -96,8 +98,10 @@ def command(  # noqa: PLR0917 - click passes them by name
     _check_choice(form, bits, formats, unsigned, over)
     output.refuse_collisions({}, {"--data": densities.data})
     if form is not None:
-        output.emit(_one(form, densities))
+        output.emit(_one(form, densities, rounding))
     else:
+        if rounding != "nearest-even":
+            raise click.UsageError("--rounding goes with FORMAT; to compare formats use sweep")
         chosen = _chosen(bits, unsigned, formats)
         output.emit(_many(chosen, densities, over, warn=unsigned))
 
@@ -123,15 +127,17 @@ def _check_choice(
         raise click.UsageError("--over compares formats; add others by --formats, or use --bits")
 
 
-def _one(form: "Format", densities: Densities) -> "Document":
+def _one(form: "Format", densities: Densities, rounding: str) -> "Document":
     from qerror.formats import FixedPoint
     from qerror.optimize import compare_ranges, optimal_scale
     from qerror.reporting import optimum_document
 
     density = densities.parse_one()
-    best = optimal_scale(form, density)
-    # The range of fixed point is not free: other rules would choose none that it has.
-    alone = math.isnan(best.scale) or isinstance(form, FixedPoint)
+    best = optimal_scale(form, density, rounding=rounding)
+    # The range of fixed point is not free: other rules would choose none that it has. They
+    # are rules for rounding to the nearest.
+    nearest = rounding.startswith("nearest")
+    alone = math.isnan(best.scale) or isinstance(form, FixedPoint) or not nearest
     choices: Sequence[RangeChoice] = [] if alone else compare_ranges(form, density)
     return optimum_document(form, density, best, choices)
 

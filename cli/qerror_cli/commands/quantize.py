@@ -8,7 +8,7 @@ import click
 from qerror_cli.command import Command, was_given
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.output import Output, form_options, say
-from qerror_cli.parameters import ScalarFormatType
+from qerror_cli.parameters import ScalarFormatType, rounding_option
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ if TYPE_CHECKING:
     help="Where the quantized arrays go, of the same kind as INPUT: .npy or .npz.",
 )
 @range_options
-@click.option(
-    "--rounding",
-    default="nearest-even",
-    show_default=True,
-    metavar="MODE",
-    help="nearest-even, nearest-away, toward-zero, up, down, to-odd or stochastic; or RNE, RNA, "
-    "RTZ, RTP, RTN, RTO, SR.",
-)
+@rounding_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For stochastic rounding.")
 @families_option
 @form_options
@@ -68,7 +61,6 @@ def command(  # noqa: PLR0917 - click passes them by name
     """
     import numpy as np
 
-    from qerror.rounding import as_rounding
     from qerror.simulation import quantize_file
     from qerror.storage import check_writable
 
@@ -77,10 +69,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     report.refuse_collisions({"-o": output}, {"INPUT": source})
     if seed < 0:
         raise click.UsageError(f"--seed must not be negative, got {seed}")
-    if was_given(ctx, "seed") and as_rounding(rounding) != "stochastic":
-        raise click.UsageError(
-            f"--seed is for --rounding stochastic; {as_rounding(rounding)} draws nothing"
-        )
+    if was_given(ctx, "seed") and not rounding.startswith("stochastic"):
+        raise click.UsageError(f"--seed is for --rounding stochastic; {rounding} draws nothing")
     errors = DataErrors(source, form, scale_of(form, scale, max_value, bias))
     with Bar("fit") as bar:
         fitted = errors.fit(fit, bar)  # first: OUTPUT may be INPUT

@@ -16,7 +16,7 @@ from qerror_cli.output import (
     plotted_files,
     save,
 )
-from qerror_cli.parameters import FormatList, Over, OverType
+from qerror_cli.parameters import FormatList, Over, OverType, rounding_option
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
 )
 @click.option("--scale", type=float, help="Where every format stands.  [default: the best]")
 @click.option("--max-value", type=float, help="The largest level of every format.")
+@rounding_option
 @click.option(
     "--limits",
     is_flag=True,
@@ -59,6 +60,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     over: Over | None,
     scale: float | None,
     max_value: float | None,
+    rounding: str,
     limits: bool,
     plot: Path | None,
     csv: Path | None,
@@ -94,6 +96,7 @@ def command(  # noqa: PLR0917 - click passes them by name
             scale=scale,
             max_value=max_value,
             limits=limits,
+            rounding=rounding,
             progress=bar,
         )
     document = sweep_document(result)

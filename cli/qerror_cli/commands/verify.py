@@ -8,7 +8,7 @@ import click
 from qerror_cli.command import Command, was_given
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
-from qerror_cli.parameters import FormatList
+from qerror_cli.parameters import FormatList, rounding_option
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Count(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[report
     help="The scale of every format; not of formats that share scales in blocks.",
 )
 @click.option("--max-value", type=float, help="The largest level of every format.")
+@rounding_option
 @click.option(
     "--size",
     type=Count(),
@@ -75,6 +76,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     everything: bool,
     scale: float | None,
     max_value: float | None,
+    rounding: str,
     size: int | None,
     seed: int,
     check: bool,
@@ -126,9 +128,10 @@ def command(  # noqa: PLR0917 - click passes them by name
             rng=np.random.default_rng(seed),
             scale=scale,
             max_value=max_value,
+            rounding=rounding,
             progress=bar,
         )
-    output.emit(verify_document(pairs, samples, seed))
+    output.emit(verify_document(pairs, samples, seed, rounding))
     failed = unmet(pairs)
     for line in failed:
         say(line)
