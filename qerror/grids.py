@@ -221,9 +221,8 @@ class Grid(Immutable):
     @cached_property
     def is_symmetric(self) -> bool:
         """Whether the grid is its own mirror image."""
-        ours = self.edges, self.steps, self.counts
-        theirs = -self.edges[::-1], self.steps[::-1], self.counts[::-1]
-        return all(map(np.array_equal, ours, theirs))
+        pairs = (-self.edges, self.edges), (self.steps, self.steps), (self.counts, self.counts)
+        return all(np.array_equal(a, b[::-1]) for a, b in pairs)
 
     @cached_property
     def dead_zone(self) -> float:
@@ -265,12 +264,12 @@ class Grid(Immutable):
     def neighbours(self, x: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
         """Return the points around x, before the factor, and whether the upper one is even.
 
-        A point is its own lower neighbour, and the highest its upper one too. Two points at least.
+        A point is its own lower neighbour, and the highest its upper one too; not of one point.
         """
         segment, rank = self._locate(x, np.asarray(self.factor))
-        low, high = self._level(segment, rank), self._level(segment, rank + 1)
-        even = ((self._parity[segment] + rank) % 2 == 0) != self.even_first
-        return np.where(x >= self.max, self.edges[-1], low), high, even
+        low = np.where(x >= self.max, self.edges[-1], self._level(segment, rank))
+        even: BoolArray = ((self._parity[segment] + rank) % 2 == 0) != self.even_first
+        return low, self._level(segment, rank + 1), even
 
     def _nearest(self, x: npt.ArrayLike, scale: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return the base points that values are rounded to, and what multiplies them."""

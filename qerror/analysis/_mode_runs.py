@@ -1,24 +1,11 @@
 """Uniform runs under every rounding mode, in constant time a run.
 
-With u the place of x in its interval of length D, from 0 at the lower level to 1, rounding at a
-threshold 1 - s has the error e = D (s - 1/2 - B_1(u + s)), B_n the periodic Bernoulli
-polynomials: s = 0 rounds down, 1/2 to the nearest, 1 up. Since B_1^2 = B_2 + 1/12, repeated
-integration by parts over a run gives
-
-    int e^2 p = D^2 ((s-1/2)^2 + 1/12) P + sum_k (-1)^k D^(k+3) S_k [p^(k)],
-        S_k = 2 B_(k+3)(s) / (k+3)! - 2 (s-1/2) B_(k+2)(s) / (k+2)!
-    int e p   = D (s-1/2) P - sum_k (-1)^k D^(k+2) F_k [p^(k)],      F_k = B_(k+2)(s) / (k+2)!
-
-and x e p as the second, with f = x p. Stochastic rounding is the mean over s, uniform in [0, 1],
-or in 0, 1/N, ..., (N-1)/N where k = log2 N bits are drawn; the means are rational numbers. To
-odd is nearest rounding among the odd levels.
+The terms of the formula are those of `_mode_series`. Rounding to odd is nearest rounding among
+the odd levels.
 """
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,6 +19,7 @@ from qerror.analysis._lattice import (
     shortened,
     zones_of,
 )
+from qerror.analysis._mode_series import ORDER, Series, series_of
 from qerror.analysis._patterns import LOWER, UPPER, Stretches, ways_of
 from qerror.analysis._runs import Runs, Segments, joined, segments_of
 from qerror.densities.quadrature import gauss_legendre
@@ -40,7 +28,6 @@ from qerror.exceptions import TooLarge
 from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
-_ORDER = 12  # derivatives at the ends of a run, as many as for nearest rounding
 _MASS_NODES = 16
 _CHUNK = 2**12
 _TOGETHER = 2**16  # stretches that are handled together
@@ -131,70 +118,6 @@ def _flipped(runs: Runs, rule: RoundingRule) -> BoolArray:
             return ~_outward(runs) if rule.bits else np.zeros(runs.owner.size, dtype=bool)
 
 
-@dataclass(frozen=True, eq=False)
-class _Series:
-    """What one rule leaves in each interval of a run, in units of its step."""
-
-    square: float
-    """The mean of e^2"""
-    mean: float
-    """and of e."""
-    square_ends: FloatArray
-    """(-1)^k S_k"""
-    mean_ends: FloatArray
-    """and -(-1)^k F_k, k = 0.._ORDER."""
-
-    def sided(self, flipped: BoolArray) -> "tuple[FloatArray, FloatArray, FloatArray]":
-        """Return mean, S and F for each run: shape (n,), (order + 1, n) twice."""
-        sign = np.where(flipped, -1.0, 1.0)
-        odd: BoolArray = np.arange(_ORDER + 1) % 2 == 1
-        turned = np.where(odd[:, None], 1.0, sign)  # S_k turns its sign where k is even
-        other = np.where(odd[:, None], sign, 1.0)  # F_k where it is odd
-        squares, means = self.square_ends[:, None] * turned, self.mean_ends[:, None] * other
-        return sign * self.mean, squares, means
-
-
-@lru_cache(maxsize=64)
-def _series(rule: RoundingRule) -> _Series:
-    """Return the series of rounding toward the start of a run, to the nearest, or drawn."""
-    count = None if rule.mode == "stochastic" and rule.bits is None else 1
-    if rule.bits is not None:
-        count = 1 << rule.bits
-    bernoulli = _bernoulli(_ORDER + 5)
-
-    def plain(n: int) -> Fraction:
-        """Return the mean of B_n(s)."""
-        if count is None:
-            return Fraction(0)
-        return bernoulli[n] / Fraction(count) ** n
-
-    def weighted(n: int) -> Fraction:
-        """Return the mean of (s - 1/2) B_n(s), by the product of Bernoulli polynomials."""
-        whole = bernoulli[n + 1] / (n + 1)
-        if count is None:
-            return whole
-        total = plain(n + 1) + whole  # the term 2k = 0 is B_(n+1)(s) (n + 1) / (n + 1)
-        for k in range(2, n + 1, 2):
-            total += math.comb(n, k) * bernoulli[k] * plain(n + 1 - k) / (n + 1 - k)
-        return total
-
-    squares, means = np.empty(_ORDER + 1), np.empty(_ORDER + 1)
-    for k in range(_ORDER + 1):
-        f = plain(k + 2) / math.factorial(k + 2)
-        s = 2 * plain(k + 3) / math.factorial(k + 3) - 2 * weighted(k + 2) / math.factorial(k + 2)
-        squares[k], means[k] = float((-1) ** k * s), float(-((-1) ** k) * f)
-    return _Series(float(weighted(1) + Fraction(1, 12)), float(plain(1)), squares, means)
-
-
-def _bernoulli(count: int) -> list[Fraction]:
-    """Return B_0 .. B_count, with B_1 = -1/2."""
-    found = [Fraction(1)]
-    for n in range(1, count + 1):
-        total = sum((math.comb(n + 1, k) * found[k] for k in range(n)), Fraction(0))
-        found.append(-total / (n + 1))
-    return found
-
-
 def _smooth_sums(  # noqa: PLR0917 - zones of one chunk
     zones: Runs,
     batch: Batch,
@@ -204,8 +127,9 @@ def _smooth_sums(  # noqa: PLR0917 - zones of one chunk
     smooth: BoolArray,
 ) -> Sums:
     """Sum the smooth zones by their mass and the terms at their ends."""
-    piece, series = batch.piece, _series(rule)
-    zones, (run, first, last) = zones.at(smooth), (part[smooth] for part in where)
+    piece, series = batch.piece, series_of(rule)
+    run, first, last = where[0][smooth], where[1][smooth], where[2][smooth]
+    zones = zones.at(smooth)
     if not run.size:
         return Sums()
     flipped = _flipped(zones, rule)
@@ -223,31 +147,31 @@ def _smooth_sums(  # noqa: PLR0917 - zones of one chunk
     sums = _gathered(batch, zones.owner, zones.sign, total)
     for at, j, side in ((lower, first, -1.0), (upper, last, 1.0)):
         ends = zones.at(at)
-        terms = side * _end_terms(ends, piece_terms(ends, batch, law, j[at]), series, flipped[at])
+        terms = side * _end_terms(ends, _at_point(ends, batch, law, j[at]), series, flipped[at])
         sums += _gathered(batch, ends.owner, ends.sign, terms)
     return _as_sums(batch, sums)
 
 
-def piece_terms(
+def _at_point(
     zones: Runs, batch: Batch, law: SmoothLaw, j: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the step, the place and step^k p^(k) at a point of each run."""
     piece = batch.piece
     z, step = zones.standard(piece, j), zones.spacing(piece)
-    return step, zones.place(piece, j), np.array(law.derivatives(z, step, _ORDER))
+    return step, zones.place(piece, j), np.array(law.derivatives(z, step, ORDER))
 
 
 def _end_terms(
     zones: Runs,
     at: tuple[FloatArray, FloatArray, FloatArray],
-    series: _Series,
+    series: Series,
     flipped: BoolArray,
 ) -> FloatArray:
     """Return the terms of the three sums at one end of each zone, shape (3, n)."""
     del zones
     step, x, p = at
     _, squares, means = series.sided(flipped)
-    k = np.arange(_ORDER + 1)[:, None]
+    k = np.arange(ORDER + 1)[:, None]
     lower = np.concatenate([np.zeros((1, step.size)), p[:-1]])
     square = step**3 * (squares * p).sum(axis=0)
     mean = step**2 * (means * p).sum(axis=0)
@@ -311,11 +235,9 @@ def _intervals(
 
 def _turned(zone: Runs, rule: RoundingRule) -> IntArray:
     """Return how intervals are rounded as seen along their runs."""
-    forward = ways_of(
-        rule._replace(mode="down") if rule.mode in {"up", "toward-zero"} else rule,
-        *(np.full(zone.owner.size, end) for end in (0.0, 1.0)),
-        np.zeros(zone.owner.size, dtype=bool),
-    )
+    size = zone.owner.size
+    inner = rule._replace(mode="down") if rule.mode in {"up", "toward-zero"} else rule
+    forward = ways_of(inner, np.zeros(size), np.ones(size), np.zeros(size, dtype=bool))
     return np.where(_flipped(zone, rule), forward + 1, forward)
 
 

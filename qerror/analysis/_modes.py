@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, two_product
+from qerror._arrays import BoolArray, FloatArray, two_product
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._mode_runs import run_sums
 from qerror.analysis._patterns import Stretches, ways_of
@@ -174,13 +174,13 @@ def _share_up(
     x: FloatArray,
     low: FloatArray,
     high: FloatArray,
-    upper_is_even: np.ndarray,
+    upper_is_even: BoolArray,
 ) -> FloatArray:
     """Return the probability that each x in [low, high] goes to high; low is x if it is a level."""
     gap = high - low
     part = np.divide(x - low, gap, out=np.zeros(x.shape), where=gap > 0)
     inward_up = (high <= 0) & (low < 0)
-    up: np.ndarray
+    up: BoolArray
     match rule.mode:
         case "nearest-even":
             up = (part > 0.5) | ((part == 0.5) & upper_is_even)

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray, frozen
+from qerror._arrays import BoolArray, FloatArray, IntArray, frozen
 from qerror.rounding import RoundingRule
 
 How: TypeAlias = Literal["lower", "upper", "nearest", "drawn", "short", "short-down"]
@@ -57,8 +57,8 @@ def pattern(how: int, bits: int | None = None) -> Pattern:
         case "drawn":
             lean = np.array([1.0, -1.0])
             found = Pattern(ends, 0.5 * ends, 0.5 * (1 - ends), none, lean, -np.ones(2))
-        case "short" | "short-down":
-            found = _short(1 << (bits or 0), down=WAYS[how] == "short-down")
+        case way:
+            found = _short(1 << (bits or 0), down=way == "short-down")
     return Pattern(*map(frozen, found))
 
 
@@ -73,7 +73,7 @@ def _short(count: int, down: bool) -> Pattern:
 
 
 def ways_of(  # noqa: PLR0911 - one mode a line
-    rule: RoundingRule, low: FloatArray, high: FloatArray, upper_is_even: FloatArray | IntArray
+    rule: RoundingRule, low: FloatArray, high: FloatArray, upper_is_even: BoolArray
 ) -> IntArray:
     """Return how each interval between levels low and high is rounded.
 

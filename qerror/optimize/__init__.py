@@ -14,6 +14,9 @@ from qerror.optimize.fractional_length import (
     fractional_length_constant as fractional_length_constant,
 )
 from qerror.optimize.fractional_length import optimal_fractional_length as optimal_fractional_length
+from qerror.optimize.optimum import Leeway as Leeway
+from qerror.optimize.optimum import LocalMinimum as LocalMinimum
+from qerror.optimize.optimum import OptimalScale as OptimalScale
 from qerror.optimize.ranges import RangeChoice as RangeChoice
 from qerror.optimize.ranges import best_zero_point as best_zero_point
 from qerror.optimize.ranges import compare_ranges as compare_ranges
@@ -21,9 +24,6 @@ from qerror.optimize.ranking import FormatRanking as FormatRanking
 from qerror.optimize.ranking import RankedFormat as RankedFormat
 from qerror.optimize.ranking import formats_of_width as formats_of_width
 from qerror.optimize.ranking import optimal_format as optimal_format
-from qerror.optimize.optimum import Leeway as Leeway
-from qerror.optimize.optimum import LocalMinimum as LocalMinimum
-from qerror.optimize.optimum import OptimalScale as OptimalScale
 from qerror.optimize.scale import optimal_scale as optimal_scale
 from qerror.optimize.switches import FormatSwitch as FormatSwitch
 from qerror.optimize.switches import FormatSwitches as FormatSwitches

@@ -19,7 +19,8 @@ from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
 from qerror.formats.names import as_scalar_format
 from qerror.optimize.fractional_length import optimal_fractional_length
-from qerror.optimize.scale import OptimalScale, optimal_scale
+from qerror.optimize.optimum import OptimalScale
+from qerror.optimize.scale import optimal_scale
 from qerror.tables import decibels, html_table, place, short
 
 Formats: TypeAlias = Sequence[Format | str] | int

@@ -7,9 +7,9 @@ from qerror.analysis.decibels import decibels_above
 from qerror.densities import Density, density_name
 from qerror.densities.names import own_parameter
 from qerror.formats import FixedPoint, Format
+from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.ranges import RangeChoice
 from qerror.optimize.ranking import FormatRanking
-from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.switches import RANGE_PARAMETERS, FormatSwitches
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._plateaus import plateaus_view
@@ -38,7 +38,7 @@ def optimum_document(
     rows: list[Row] = [_optimum_row(form, name, best)]
     rows += [_choice_row(form, name, choice) for choice in choices[1:]]
     rows += _minima_rows(form, name, best)
-    params: Row = {
+    params: dict[str, object] = {
         "format": form.name,
         "density": name,
         "at_edge": best.at_edge,

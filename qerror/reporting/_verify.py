@@ -44,7 +44,7 @@ def verify_document(
     from qerror.crosscheck import total_p  # noqa: PLC0415
 
     chi_square, degrees, p = total_p(pair.check for pair in pairs)
-    params: Row = {
+    params: dict[str, object] = {
         "formats": list(dict.fromkeys(pair.format.name for pair in pairs)),
         "densities": list(_by_density(pairs)),
         "size": size,

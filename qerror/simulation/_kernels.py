@@ -290,7 +290,8 @@ class ShortDraws(np.random.Generator):
         """
         steps = self.integers(1, self._count, like.shape, endpoint=True)
         share = np.divide(steps, self._count).astype(like.dtype)
-        return np.nextafter(share, like.dtype.type(0))
+        below: AnyReal = np.nextafter(share, like.dtype.type(0))
+        return below
 
 
 def drawn(rng: np.random.Generator | None, like: AnyReal) -> AnyReal:

@@ -76,7 +76,8 @@ class Table(Kernel):
         up: BoolArray = u < share
         if isinstance(rng, ShortDraws):  # few bits count from the level on the side of zero
             up = np.where(stop <= 0, ~(u < outer), up)
-        return up & (rank == lower)
+        up &= rank == lower
+        return up
 
 
 def _first_of_each(points: FloatArray, kind: WorkType, mode: Rounding, even_first: bool) -> AnyReal:

@@ -22,7 +22,8 @@ from qerror.formats.block import BlockFormat
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_format, as_scalar_format
-from qerror.optimize.scale import OptimalScale, optimal_scale
+from qerror.optimize.optimum import OptimalScale
+from qerror.optimize.scale import optimal_scale
 from qerror.rounding import as_rule
 from qerror.sweep._chosen import Chosen, checked_over, checked_range, listed, refuse_blocks, resized
 from qerror.sweep._limits import Limits
