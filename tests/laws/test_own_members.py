@@ -24,7 +24,7 @@ def test_own_members(tmp_path: Path) -> None:
     for name in MEMBERS:
         shutil.copy(OWN / f"{name}.py", tmp_path)
     plugins = [f"-p{name}" for name in MEMBERS]  # imported before anything is collected
-    chosen = ("-k", "champernowne or halfoctaves or own")
+    chosen = ("-m", "", "-k", "champernowne or halfoctaves or own")
     command = ["-m", "pytest", "-q", "-pno:cacheprovider", *plugins, *chosen, *LAWS]
     path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "cli")])
     done = subprocess.run(
