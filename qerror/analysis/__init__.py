@@ -2,6 +2,8 @@
 
 from qerror.analysis.block_report import BlockErrorReport as BlockErrorReport
 from qerror.analysis.block_report import CodeProbabilities as CodeProbabilities
+from qerror.analysis.distribution import ErrorDistribution as ErrorDistribution
+from qerror.analysis.distribution import error_distribution as error_distribution
 from qerror.analysis.report import FIELDS as FIELDS
 from qerror.analysis.report import ErrorReport as ErrorReport
 from qerror.analysis.scalar_product import ScalarProductReport as ScalarProductReport

@@ -205,3 +205,17 @@ def _share_up(
                 inward_up, 1 - np.floor(count * (1 - part)) / count, np.floor(count * part) / count
             )
     return up.astype(np.float64)
+
+
+def rounded_atoms(grid: Grid, x: FloatArray, rule: RoundingRule) -> tuple[FloatArray, FloatArray]:
+    """Return the error of each value, under a mode without draws, and the step around it."""
+    base, factor = replace(grid, factor=1.0), np.asarray(grid.factor)
+    if not x.size:
+        return np.empty(0), np.empty(0)
+    inside = np.clip(x / factor, base.min, base.max)
+    if base.size == 1:
+        return _away(np.full(x.shape, base.min), factor, x), np.full(x.shape, np.inf)
+    low, high, upper_is_even = base.neighbours(inside)
+    share = _share_up(rule, inside, low, high, upper_is_even)
+    step = np.where(high > low, high - low, base.base_gaps[-1])
+    return _away(np.where(share > 0, high, low), factor, x), step * factor

@@ -149,7 +149,7 @@ def quantization_error(
         return block_error(format_or_grid, density, binade_average=binade_average)
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
-    grid, scales = _grid_and_scales(format_or_grid, scale, max_value, bias)
+    grid, scales = grid_and_scales(format_or_grid, scale, max_value, bias)
     rule = _NEAREST if rounding == "nearest-even" else as_rule(rounding)
     way: object = method
     if not isinstance(way, str) or way not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -237,7 +237,7 @@ def _sums(
     return sum((piece_sums(grid, batch) for batch in batches), atoms)
 
 
-def _grid_and_scales(
+def grid_and_scales(
     target: Format | Grid | str,
     scale: npt.ArrayLike,
     max_value: npt.ArrayLike | None,

@@ -7,6 +7,8 @@ from qerror.exceptions import MissingLibrary
 if find_spec("matplotlib") is None:
     raise MissingLibrary("figures need matplotlib, which is not installed: pip install matplotlib")
 
+from qerror.plotting._distribution import distribution_figure as distribution_figure
+from qerror.plotting._distribution import distribution_files as distribution_files
 from qerror.plotting._files import check_figure as check_figure
 from qerror.plotting._files import render as render
 from qerror.plotting._style import use_style as use_style

@@ -5,6 +5,7 @@ from qerror.reporting._catalogue import format_document as format_document
 from qerror.reporting._catalogue import formats_document as formats_document
 from qerror.reporting._data import MeasuredArray as MeasuredArray
 from qerror.reporting._data import data_document as data_document
+from qerror.reporting._distribution import distribution_document as distribution_document
 from qerror.reporting._document import Column as Column
 from qerror.reporting._document import Document as Document
 from qerror.reporting._document import Row as Row

@@ -8,14 +8,17 @@ import click
 from qerror_cli.command import Command, was_given
 from qerror_cli.data import DataErrors, families_option, range_options, scale_of
 from qerror_cli.density_options import Densities, density_options
-from qerror_cli.output import Output, output_options, say
+from qerror_cli.output import Output, file_option, output_options, plotted_files, save, say
 from qerror_cli.parameters import FormatType, rounding_option
 from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
     from qerror.densities import Density
-    from qerror.formats import BlockFormat, Format
+    from qerror.formats import BlockFormat, Format, ScalarFormat
     from qerror.reporting import Document
+
+
+_METHOD = "quadrature"
 
 
 @click.command("error", cls=Command)
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--method",
     type=click.Choice(["quadrature", "closed-form"]),
-    default="quadrature",
+    default=_METHOD,
     show_default=True,
     help="closed-form: the papers' formulas, for comparison; they lose digits to cancellation.",
 )
@@ -41,6 +44,18 @@ if TYPE_CHECKING:
     "--binade-average",
     is_flag=True,
     help="For block formats: average over where the data lie between two powers of two.",
+)
+@click.option(
+    "--distribution",
+    is_flag=True,
+    help="Show how the error is distributed instead: its quantiles, and how often it is large.",
+)
+@click.option("--atol", type=float, help="With --distribution: also P(|e| > ATOL + RTOL |x|).")
+@click.option("--rtol", type=float, help="The relative part of that tolerance.")
+@file_option(
+    "--plot",
+    help="With --distribution: draw it into FILE (.svg, .png or .pdf); its data goes to a .csv "
+    "beside it.",
 )
 @output_options
 @click.pass_context
@@ -56,6 +71,10 @@ def command(  # noqa: PLR0917 - click passes them by name
     method: str,
     rounding: str,
     binade_average: bool,
+    distribution: bool,
+    atol: float | None,
+    rtol: float | None,
+    plot: Path | None,
     output: Output,
 ) -> None:
     r"""Break down the error of FORMAT on a density, or on data, into rounding and clipping.
@@ -68,11 +87,20 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror error e4m3 --dist 'truncated(student-t(nu=2), low=-20, high=20)' --scale 0.1
     qerror error 4M3E --data weights.npy --max-value 4
     qerror error mxfp4 --dist gaussian --binade-average
+    qerror error int8 --dist gaussian --max-value 4 --distribution --atol 0.01 --rtol 0.01
     """
     from qerror.analysis import quantization_error
     from qerror.formats import BlockFormat, as_scalar_format
     from qerror.reporting import error_document
 
+    stray = was_given(ctx, "atol", "rtol", "plot")
+    if stray and not distribution:
+        raise click.UsageError(f"{' and '.join(stray)} go with --distribution")
+    if distribution and (data is not None or isinstance(form, BlockFormat) or method != _METHOD):
+        raise click.UsageError(
+            "--distribution is for formats whose values stand alone, on a density, by the default "
+            "method; leave out --data, --method or the block format"
+        )
     if isinstance(form, BlockFormat) and data is None:
         given = was_given(ctx, "scale", "max_value", "bias", "fit", "method", "rounding")
         output.emit(_of_blocks(form, densities.parse_one(), binade_average, given))
@@ -95,10 +123,36 @@ def command(  # noqa: PLR0917 - click passes them by name
     if fit is not None:
         raise click.UsageError("--fit goes with --data: it fits a density to the values")
     density = densities.parse_one()
+    if distribution:
+        output.refuse_collisions(plotted_files(plot))
+        output.emit(_of_distribution(form, density, chosen, rounding, (atol, rtol), plot))
+        return
     report = quantization_error(form, density, chosen, method=method, rounding=rounding)
     if scale is max_value is bias is None:
         say("note: no --scale, --max-value or --bias given: scale 1")
     output.emit(error_document(form, density, chosen, report, method, rounding))
+
+
+def _of_distribution(  # noqa: PLR0917 - one command's options
+    form: "ScalarFormat",
+    density: "Density",
+    scale: float,
+    rounding: str,
+    tolerance: tuple[float | None, float | None],
+    plot: Path | None,
+) -> "Document":
+    from qerror.analysis import error_distribution
+    from qerror.densities import density_name
+    from qerror.reporting import distribution_document
+
+    found = error_distribution(form, density, scale, rounding=rounding)
+    if plot is not None:
+        from qerror.plotting import distribution_files
+
+        title = f"{form.name} on {density_name(density)}, max value {form.max_value * scale:.6g}"
+        for path, content in distribution_files(found, title, plot).items():
+            save(path, content)
+    return distribution_document(form, scale, found, *tolerance)
 
 
 def _of_blocks(
