@@ -59,7 +59,10 @@ class ErrorDistribution:
         half_cells_of(self.grid, rule)  # refuses a grid of too many points here
 
     def pdf(self, error: npt.ArrayLike) -> FloatArray:
-        """Return the density of e, any shape; point masses of X leave atoms besides."""
+        """Return the density of e, any shape; at a jump the mean of both sides.
+
+        Point masses of X leave atoms of e besides.
+        """
         return self._each(error, lambda cells, t: self._density_at(cells, -t * cells.side, 1.0))
 
     def cdf(self, error: npt.ArrayLike) -> FloatArray:
@@ -247,7 +250,9 @@ class ErrorDistribution:
         inside = (offset >= 0) & (offset <= cells.width) & np.isfinite(offset)
         x = (cells.level + cells.side * np.where(inside, offset, 0.0)) + cells.rest
         total = sum((piece.pdf(x) for piece in self.density.pieces()), np.zeros(x.shape))
-        found: FloatArray = np.where(inside, total * np.where(inside, rate, 0.0), 0.0).sum(axis=-1)
+        # Where two half cells meet each counts half: at a jump, the mean of both sides.
+        share = np.where((offset == 0) | (offset == cells.width), 0.5, 1.0)
+        found: FloatArray = np.where(inside, total * share * rate, 0.0).sum(axis=-1)
         return found
 
     def _exceeding(self, atol: float, rtol: float) -> float:

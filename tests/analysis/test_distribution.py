@@ -186,6 +186,12 @@ def test_relative_and_step_densities_are_slopes(mode: str) -> None:
         assert float(found.pdf(t)) == pytest.approx(float(slope), rel=1e-5, abs=1e-7)
 
 
+def test_the_density_has_no_spike_where_half_cells_meet() -> None:
+    found = error_distribution("int8", Uniform(-1.0, 1.0), max_value=1.0)
+    assert found.pdf([-1e-9, 0.0, 1e-9]) == pytest.approx([127.0] * 3, rel=1e-9)
+    assert found.step_pdf([0.0, 0.1]) == pytest.approx([1.0, 1.0], rel=1e-9)
+
+
 def test_underflow_is_an_atom_of_the_relative_error() -> None:
     found = error_distribution("E2M1", Gaussian(), 1.0)
     jump = found.relative_exceedance(np.nextafter(1.0, 0)) - found.relative_exceedance(1.0)
