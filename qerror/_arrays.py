@@ -5,7 +5,7 @@ import operator
 import reprlib
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -144,7 +144,9 @@ def frozen(array: Array) -> Array:
 
 def read_only(array: Array) -> Array:
     """Return a copy of `array` that cannot be written to."""
-    return frozen(cast("Array", np.array(array)))
+    copy: Array = np.array(array)  # type: ignore[assignment]  # of the same dtype
+    copy.setflags(write=False)
+    return copy
 
 
 class Immutable:
@@ -216,9 +218,9 @@ class ArrayValue(Immutable):
 
     def __post_init__(self) -> None:
         for name in self._names():
-            value = getattr(self, name)
+            value: Any = getattr(self, name)
             if isinstance(value, np.ndarray):
-                object.__setattr__(self, name, read_only(cast("npt.NDArray[Any]", value)))
+                object.__setattr__(self, name, read_only(value))
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -234,8 +236,15 @@ class ArrayValue(Immutable):
     def _hash(self) -> int:
         return hash(tuple(_content(getattr(self, name)) for name in self._names()))
 
-    def _names(self) -> list[str]:
-        return [field.name for field in fields(cast("Any", self)) if field.compare]
+    def _names(self) -> tuple[str, ...]:
+        kind: Any = type(self)
+        return _compared(kind)
+
+
+@cache
+def _compared(kind: Any) -> tuple[str, ...]:
+    """Return the names of the fields by which values of a kind are compared."""
+    return tuple(field.name for field in fields(kind) if field.compare)
 
 
 def _alike(a: object, b: object) -> bool:

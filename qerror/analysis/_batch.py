@@ -1,6 +1,6 @@
 """What every path of the analysis takes and what it gives back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -112,6 +112,11 @@ class Sums:
     def figures(self) -> tuple[FloatArray | float, ...]:
         """Return the five sums in their order."""
         return self.rounding, self.low, self.high, self.mean_error, self.cross
+
+    def numbers(self) -> Iterator[float]:
+        """Yield the five sums of a single row."""
+        for value in self.figures():
+            yield value if isinstance(value, float) else value.item()
 
     def rows(self, size: int) -> FloatArray:
         """Return the five sums as the rows of an array, shape (5, size)."""

@@ -92,8 +92,8 @@ def _grouped(
     if shares.size == 1:
         yield slice(None), rule_of(cells, float(shares[0]), law.panels_shrink)
         return
-    for share in np.unique(shares):
-        rule = rule_of(cells, float(share), law.panels_shrink)
+    for share in (shares[:1] if (shares == shares[0]).all() else np.unique(shares)).tolist():
+        rule = rule_of(cells, share, law.panels_shrink)
         rows = max(1, _CHUNK // max(1, rule.nodes.size))
         at = np.flatnonzero(shares == share)
         yield from ((at[start : start + rows], rule) for start in range(0, at.size, rows))

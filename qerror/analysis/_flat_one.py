@@ -1,18 +1,14 @@
 """The single scale of a centred piece on a small grid, by few operations on plain numbers."""
 
-import math
-from functools import lru_cache
-
 import numpy as np
 
 from qerror.analysis._batch import Batch, Sums
-from qerror.analysis._flat_rules import LARGEST, Halves, halves_of, rule_of, shares_of
+from qerror.analysis._flat_rules import LARGEST, Halves, halves_of, rule_of, share_at
 from qerror.analysis._window import Ends, window_moments
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
 
 _LEAST = 1e-300
-_PER_OCTAVE = 4  # scales for which the nodes are looked up together
 
 
 def one_flat_sum(batch: Batch, cells: Cells, law: SmoothLaw) -> Sums | None:
@@ -26,7 +22,7 @@ def one_flat_sum(batch: Batch, cells: Cells, law: SmoothLaw) -> Sums | None:
     unit = factor / spread
     if not _LEAST < unit < LARGEST:
         return None
-    share = _share_near(cells, law, math.ceil(_PER_OCTAVE * math.log2(unit)))
+    share = share_at(cells, law, unit)
     if not share:
         return None
     rule, halves, odd = rule_of(cells, share, law.panels_shrink), halves_of(cells), Sums()
@@ -62,11 +58,3 @@ def _one_odd(batch: Batch, halves: Halves, last: int, high: float) -> Sums:
     found, lever = weight * float(square[0]), weight * float(first[0])
     mean_error = 0.0 if batch.mirrored else -lever
     return Sums(found, mean_error=mean_error, cross=-lever * float(level.value[0]) - found)
-
-
-@lru_cache(maxsize=2048)
-def _share_near(cells: Cells, law: SmoothLaw, step: int) -> float:
-    """Return a share that serves every scale of one step of the ladder of scales, or 0."""
-    unit = np.exp2(np.array([step - 1, step]) / _PER_OCTAVE)
-    found = shares_of(halves_of(cells), law, np.minimum(unit, LARGEST), 0.0, np.zeros(2))
-    return float(found.max()) if found.min() > 0 else 0.0

@@ -14,11 +14,14 @@ from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
 
 LARGEST = 1e150  # a level beyond it, in units of the law, is as good as infinite
+_LEAST = 1e-300  # a scale below it, in units of the law, has no place on the ladder
 _MOST_POINTS = 512
 _MOST_LEVERAGE = 600.0  # levels in units of their narrowest half cell
 _MOST_SHIFT = 8.0  # spreads from 0 to the law's centre: the offsets from it lose these bits
 _PER_WIDTH = 6  # half cells of one width that are looked at: panel widths vary slowly
 _OUTSIDE = 3.5  # windows that begin beyond this part of a light law have few digits in p
+_PER_OCTAVE = 4  # scales for which the nodes of few rows are looked up together
+_FEW_ROWS = 16
 # Shares of a panel width that half a cell takes up, and the nodes that it needs.
 _SHARES = np.array([0.005, 0.06, 0.2, 1.0, 2.0])
 _COUNTS = (4, 6, 8, 12, 20)
@@ -81,10 +84,25 @@ def flat_shares(batch: Batch, cells: Cells, law: SmoothLaw) -> FloatArray:
     """
     halves = halves_of(cells)
     unit = np.minimum(batch.factors / batch.piece.spread, LARGEST)
-    return shares_of(halves, law, unit, batch.shift, _beginning(halves, unit, batch))
+    if unit.size <= _FEW_ROWS and batch.mirrored and unit.min() > _LEAST:
+        return np.array([share_at(cells, law, each) for each in unit.tolist()])
+    return _shares_of(halves, law, unit, batch.shift, _beginning(halves, unit, batch))
 
 
-def shares_of(
+def share_at(cells: Cells, law: SmoothLaw, unit: float) -> float:
+    """Return the share of a row that is centred at 0: that of its step of a ladder of scales."""
+    return _share_near(cells, law, math.ceil(_PER_OCTAVE * math.log2(unit)))
+
+
+@lru_cache(maxsize=2048)
+def _share_near(cells: Cells, law: SmoothLaw, step: int) -> float:
+    """Return a share that serves every scale of one step of the ladder of scales, or 0."""
+    unit = np.exp2(np.array([step - 1, step]) / _PER_OCTAVE)
+    found = _shares_of(halves_of(cells), law, np.minimum(unit, LARGEST), 0.0, np.zeros(2))
+    return float(found.max()) if found.min() > 0 else 0.0
+
+
+def _shares_of(
     halves: Halves, law: SmoothLaw, unit: FloatArray, shift: float, start: FloatArray
 ) -> FloatArray:
     """Return what `flat_shares` does; windows begin `start` away from the law's centre."""

@@ -9,16 +9,17 @@ from qerror.analysis._batch import Batch, Limits, Sums
 from qerror.analysis._window import Ends, window_moments
 from qerror.densities.smooth_law import SmoothLaw
 
-_ROWS = 2**8  # tails handled together, each of some hundred nodes
+_WHOLE_ROWS = 2**12  # tails handled together, each of some ten nodes
+_CUT_ROWS = 2**8  # of some hundred nodes, where limits cut
 
 
 def tail_sums(batch: Batch, lowest: float, highest: float) -> Sums:
     """Integrate beyond the first and the last base point of the grid."""
     size = batch.factors.size
-    if size <= _ROWS:
+    rows = _WHOLE_ROWS if batch.limits is None else _CUT_ROWS
+    if size <= rows:
         return _tails(batch, lowest, highest)
-    starts = range(0, size, _ROWS)
-    chunks = [slice(start, start + _ROWS) for start in starts]
+    chunks = [slice(start, start + rows) for start in range(0, size, rows)]
     return Sums.joined(size, [(at, _tails(batch.rows(at), lowest, highest)) for at in chunks])
 
 

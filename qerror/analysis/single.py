@@ -159,18 +159,24 @@ def quantization_error(
             f"the papers give closed forms for rounding to the nearest level, got {rule.name!r}; "
             "use the default method, quadrature"
         )
-    unit = _unit(density)
-    if unit != 1:
-        moved = density.affine(1 / unit)
-        return _in_units(_report_at(grid, moved, scales / unit, method, rule), unit)
-    return _report_at(grid, density, scales, method, rule)
+    size = _size(density)
+    if _SMALL < size < _LARGE or size == 0:
+        return _report_at(grid, density, scales, size, method, rule)
+    unit = _unit(size)
+    moved = density.affine(1 / unit)
+    return _in_units(_report_at(grid, moved, scales / unit, size / unit, method, rule), unit)
 
 
-def _report_at(
-    grid: Grid, density: Density, scales: FloatArray, method: str, rule: RoundingRule
+def _report_at(  # noqa: PLR0917 - what was asked for, checked
+    grid: Grid,
+    density: Density,
+    scales: FloatArray,
+    size: float,
+    method: str,
+    rule: RoundingRule,
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
-    """Return the errors at all scales, of a density whose squares float64 holds."""
-    flat = _within_reach(grid, density, scales.reshape(-1))
+    """Return the errors at all scales, of a density of a size whose squares float64 holds."""
+    flat = _within_reach(grid, size, scales.reshape(-1))
     sums = Sums()
     # Infinite levels and empty cells at the ends of float64's range are what they should be;
     # where they are not, the sum is nan and _report refuses it.
@@ -180,11 +186,11 @@ def _report_at(
     return _report(sums, density, scales.shape)
 
 
-def _within_reach(grid: Grid, density: Density, scales: FloatArray) -> FloatArray:
+def _within_reach(grid: Grid, size: float, scales: FloatArray) -> FloatArray:
     """Limit scales beyond which all of the density rounds to 0, whose cubes would overflow."""
     if not 0 < grid.dead_zone < math.inf:
         return scales
-    return np.minimum(scales, min(_FAR * _size(density) / grid.dead_zone, _LARGEST))
+    return np.minimum(scales, min(_FAR * size / grid.dead_zone, _LARGEST))
 
 
 def _size(density: Density) -> float:
@@ -194,11 +200,8 @@ def _size(density: Density) -> float:
     return max([*sizes, -float(x[0]), float(x[-1])] if x.size else sizes)
 
 
-def _unit(density: Density) -> float:
+def _unit(size: float) -> float:
     """Return the power of two in whose units squares stay away from the ends of float64."""
-    size = _size(density)
-    if _SMALL < size < _LARGE or size == 0:
-        return 1.0
     return math.ldexp(1.0, min(max(math.frexp(size)[1], -1021), 1023))
 
 
@@ -304,8 +307,7 @@ def _report(
     power, mean = (_signal if density.pieces() else _signal.__wrapped__)(density)
     size = math.prod(shape)
     if not shape:
-        values: list[float] = sums.rows(1)[:, 0].tolist()
-        rounding, low, high, mean_error, cross = values
+        rounding, low, high, mean_error, cross = sums.numbers()
         total = rounding + low + high
         if math.isnan(total):
             raise _beyond_float64()
@@ -316,21 +318,16 @@ def _report(
     if np.isnan(mse).any():
         raise _beyond_float64()
     figures[4, np.isinf(mse)] = -math.inf
-    fields = (*figures, np.full(size, power), np.full(size, mean))
-    return ErrorReport(*(_shaped(field, shape) for field in fields))
+    rounding, low, high, mean_error, cross = figures.reshape(5, *shape)
+    signal = np.full(shape, power), np.full(shape, mean)
+    # The report makes copies that are its own.
+    return ErrorReport(rounding, low, high, mean_error, cross, *signal)
 
 
 @lru_cache(maxsize=128)
 def _signal(density: Density) -> tuple[float, float]:
     """Return E[X^2] and E[X], which cost more than a small grid's error where limits cut."""
     return density.second_moment, density.mean
-
-
-def _shaped(field: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return a figure in the shape that was asked for, as an array of its own."""
-    field = field.reshape(shape).copy()
-    field.setflags(write=False)
-    return field
 
 
 def _beyond_float64() -> InvalidValue:
