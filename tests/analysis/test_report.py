@@ -109,7 +109,7 @@ def test_scale_max_value_and_bias_are_one_number() -> None:
         ("4M3E", {"max_value": [1.0, -1.0]}, "max_value must be finite and positive"),
         ("4M3E", {"bias": [[1.0, math.nan]]}, "bias must be finite"),
         ("4M3E", {"bias": 1e6}, "must be finite and positive"),
-        ("int8", {"rounding": "stochastic"}, "nearest-even"),
+        ("int8", {"rounding": "stochastic:99"}, "1 to 23 random bits"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
