@@ -117,10 +117,8 @@ def _both(x: Any, upstream: Any, rounds: int, compiled: bool) -> list[Row]:
 
 
 def _bar(name: str) -> float | None:
-    """Return the bar of a range that learns; mantissa bits that learn too have none, compiled."""
-    if not name.endswith("compiled"):
-        return EAGER_BAR
-    return None if "m learn" in name else COMPILED_BAR
+    """Return the bar of a range that learns."""
+    return COMPILED_BAR if name.endswith("compiled") else EAGER_BAR
 
 
 def _row(what: str, name: str, peer: str, seconds: dict[str, float], bar: float | None) -> Row:

@@ -8,6 +8,7 @@ nor a branch.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -113,28 +114,40 @@ class FloatingRounder(Rounder):
         inside = torch.clamp(v, self.low, self.high)
         first = (self.first + layout.bias) << layout.digits
         if self.mantissa_bits <= layout.digits - 2:
-            level = round_binades(inside, self.mantissa_bits, first)
+            raised = raised_by(self.mantissa_bits, layout)
+            level = round_binades(inside, raised, first)
         else:
             level = _round_long(inside, self.mantissa_bits, first)
         return torch.copysign(level, v) if self.negative_zero else level
 
 
-def round_binades(
-    v: Tensor, mantissa_bits: int | Tensor, first: int | Tensor, *, positive: bool = False
-) -> Tensor:
-    """Round to `mantissa_bits` in every binade from that of the exponent field `first` on.
+def round_binades(v: Tensor, raised: int | Tensor, first: int | Tensor) -> Tensor:
+    """Round the mantissa in every binade from that of the exponent field `first` on.
 
-    The binade 2^e of v is cut out of its bits, and 1.5 2^(e + digits - mantissa_bits) is added
-    and taken away; for values of one sign, 1 instead of 1.5 serves. Compiled code keeps the two:
-    it does not reassociate.
+    The binade 2^e of v is cut out of its bits, and `raised` makes of it the constant that is
+    added and taken away. Compiled code keeps the two: it does not reassociate.
     """
     layout = layout_of(v.dtype)
     field = v.view(layout.integer) & layout.exponent
-    field = torch.clamp(field, min=first)
-    half = 0 if positive else 1 << (layout.digits - 1)
-    raised = ((layout.digits - mantissa_bits) << layout.digits) + half
-    magic = (field + raised).view(v.dtype)
+    magic = (torch.clamp(field, min=first) + raised).view(v.dtype)
     return (v + magic) - magic
+
+
+@overload
+def raised_by(mantissa_bits: int, layout: Layout, *, positive: bool = ...) -> int: ...
+@overload
+def raised_by(mantissa_bits: Tensor, layout: Layout, *, positive: bool = ...) -> Tensor: ...
+
+
+def raised_by(
+    mantissa_bits: int | Tensor, layout: Layout, *, positive: bool = False
+) -> int | Tensor:
+    """Return what takes the bits of 2^e to those of 1.5 2^(e + digits - mantissa_bits).
+
+    For values of one sign, 1 instead of 1.5 serves.
+    """
+    half = 0 if positive else 1 << (layout.digits - 1)
+    return ((layout.digits - mantissa_bits) << layout.digits) + half
 
 
 def _round_long(v: Tensor, mantissa_bits: int, first: int) -> Tensor:
@@ -178,7 +191,7 @@ class ListedRounder(Rounder):
 
     def at(self, x: Tensor, points: Tensor) -> Tensor:
         """Return the nearest of the points, which are the levels at some scale, in float64."""
-        rank = torch.bucketize(x, self._bounds(points))
+        rank = torch.bucketize(x.contiguous(), self._bounds(points))
         level = points[rank]
         level = torch.where(torch.isnan(x), x, level)
         return torch.copysign(level, x) if self.negative_zero else level
@@ -193,8 +206,8 @@ class ListedRounder(Rounder):
         total = a + b
         shadow = total - a
         rest = (a - (total - shadow)) + (b - shadow)
-        parity = torch.arange(1, len(self.points), device=points.device) % 2
-        goes_down = torch.where(rest == 0, (parity == 1) == self.even_first, rest > 0)
+        place = torch.arange(1, len(self.points), device=points.device)
+        goes_down = torch.where(rest == 0, place % 2 == int(self.even_first), rest > 0)
         middle = 0.5 * total
         below = torch.nextafter(middle, torch.full_like(middle, -math.inf))
         return torch.where(goes_down, middle, below)

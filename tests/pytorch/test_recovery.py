@@ -15,21 +15,32 @@ from qerror.exceptions import InvalidValue
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch import FakeQuantize, PerChannel, quantize
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
-from qerror.pytorch.calibration import MinMax
-from qerror.pytorch.studies import straight_through_stall, toy_experiment
+from qerror.pytorch.calibration import MSE as Least  # noqa: N811 - a loss is near
+from qerror.pytorch.calibration import MinMax, Optimal, Target, calibrate
+from qerror.pytorch.studies import straight_through_stall, threshold_share, toy_experiment
 
-X = torch.from_numpy(np.random.default_rng(0).standard_normal(4096))
+
+def sample(seed: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(4096))
+
+
+X = sample(0)
 Penalty = Callable[[FakeQuantize], Tensor]
 
 
 def least(name: str, x: Tensor = X) -> float:
     """Return the least error of a format on the sample, at any scale."""
-    scale = optimal_scale(name, x.numpy()).scale
+    scale = float(calibrate(x, Target(as_scalar_format(name)), Optimal()).scale)
     return float((quantize(x, name, scale) - x).square().mean())
 
 
 def descend(
-    quantizer: FakeQuantize, *, steps: int = 200, rate: float = 0.02, extra: Penalty | None = None
+    quantizer: FakeQuantize,
+    x: Tensor = X,
+    *,
+    steps: int = 200,
+    rate: float = 0.02,
+    extra: Penalty | None = None,
 ) -> tuple[list[float], list[dict[str, float]]]:
     """Train on the sample by Adam, steps relative to the start; return losses and parameters."""
     quantizer.double()
@@ -41,7 +52,7 @@ def descend(
     for _ in range(steps):
         path.append({name: p.item() for name, p in quantizer.named_parameters()})
         optimizer.zero_grad()
-        loss = (quantizer(X) - X).square().mean()
+        loss = (quantizer(x) - x).square().mean()
         (loss if extra is None else loss + extra(quantizer)).backward()
         optimizer.step()
         schedule.step()
@@ -60,29 +71,81 @@ def test_few_bits_recover(method: str, name: str, rule: Any) -> None:
     assert losses[-1] <= 1.02 * least(name)
 
 
-def test_eight_bits_pass_the_optimum() -> None:
-    """At 8 bits few values decide: the straight-through end is 3.5% above, the way passes it."""
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_eight_bits_recover_by_the_exact_rule(seed: int) -> None:
+    """From the best range of the data; LSQ's own start leads to one of the error's many minima."""
+    x = sample(seed)
+    quantizer = FakeQuantize("int8", "lsq", rule="exact", calibration=Least())
+    quantizer.calibrate(x)
+    losses, _ = descend(quantizer, x, steps=100, rate=5e-3)
+    assert max(losses) > losses[-1]
+    assert losses[-1] <= 1.02 * least("int8", x)
+
+
+def test_the_straight_through_rule_passes_the_optimum_of_eight_bits() -> None:
+    """It ends elsewhere (the next test); kept where its loss was least, it has recovered."""
     quantizer = FakeQuantize("int8", "lsq")
     quantizer.calibrate(X)
     losses, _ = descend(quantizer, steps=300, rate=0.05)
     assert losses[0] > 10 * least("int8")
     assert min(losses) <= 1.005 * least("int8")
-    assert losses[-1] <= 1.05 * least("int8")
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("int4:full", 1.03), ("int8:full", 1.0)])
-def test_thresholds_recover_by_the_majority_of_exponents(name: str, tolerance: float) -> None:
-    """Of 4 bits, two neighbouring exponents are 2.6% apart, and log2 t ends between them."""
-    quantizer = FakeQuantize(name, "tqt", calibration=MinMax())
-    quantizer.calibrate(X * 4)
-    _, path = descend(quantizer, rate=0.05)
-    late = Counter(math.ceil(each["log2_t"]) for each in path[100:])
+ENDS = [("int4", "lsq", 0), ("int8", "lsq", 0), ("int8", "lsq", 2), ("5M2E", "fp", 3)]
+
+
+@pytest.mark.parametrize(("name", "method", "seed"), ENDS)
+def test_the_straight_through_rule_ends_where_its_gradient_on_the_sample_vanishes(
+    name: str, method: str, seed: int
+) -> None:
+    """Of 8 bits on 4,096 values that is 1 to 4% above the sample's optimum, however it trains."""
+    x = sample(seed)
+    stall = straight_through_stall(name, x.numpy())
+    learnt = "c" if method == "fp" else "s"
+    quantizer = FakeQuantize(name, method, calibration=MinMax(), learn=[learnt])
+    quantizer.calibrate(x)
+    losses, path = descend(quantizer, x, steps=300)
+    c = path[-1][learnt] * (1.0 if method == "fp" else as_scalar_format(name).max_value)
+    assert c == pytest.approx(stall.max_value, rel=1e-3)
+    assert losses[-1] / least(name, x) - 1 == pytest.approx(stall.excess, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "excess"),
+    [("int8:full", 0, 0.0), ("int4:full", 5, 0.0), ("int4:full", 0, 0.0265)],
+)
+def test_thresholds_recover_by_the_majority_of_exponents(
+    name: str, seed: int, excess: float
+) -> None:
+    """Between two powers of two the time is divided so that the mean gradient is 0.
+
+    The majority is the better of the two, unless they are nearly as good: then it may be the
+    larger one, as theory says.
+    """
+    x = sample(seed)
+    quantizer = FakeQuantize(name, "tqt", calibration=MinMax()).double()
+    quantizer.calibrate(x * 2)
     bits = as_scalar_format(name).bits
-    scale = 2.0 ** (late.most_common(1)[0][0] - bits + 1)
-    errors = {
-        k: float((quantize(X, name, scale * 2.0**k) - X).square().mean()) for k in range(-3, 4)
-    }
-    assert errors[0] <= tolerance * min(errors.values())
+    exponent, share = threshold_share(name, x.numpy())
+    rate = 1e-2 / least(name, x)
+    if bits == 8:  # a clipped step weighs hundreds of others: small ones, and so begun nearby
+        rate *= 0.1
+        with torch.no_grad():
+            quantizer.get_parameter("log2_t").fill_(exponent + bits - 0.6)
+    optimizer = torch.optim.SGD(quantizer.parameters(), lr=rate)
+    times: Counter[int] = Counter()
+    for step in range(900):
+        optimizer.zero_grad()
+        (quantizer(x) - x).square().mean().backward()
+        optimizer.step()
+        if step >= 400:
+            times[math.ceil(quantizer.get_parameter("log2_t").item())] += 1
+    smaller, larger = times[exponent + bits - 1], times[exponent + bits]
+    assert smaller + larger == 500
+    assert larger / 500 == pytest.approx(share, abs=0.02)
+    scale = 2.0 ** (times.most_common(1)[0][0] - bits + 1)
+    errors = {k: float((quantize(x, name, scale * 2.0**k) - x).square().mean()) for k in (-1, 0, 1)}
+    assert errors[0] / min(errors.values()) - 1 == pytest.approx(excess, abs=1e-3)
 
 
 def test_a_clip_with_a_penalty_recovers() -> None:
@@ -96,9 +159,42 @@ def test_a_clip_with_a_penalty_recovers() -> None:
     assert losses[-1] <= 1.02 * least("int4")
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("name", ["5M2E", "4M3E"])
-def test_the_exact_rule_reaches_floating_points_optimum(name: str) -> None:
-    """A sample's error has many minima: many descents at once, as channels; the best."""
+def test_the_exact_rule_keeps_floating_points_optimum(name: str, seed: int) -> None:
+    """The sample's error has dozens of minima: calibrate, then train; it ends within 1%."""
+    x = sample(seed)
+    quantizer = FakeQuantize(name, "fp", rule="exact", learn=["c"])
+    quantizer.calibrate(x)
+    losses, _ = descend(quantizer, x, steps=100, rate=5e-3)
+    assert max(losses) > losses[-1]
+    assert losses[-1] <= 1.01 * least(name, x)
+
+
+@pytest.mark.parametrize("name", ["5M2E", "4M3E"])
+def test_the_straight_through_rule_leaves_floating_points_optimum(name: str) -> None:
+    quantizer = FakeQuantize(name, "fp", learn=["c"])
+    quantizer.calibrate(X)
+    losses, _ = descend(quantizer, X, rate=5e-3, steps=300)
+    stall = straight_through_stall(name, X.numpy())
+    assert losses[0] <= 1.001 * least(name)
+    assert losses[-1] / least(name) - 1 == pytest.approx(stall.excess, rel=0.05)
+    assert stall.excess > 0.015
+
+
+@pytest.mark.parametrize(("name", "most"), [("5M2E", 1e-4), ("4M3E", 5e-3)])
+def test_the_error_falls_from_far_beyond_to_the_optimum(name: str, most: float) -> None:
+    """Of N(0, 1) itself: downhill from c = 240 the first minimum is the optimum, or near it."""
+    form = as_scalar_format(name)
+    c = np.geomspace(240, 3, 6000)
+    errors = quantization_error(form, Gaussian(), c / form.max_value).mse
+    rises = np.flatnonzero(np.diff(errors) > 0)
+    first = errors[rises[0]]
+    assert first / optimal_scale(form, Gaussian()).report.mse - 1 <= most
+
+
+@pytest.mark.parametrize("name", ["5M2E", "4M3E"])
+def test_the_exact_rule_finds_floating_points_optimum_from_one_of_many_starts(name: str) -> None:
     starts = torch.linspace(0.8, 2.0, 32, dtype=torch.float64) * X.abs().amax()
     rows = X.expand(32, -1)
     quantizer = FakeQuantize(name, "fp", rule="exact", learn=["c"], granularity=PerChannel(32))

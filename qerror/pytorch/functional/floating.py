@@ -1,6 +1,7 @@
 """Paper 1: floating point with a learnable range and format."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from qerror.exceptions import InvalidValue
 from qerror.pytorch.functional.shared import Number, Rule, like, scale_rule
 from qerror.pytorch.gradients import Floating, RoundThrough, apply
 from qerror.pytorch.levels import working
-from qerror.pytorch.rounders import DOUBLE, SINGLE, Layout, layout_of
+from qerror.pytorch.rounders import DOUBLE, SINGLE, Layout, layout_of, raised_by
 
 _WIDEST_EXPONENT = 10
 _WIDEST_SINGLE = 7
@@ -79,10 +80,18 @@ def fp(
     gamma = limit.detach() / largest
     if isinstance(c, float | int):
         gamma = like(c / largest, wide)  # one rounding to the dtype, as in `qerror.quantize`
-    # Compiled code would divide c anew for every few values: a strided view makes it store gamma.
-    gamma = gamma.as_strided(gamma.shape, gamma.stride())
-    arguments = (wide, limit, rounded, m, gamma, first, largest, slope, signed, receives)
+    raised = raised_by(m, layout, positive=True)
+    grid = (_stored(each) for each in (gamma, raised, first, largest, slope))
+    arguments = (wide, limit, rounded, *grid, signed, receives)
     return apply(Floating, *arguments).to(x.dtype)
+
+
+def _stored(value: Tensor | float | None) -> Any:
+    """Return a number of the grid such that compiled code computes it once.
+
+    It would compute it anew for every few values of x; a strided view makes it store the number.
+    """
+    return value.as_strided(value.shape, value.stride()) if isinstance(value, Tensor) else value
 
 
 def _wide_enough(x: Tensor, mantissa_bits: int, exponent_bits: int) -> Tensor:

@@ -27,5 +27,6 @@ from qerror.pytorch.gradients.masks import apply as apply
 from qerror.pytorch.gradients.ranged import Ranged as Ranged
 from qerror.pytorch.gradients.through import AtLeast as AtLeast
 from qerror.pytorch.gradients.through import PowerOfTwo as PowerOfTwo
+from qerror.pytorch.gradients.through import Replaced as Replaced
 from qerror.pytorch.gradients.through import RoundThrough as RoundThrough
 from qerror.pytorch.gradients.through import ScaledGradient as ScaledGradient

@@ -6,16 +6,17 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from qerror.pytorch.gradients.masks import ScaleRule, above, between, scale_gradient, summed
+from qerror.pytorch.gradients.masks import ScaleRule, summed
 from qerror.pytorch.rounders import round_binades
 
 
 class Floating(Function):
     """Paper 1's quantizer of x with the largest level c and a rounded number of mantissa bits m.
 
-    Further arguments: m as an integer, the scale gamma = c / largest, the grid at scale 1
-    (`first`, the exponent field of its smallest normal level; `largest`, its largest level),
-    `slope`, the factor of dF/dm, whether it is signed, and the scale rule.
+    Further arguments: the scale gamma = c / largest, the grid at scale 1 (`raised`, which takes a
+    binade to the constant that rounds in it; `first`, the exponent field of the smallest normal
+    level; `largest`, the largest level), `slope`, the factor of dF/dm, whether it is signed, and
+    the scale rule.
     """
 
     @staticmethod
@@ -24,8 +25,8 @@ class Floating(Function):
         x: Tensor,
         c: Tensor,
         m: Tensor | None,
-        used: Tensor | int,
         gamma: Tensor,
+        raised: Tensor | int,
         first: Tensor | int,
         largest: Tensor | float,
         slope: Tensor | None,
@@ -33,9 +34,9 @@ class Floating(Function):
         rule: ScaleRule,
     ) -> Tensor:
         """Return the levels."""
-        del m  # what learns; `used` is the same as an integer
+        del m  # what learns; the rest of the grid was made of it
         v = (x.abs() if signed else x.clamp(min=0)) / gamma
-        y = round_binades(torch.clamp(v, max=largest), used, first, positive=True) * gamma
+        y = round_binades(torch.clamp(v, max=largest), raised, first) * gamma
         y = torch.copysign(y, x) if signed else y
         ctx.save_for_backward(x, c, y, slope)
         ctx.rules = signed, rule
@@ -48,11 +49,11 @@ class Floating(Function):
         x, c, y, slope = ctx.saved_tensors
         signed, rule = ctx.rules
         _, c_needs, m_needs, *_ = ctx.needs_input_grad
-        inside = 1 - above(x.abs() - c) if signed else between(x, 0.0, c, closed=True)
+        inside = x.abs() <= c if signed else (x >= 0) & (x <= c)
         dc = dm = None
+        error = y - x
         if c_needs:
-            dc = summed(scale_gradient(g, inside, y - x, y, rule), c) / c
+            dc = summed(g * (y if rule == "exact" else torch.where(inside, error, y)), c) / c
         if m_needs and slope is not None:
-            error = torch.where(inside > 0, y - x, 0.0)
-            dm = summed(g * error * slope, slope)
-        return g * inside, dc, dm, None, None, None, None, None, None, None
+            dm = summed(torch.where(inside, g * error, 0.0), slope) * slope
+        return torch.where(inside, g, 0.0), dc, dm, None, None, None, None, None, None, None

@@ -1,7 +1,9 @@
 """Experiments that train quantizers, as plain data: no drawing here."""
 
 from qerror.pytorch.studies.stalling import Stall as Stall
+from qerror.pytorch.studies.stalling import stalls_of_samples as stalls_of_samples
 from qerror.pytorch.studies.stalling import straight_through_stall as straight_through_stall
+from qerror.pytorch.studies.stalling import threshold_share as threshold_share
 from qerror.pytorch.studies.toy import ToyRun as ToyRun
 from qerror.pytorch.studies.toy import toy_document as toy_document
 from qerror.pytorch.studies.toy import toy_experiment as toy_experiment
