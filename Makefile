@@ -20,10 +20,10 @@ sweep: $(VENV)/.core ## install the core and run the main job: every 8-bit forma
 	@$(BIN)/qerror sweep --dist student-t --nu 3
 
 test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks included
-	@$(BIN)/python -m pytest -q --benchmark-disable -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
+	@$(BIN)/python -m pytest -q -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
 
 exhaustive: $(VENV)/.dev ## run the cases that `make test` thins out: about twice its time
-	@$(BIN)/python -m pytest -q --benchmark-disable -n $(JOBS) -m exhaustive tests
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m exhaustive tests
 
 lint: $(VENV)/.dev ## ruff, mypy, pyright and the import floors
 	$(BIN)/ruff check .

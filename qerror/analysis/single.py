@@ -14,7 +14,6 @@ from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._closed_form import closed_form_sums
 from qerror.analysis._modes import atom_sums, mode_sums
 from qerror.analysis._samples import sample_sums
-from qerror.analysis.block import block_error
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.dispatch import piece_sums
 from qerror.analysis.report import ErrorReport
@@ -146,6 +145,9 @@ def quantization_error(
     if isinstance(format_or_grid, BlockFormat):
         _require_own_scales(format_or_grid, scale, max_value, bias)
         _require_default(format_or_grid, rounding, method)
+        # A third of the analysis is for blocks: imported for them alone.
+        from qerror.analysis.block import block_error  # noqa: PLC0415
+
         return block_error(format_or_grid, density, binade_average=binade_average)
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")

@@ -12,9 +12,9 @@ from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
 from qerror.optimize._scan import nodes, slope
 
-_AT_FIRST, _AT_ONCE = 8, 64  # scales looked at together on the way out
+_AT_FIRST, _AT_ONCE = 4, 64  # scales looked at together on the way out
 _FARTHEST = 512  # octaves
-_TOLERANCE = 1e-14  # of the last step in ln s: the next one would be its square
+_TOLERANCE = 1e-9  # of the last step in ln s: the next one would be a multiple of its square
 _STEPS = 100
 
 
@@ -55,7 +55,11 @@ def smallest(
         enough = quantization_error(form, density, part).mse <= most
         if enough.any():
             i = first + int(np.argmax(enough))
-            return float(scales[i]) if i == 0 else _root(form, density, scales[i - 1 : i + 1], most)
+            if i == 0:
+                return float(scales[i])
+            bracket = scales[i - 1 : i + 1]
+            report = quantization_error(form, density, bracket)
+            return _root(form, density, bracket, most, (report.mse / most - 1, 2 * slope(report)))
     return known[-1]
 
 
@@ -71,41 +75,57 @@ def _end(form: ScalarFormat, density: Density, best: float, most: float, side: i
         while first < scales.size - 1:
             part = scales[first : first + at_once + 1]
             try:
-                over = quantization_error(form, density, part).mse > most
+                report = quantization_error(form, density, part)
             except InvalidValue:  # squares leave float64 somewhere in the part
                 if at_once == 1:
                     return 0.0 if side < 0 else math.inf
                 at_once //= 2
                 continue
             first, at_once = first + at_once, min(2 * at_once, _AT_ONCE)
+            over = report.mse > most
             over[0] = False  # known to be inside: the search came from there
             if over.any():
                 i = int(np.argmax(over))
-                return _root(form, density, part[i - 1 : i + 1], most)
+                ends = slice(i - 1, i + 1)
+                known = report.mse[ends] / most - 1, 2 * slope(report)[ends]
+                return _root(form, density, part[ends], most, known)
         inner = outer
     return 0.0 if side < 0 else math.inf
 
 
-def _root(form: ScalarFormat, density: Density, bracket: FloatArray, most: float) -> float:
+def _root(
+    form: ScalarFormat,
+    density: Density,
+    bracket: FloatArray,
+    most: float,
+    known: tuple[FloatArray, FloatArray],
+) -> float:
     """Return the scale between two at which the MSE is `most`.
 
     Newton's steps on its logarithm, whose slope is exact; halving where they leave the bracket.
+    The first step starts at the end that is nearer to the level. `known` are MSE / most - 1 and
+    the slope of ln MSE at the ends.
     """
-    ends = quantization_error(form, density, bracket).mse - most
-    if not ends[0] * ends[1] < 0:  # rounding at an end that lies on the level itself
-        return float(bracket[np.argmin(np.abs(ends))])
-    u = np.log(bracket)
-    x = 0.5 * (u[0] + u[1])
+    u, (over, rise) = np.log(bracket), known
+    nearer = int(np.argmin(np.abs(over)))
+    if not over[0] * over[1] < 0:  # rounding at an end that lies on the level itself
+        return float(bracket[nearer])
+    first_over = over[0]
+    x = _stepped(u[nearer], over[nearer], rise[nearer], u)
     for _ in range(_STEPS):
         report = quantization_error(form, density, np.exp([x]))
-        over = report.mse[0] / most - 1
+        off = report.mse[0] / most - 1
         # The end on the other side of the level stays.
-        u[0 if over * ends[0] > 0 else 1] = x
-        rise = 2 * slope(report)[0]
-        next_x = x - math.log1p(over) / rise if rise and over > -1 else math.nan
-        if not min(u) <= next_x <= max(u):
-            next_x = 0.5 * (u[0] + u[1])
+        u[0 if off * first_over > 0 else 1] = x
+        next_x = _stepped(x, off, 2 * slope(report)[0], u)
         if abs(next_x - x) <= _TOLERANCE:
             return math.exp(next_x)
         x = next_x
     return math.exp(x)
+
+
+def _stepped(x: float, over: float, rise: float, u: FloatArray) -> float:
+    """Return where Newton's step leads, or the middle of a bracket that it would leave."""
+    next_x = x - math.log1p(over) / rise if rise and over > -1 else math.nan
+    inside = min(u) <= next_x <= max(u)
+    return float(next_x if inside else 0.5 * (u[0] + u[1]))
