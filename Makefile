@@ -47,7 +47,7 @@ bench: $(VENV)/.dev ## time qerror against its peers
 
 clean: ## remove the environment, caches and builds
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
-	    .hypothesis .benchmarks
+	    .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: each says what the environment holds, so a second run starts at once.
