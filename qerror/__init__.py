@@ -3,13 +3,16 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from qerror.analysis import Bands as Bands
 from qerror.analysis import BlockErrorReport as BlockErrorReport
 from qerror.analysis import ErrorDistribution as ErrorDistribution
 from qerror.analysis import ErrorReport as ErrorReport
 from qerror.analysis import ScalarProductReport as ScalarProductReport
 from qerror.analysis import error_distribution as error_distribution
+from qerror.analysis import expected_bands as expected_bands
 from qerror.analysis import quantization_error as quantization_error
 from qerror.analysis import scalar_product_error as scalar_product_error
+from qerror.analysis import sqnr_band as sqnr_band
 from qerror.densities import DENSITIES as DENSITIES
 from qerror.densities import Arcsine as Arcsine
 from qerror.densities import Clipped as Clipped

@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "sweep": "Compare number formats, each at its best range, on densities.",
     "error": "Break down the error of one format on one density.",
+    "expect": "Say where measurements on so many values should lie.",
     "optimize": "Find the best range of a format, or the best format.",
     "fixed-point": "Find the best fractional length of fixed point.",
     "quantize": "Quantize the arrays of a file and measure the errors.",

@@ -1,5 +1,9 @@
 """Exact errors: formats and densities joined."""
 
+from qerror.analysis.bands import Band as Band
+from qerror.analysis.bands import Bands as Bands
+from qerror.analysis.bands import expected_bands as expected_bands
+from qerror.analysis.bands import sqnr_band as sqnr_band
 from qerror.analysis.block_report import BlockErrorReport as BlockErrorReport
 from qerror.analysis.block_report import CodeProbabilities as CodeProbabilities
 from qerror.analysis.distribution import ErrorDistribution as ErrorDistribution

@@ -338,7 +338,7 @@ def error_distribution(
     >>> from qerror import error_distribution
     >>> found = error_distribution("int8", "gaussian", max_value=4.0)
     >>> round(float(found.exceedance(0.0157)), 7)
-    0.0031752
+    0.0031091
     """
     grid, scales = grid_and_scales(format_or_grid, scale, max_value, bias)
     if scales.ndim:
