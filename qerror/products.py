@@ -90,7 +90,7 @@ class Operand:
         if self.max_value is not None:
             return form.scale_for(self.max_value)
         if self.bias is not None and isinstance(form, FloatingPoint):
-            return form.scale_for(form.with_bias(self.bias).max_value)
+            return form.scale_at(self.bias)
         return self.scale
 
 

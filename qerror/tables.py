@@ -25,6 +25,15 @@ def short(value: float | None, digits: int = 4) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a text reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def compact(value: float | None, width: int = 9) -> str:
     """Return the shortest decimal that reads back as `value` if it is short, else 4 digits."""
     if value is None:

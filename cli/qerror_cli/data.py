@@ -75,7 +75,7 @@ def _scale_of_bias(form: "ScalarFormat", bias: float) -> float:
         raise click.UsageError(
             f"{form.name} has no exponent bias, got --bias {bias:g}; use --scale or --max-value"
         )
-    return form.scale_for(form.with_bias(bias).max_value)
+    return form.scale_at(bias)
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,10 @@ class FloatingPoint(ScalarFormat):
         """Return the same codes at another bias: the grid at scale 2^(own bias - new bias)."""
         return replace(self, bias=bias)
 
+    def scale_at(self, bias: float) -> float:
+        """Return the scale at which the grid is that of another bias: `bias_at` turned round."""
+        return self.scale_for(self.with_bias(bias).max_value)
+
     def _exponent_bias(self) -> float:
         return self.bias
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
 from qerror.formats.format import Format
 from qerror.formats.names import as_format, parse_format
+from qerror.tables import is_number
 
 MOST_IN_RANGE = 1024  # more is a slip of the pen: float64 has formats of 1 to 64 bits
 _NUMBER = re.compile(r"(?<=\.)-?[0-9]+|[0-9]+")
@@ -66,7 +67,7 @@ def _split(text: str) -> Iterator[str]:
     """Split at commas; a number continues the codebook before it: "int8,codebook:0,1,4M3E"."""
     name = ""
     for part in (part.strip() for part in text.split(",")):
-        if name and _is_number(part) and name.lower().startswith("codebook"):
+        if name and is_number(part) and name.lower().startswith("codebook"):
             name += f",{part}"
             continue
         if name:
@@ -74,14 +75,6 @@ def _split(text: str) -> Iterator[str]:
         name = part
     if name:
         yield name
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _parsed(name: str) -> Format:

@@ -6,6 +6,8 @@ from typing import cast
 
 import numpy as np
 
+from qerror.tables import is_number
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -61,13 +63,5 @@ def for_spreadsheet(value: object) -> str:
     in front, which spreadsheets hide; numbers stay as they are.
     """
     text = for_cell(value)
-    is_text = isinstance(value, str) and not _is_number(value)
+    is_text = isinstance(value, str) and not is_number(value)
     return f"'{text}" if is_text and text.startswith(_FORMULA) else text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

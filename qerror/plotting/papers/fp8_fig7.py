@@ -24,10 +24,10 @@ def draw(document: Document) -> Figure:
     figure = canvas(4.6)
     all_values = column(document.rows, "sqnr_db")
     limits = min(all_values), max(all_values)
-    for ax, letter, (weight_law, activation_law) in zip(
+    for ax, letter, (weight_density, activation_density) in zip(
         figure.subplots(2, 1), "ab", PAIRS, strict=True
     ):
-        names = density_name(weight_law), density_name(activation_law)
+        names = density_name(weight_density), density_name(activation_density)
         rows = select(document, weight_density=names[0], activation_density=names[1])
         values = np.array(column(rows, "sqnr_db")).reshape(len(EIGHT_BITS), -1)
         heat_map(ax, values, EIGHT_BITS, EIGHT_BITS, limits=limits, size=6.5)

@@ -24,7 +24,7 @@ def draw(document: Document) -> Figure:
     """Draw the difference of sampled and exact, with two standard errors."""
     figure = canvas(2.9)
     ax = figure.subplots()
-    places = {name: i for i, name in enumerate(density_name(law) for law in DENSITIES)}
+    places = {name: i for i, name in enumerate(density_name(each) for each in DENSITIES)}
     for name in EIGHT_BITS:
         i = format_index(name)
         rows = select(document, format=name)

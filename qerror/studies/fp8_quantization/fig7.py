@@ -27,15 +27,15 @@ def _rows() -> Iterator[Row]:
     def side(name: str, density: Density) -> ErrorReport[float]:
         return optimal_scale(name, density).report
 
-    for weight_law, activation_law in PAIRS:
+    for weight_density, activation_density in PAIRS:
         for weight in EIGHT_BITS:
             for activation in EIGHT_BITS:
                 found = scalar_product_error(
-                    side(weight, weight_law), side(activation, activation_law)
+                    side(weight, weight_density), side(activation, activation_density)
                 )
                 yield {
-                    "weight_density": density_name(weight_law),
-                    "activation_density": density_name(activation_law),
+                    "weight_density": density_name(weight_density),
+                    "activation_density": density_name(activation_density),
                     "weight": weight,
                     "activation": activation,
                     "mse": found.mse,

@@ -27,10 +27,10 @@ def data() -> Document:
 
 
 def _rows() -> Iterator[Row]:
-    for law, density in enumerate(DENSITIES):
+    for row, density in enumerate(DENSITIES):
         for place, name in enumerate(EIGHT_BITS):
             best = optimal_scale(name, density)
-            rng = np.random.default_rng([SEED, law, place])
+            rng = np.random.default_rng([SEED, row, place])
             found = estimate_error(name, density, scale=best.scale, size=SIZE, rng=rng)
             error = found.standard_error.sqnr_db
             yield {
