@@ -22,9 +22,9 @@ from qerror.formats.four_over_six import FourOverSix
 from qerror.formats.scale_rule import ScaleRule, largest
 from qerror.formats.stored_scales import Amax, StoredScale, scale_levels
 
-_PHASES = (16, 32, 64, 128, 256)  # of a binade: each doubling looks between the last ones
+_PHASES = (4, 8, 16, 32, 64, 128, 256)  # of a binade: each doubling looks between the last ones
 _TENSOR = 2**20  # values of a tensor where only a density is given
-_SETTLED = 1e-14  # of the MSE: smooth densities get there by the second doubling
+_SETTLED = 1e-14  # of the MSE: smooth densities get there by the first or second doubling
 
 
 class BlockFigures(NamedTuple):

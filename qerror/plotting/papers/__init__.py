@@ -4,11 +4,13 @@ from qerror.plotting.papers import best_format_map as best_format_map
 from qerror.plotting.papers import blocks_bits as blocks_bits
 from qerror.plotting.papers import blocks_phase as blocks_phase
 from qerror.plotting.papers import blocks_size as blocks_size
+from qerror.plotting.papers import blocks_theta as blocks_theta
 from qerror.plotting.papers import f8net_fig3 as f8net_fig3
 from qerror.plotting.papers import f8net_fig4 as f8net_fig4
 from qerror.plotting.papers import fp8_fig1 as fp8_fig1
 from qerror.plotting.papers import fp8_fig2 as fp8_fig2
 from qerror.plotting.papers import fp8_fig3 as fp8_fig3
+from qerror.plotting.papers import fp8_fig4 as fp8_fig4
 from qerror.plotting.papers import fp8_fig5 as fp8_fig5
 from qerror.plotting.papers import fp8_fig7 as fp8_fig7
 from qerror.plotting.papers import fp8_fig8 as fp8_fig8

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from qerror._arrays import FloatArray
 from qerror.exceptions import InvalidValue
 from qerror.plotting._files import render
 from qerror.plotting._style import COLORS, drawing, line_style
@@ -90,6 +92,28 @@ def canvas(height: float, width: float = COLUMN) -> Figure:
 def panel(ax: Axes, letter: str, title: str) -> None:
     """Name a panel by its letter and what it shows."""
     ax.set_title(f"({letter}) {title}")
+
+
+def tail_axis(ax: Axes, low: float, high: float) -> None:
+    """Show degrees of freedom evenly in log(nu - 2), which has space where tails are heavy."""
+    functions: Any = (_above_two, _back)
+    ax.set_xscale("function", functions=functions)
+    ticks = [tick for tick in _DEGREES if low <= tick <= high]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_xlim(low, high)
+    ax.set_xlabel("degrees of freedom nu of Student's t, even in log(nu - 2)")
+
+
+_DEGREES = (2.2, 2.4, 2.7, 3, 4, 5, 7, 10, 20, 50, 100, 200)
+
+
+def _above_two(nu: FloatArray) -> FloatArray:
+    # Limits that matplotlib tries before they are set may lie below 2.
+    return np.log10(np.maximum(np.asarray(nu) - 2, 1e-9))
+
+
+def _back(u: FloatArray) -> FloatArray:
+    return 2 + 10 ** np.asarray(u)
 
 
 def format_index(name: str) -> int:

@@ -3,17 +3,17 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
+import math
+
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
 
-from qerror.plotting.papers._figure import canvas, fill, register
+from qerror.plotting.papers._figure import canvas, fill, register, tail_axis
 from qerror.reporting import Document, Row
 from qerror.studies.our_own.best_format_map import HIGH, LOW, WIDTHS
 from qerror.studies.study import column, distinct
 
-_WIDE = 1.75  # for a lead too
-_TOO_NARROW = 1.2  # for a name
+_TOO_NARROW, _UPRIGHT, _WIDE = 0.07, 0.3, 0.3  # decades of nu - 2: for a name, level, with a lead
 
 
 def draw(document: Document) -> Figure:
@@ -24,23 +24,18 @@ def draw(document: Document) -> Figure:
         (low,), (high,), (bits,) = (column([row], key) for key in ("nu_low", "nu_high", "bits"))
         exponent_bits = int(column([row], "exponent_bits")[0])
         ax.barh(bits, high - low, 0.86, left=low, **fill(_place(exponent_bits)))
-        if high / low < _TOO_NARROW:
+        width = math.log10((high - 2) / (low - 2))
+        if width < _TOO_NARROW:
             continue  # hatch and legend say which it is
-        narrow = high / low < 1.6
         ax.text(
-            (low * high) ** 0.5, bits, _label(row, high / low), ha="center", va="center",
-            fontsize=5.5, rotation=90 if narrow else 0,
+            2 + ((low - 2) * (high - 2)) ** 0.5, bits, _label(row, width), ha="center",
+            va="center", fontsize=5.5, rotation=90 if width < _UPRIGHT else 0,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
         )  # fmt: skip
-    ax.set_xscale("log")
-    ticks = (2.2, 3, 4, 5, 7, 10, 20, 50, 100, 200)
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlim(LOW, HIGH)
+    tail_axis(ax, LOW, HIGH)
     ax.set_yticks(distinct(document.rows, "bits"))
     ax.set_ylim(min(WIDTHS) - 0.6, max(WIDTHS) + 0.6)
     ax.grid(visible=False)
-    ax.set_xlabel("degrees of freedom of Student's t: heavier tails to the left")
     ax.set_ylabel("bits of a code")
     kinds = sorted(distinct(document.rows, "exponent_bits"))
     handles = [
@@ -51,9 +46,9 @@ def draw(document: Document) -> Figure:
     return figure
 
 
-def _label(row: Row, ratio: float) -> str:
+def _label(row: Row, width: float) -> str:
     """Return the format, and its lead where there is space for it."""
-    if ratio < _WIDE:
+    if width < _WIDE:
         return str(row["format"])
     (lead,) = column([row], "lead_db")
     return f"{row['format']}\n+{lead:.{1 if lead >= 0.1 else 2}f} dB"

@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from qerror.plotting.papers._figure import (
     canvas,
@@ -13,6 +12,7 @@ from qerror.plotting.papers._figure import (
     grouped_bars,
     panel,
     register,
+    tail_axis,
 )
 from qerror.reporting import Document
 from qerror.studies.eight_bits import EIGHT_BITS
@@ -35,12 +35,7 @@ def draw(document: Document) -> Figure:
     for name in EIGHT_BITS:
         rows = select(document, panel="nu", format=name)
         curve(bottom, rows, "nu", "sqnr_db", index=format_index(name), label=name)
-    bottom.set_xscale("log")
-    bottom.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    bottom.xaxis.set_minor_formatter(NullFormatter())
-    bottom.set_xlim(2.1, 105)
-    bottom.set_xlabel("degrees of freedom of Student's t")
+    tail_axis(bottom, 2.2, 100)
     bottom.set_ylabel("SQNR in dB")
     panel(bottom, "b", "Student-t data, best ranges")
     bottom.legend(handlelength=3.5)
