@@ -104,12 +104,20 @@ class BlockFormat(Format):
 
     @property
     def name(self) -> str:
-        label, usual, size = self._label()
+        *_, size = self._label()
+        return self._named([] if size == self.block_size else [f"g{self.block_size}"])
+
+    @property
+    def name_at_any_size(self) -> str:
+        """The name with gN for the block size: "MXFP4:gN"."""
+        return self._named(["gN"])
+
+    def _named(self, size: list[str]) -> str:
+        label, usual, _ = self._label()
         known = usual.options()
         options = {k: text for k, text in self.scale.options().items() if known.get(k) != text}
         parts = [f"{key}={text}" if text else key for key, text in options.items()]
-        sized = [] if size == self.block_size else [f"g{self.block_size}"]
-        return ":".join([label, *sized, *parts])
+        return ":".join([label, *size, *parts])
 
     def _label(self) -> tuple[str, ScaleRule, int | None]:
         """Return a name to start from, with the rule and the block size that it stands for."""

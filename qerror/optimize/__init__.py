@@ -1,5 +1,6 @@
 """Searching: best ranges, best fractional lengths, best formats."""
 
+from qerror.optimize.block_choices import block_choices as block_choices
 from qerror.optimize.blocks import OptimalBlocks as OptimalBlocks
 from qerror.optimize.blocks import RankedBlocks as RankedBlocks
 from qerror.optimize.blocks import block_law as block_law

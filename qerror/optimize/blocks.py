@@ -108,7 +108,7 @@ def optimal_threshold(
     >>> round(best.form.scale.rule, 3), round(best.report.sqnr_db, 3)
     (3.613, 19.046)
     """
-    density, blocks = as_density(density), _blocks(form)
+    density, blocks = as_density(density), as_blocks(form)
     if not isinstance(blocks.scale, PowerOfTwo):
         raise InvalidType(
             f"a threshold theta is a choice of scales that are powers of two, as in mxfp4; "
@@ -145,7 +145,7 @@ def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> Optimal
     >>> round(best.form.scale.multiplier, 2)
     0.92
     """
-    density, blocks = as_density(density), _blocks(form)
+    density, blocks = as_density(density), as_blocks(form)
     rule = blocks.scale
     if not isinstance(rule, Absmax):
         raise InvalidType(
@@ -165,7 +165,7 @@ def block_size_for(form: BlockFormat | str, bits_per_value: float) -> int | None
     A smaller block has a smaller error for every rule but those that a tensor scale limits. None
     if the elements alone cost as much.
     """
-    blocks = _blocks(form)
+    blocks = as_blocks(form)
     room = positive("bits_per_value", bits_per_value) - blocks.element.bits
     if room <= 0:
         return None
@@ -210,13 +210,13 @@ def rank_blocks(
     for form in forms:
         size = block_size_for(form, bits_per_value)
         if size is not None:
-            blocks = replace(_blocks(form), block_size=size)
+            blocks = replace(as_blocks(form), block_size=size)
             averaged = binade_average and isinstance(blocks.scale, PowerOfTwo)
             found.append(OptimalBlocks(blocks, _report(blocks, density, averaged), averaged))
     if not found:
         raise InvalidValue(
             f"no format fits {bits_per_value:g} bits a value: the elements need "
-            f"{', '.join(sorted({f'{_blocks(form).element.bits}' for form in forms}))} bits and "
+            f"{', '.join(sorted({f'{as_blocks(form).element.bits}' for form in forms}))} bits and "
             "their scales some more"
         )
     found.sort(key=lambda each: each.report.mse)
@@ -315,7 +315,8 @@ def _cost(form: BlockFormat) -> float:
     return form.bits_per_value
 
 
-def _blocks(form: BlockFormat | str) -> BlockFormat:
+def as_blocks(form: BlockFormat | str) -> BlockFormat:
+    """Return a block format, given as such or by its name; `InvalidType` for any other."""
     found = as_format(cast("Format | str", form))
     if not isinstance(found, BlockFormat):
         raise InvalidType(

@@ -26,6 +26,12 @@ from qerror.tables import decibels, html_table, place, short
 Formats: TypeAlias = Sequence[Format | str] | int
 """Formats to choose from, or a bit width that stands for all of its formats."""
 
+RANGE_PARAMETERS = ("max_value", "range")
+"""What can be swept of formats besides the parameters of the density."""
+
+BLOCK_SIZE = "block_size"
+"""What can be swept of formats that share scales."""
+
 _MOST_EXPONENT_BITS = 11
 _SHOWN = 6  # formats in a repr
 TIE = 1e-12  # of ln MSE: less than this sets no format apart; the earlier one is taken

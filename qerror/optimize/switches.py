@@ -1,48 +1,34 @@
 """Where along a parameter one format takes another's place as the best."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
-from qerror._arrays import integer, positive, real
-from qerror.analysis.single import quantization_error
-from qerror.densities.clipped import Clipped
-from qerror.densities.density import Density
-from qerror.densities.names import (
-    DensityLike,
-    as_density,
-    at_parameter,
-    density_name,
-    own_parameter,
-    parameter_values,
-)
+from qerror._arrays import integer, real
+from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
-from qerror.formats.fixed import FixedPoint
-from qerror.formats.format import ScalarFormat
-from qerror.optimize.ranking import TIE, Formats, listed
-from qerror.optimize.scale import optimal_scale
+from qerror.formats.format import Format
+from qerror.optimize._contest import Contest, contest_of
+from qerror.optimize.ranking import TIE, Formats
 from qerror.tables import html_table, short
 
-RANGE_PARAMETERS = ("max_value", "range")
-"""What `format_switches` can sweep besides the parameters of the density."""
-
-_AMBIGUOUS = ("scale", "bias")
-"""Parameters that a quantizer has: those of a density by these names need their prefix."""
-
+_MOST_POINTS = 10_000
 _POINTS = 17  # where winners are compared before the switches between them are closed in
 
 
 @dataclass(frozen=True)
 class FormatSwitch:
-    """A value of a parameter at which two formats are equally good and no other is better."""
+    """A value of a parameter at which two formats are equally good and no other is better.
+
+    Of block sizes, which are whole numbers, the first at which the second is better.
+    """
 
     value: float
-    below: ScalarFormat
-    above: ScalarFormat
+    below: Format
+    above: Format
     mse: float
 
 
@@ -53,7 +39,7 @@ class FormatSwitches:
     parameter: str
     low: float
     high: float
-    winners: tuple[ScalarFormat, ...]
+    winners: tuple[Format, ...]
     """The best format of each stretch; one more than there are switches."""
     switches: tuple[FormatSwitch, ...]
 
@@ -79,13 +65,15 @@ def format_switches(
     high: float,
     *,
     points: int = _POINTS,
+    binade_average: bool = True,
 ) -> FormatSwitches:
     """Return where along a parameter one format takes another's place as the best.
 
     Parameters
     ----------
     formats : sequence of Format or str, or int
-        What to choose from; a bit width stands for `formats_of_width`.
+        What to choose from; a bit width stands for `formats_of_width`. Formats that share scales
+        in blocks take them from the values, and may stand beside others.
     density : Density, str or array_like
         What is quantized; its own value of the parameter does not matter.
     over : str
@@ -93,13 +81,17 @@ def format_switches(
         its best range. Or
         "max_value", the largest level of every format; or "range", a largest level r to which
         the density is clipped too, as by min-max calibration (Kuzmin et al. 2022, appendix D).
-        Fixed point, whose range is not free, is left out of these two.
+        Fixed point, whose range is not free, is left out of these two. Or "block_size" of block
+        formats.
     low, high : float
         Where to look. Between positive limits the winners are compared at geometrically
         spaced points.
     points : int
         How many points: two switches between neighbours may go unseen if the same format wins
         at both.
+    binade_average : bool
+        Whether block formats whose scales are powers of two are taken at the average over a
+        binade of the density's spread, or at the spread given.
 
     Returns
     -------
@@ -121,79 +113,26 @@ def format_switches(
     """
     density = as_density(density)
     low, high = real("low", low), real("high", high)
-    points = integer("points", points, 2, 10_000)
+    points = integer("points", points, 2, _MOST_POINTS)
     if not low < high:
         raise InvalidValue(f"low must be below high, got low={low:g}, high={high:g}")
-    contest = _contest(listed(formats), density, over, low)
+    contest = contest_of(formats, density, over, (low, high), binade_average=binade_average)
     space = np.geomspace if low > 0 else np.linspace
     at = [low, *(float(x) for x in space(low, high, points)[1:-1]), high]
+    if contest.whole:
+        at = sorted({float(round(x)) for x in at})
     switches = tuple(switch for a, b in pairwise(at) for switch in _between(contest, a, b, depth=0))
     winners = [contest.winner(low), *(contest.index(switch.above) for switch in switches)]
     return FormatSwitches(over, low, high, tuple(contest.formats[i] for i in winners), switches)
 
 
-@dataclass(frozen=True)
-class _Contest:
-    """Formats and their ln MSE as a function of the swept value."""
-
-    formats: tuple[ScalarFormat, ...]
-    log_mse: Callable[[int, float], float]
-
-    def winner(self, value: float) -> int:
-        errors = [self.log_mse(i, value) for i in range(len(self.formats))]
-        least = min(errors)
-        return next(i for i, error in enumerate(errors) if error <= least + TIE)
-
-    def index(self, form: ScalarFormat) -> int:
-        return self.formats.index(form)
-
-
-def _contest(formats: Sequence[ScalarFormat], density: Density, over: str, low: float) -> _Contest:
-    if over in RANGE_PARAMETERS:
-        positive("low", low)
-        formats = [form for form in formats if not isinstance(form, FixedPoint)]
-        if not formats:
-            raise InvalidValue(f"fixed point has no {over} to sweep; sweep std, or leave it out")
-    else:
-        _check_own(density, over)
-
-    @cache
-    def log_mse(index: int, value: float) -> float:
-        mse = _mse(formats[index], density, over, value)
-        if math.isinf(mse):
-            raise InvalidValue(
-                f"E[X^2] is infinite at {over} = {value:g}, and so is every MSE; look elsewhere"
-            )
-        return math.log(mse) if mse > 0 else -math.inf
-
-    return _Contest(tuple(formats), log_mse)
-
-
-def _check_own(density: Density, over: str) -> None:
-    """Refuse what is no parameter of the density, or what a quantizer has too."""
-    names = [f"density.{own}" if own in _AMBIGUOUS else own for own in parameter_values(density)]
-    known = ", ".join([*names, *RANGE_PARAMETERS])
-    if over in _AMBIGUOUS:
-        raise InvalidValue(
-            f"cannot sweep {over!r}: it is the quantizer's, and every format stands at its best; "
-            f"for the density's own write density.{over}. {density_name(density)} has {known}"
-        )
-    if own_parameter(over) not in parameter_values(density):
-        raise InvalidValue(f"cannot sweep {over!r} of {density_name(density)}; there are {known}")
-
-
-def _mse(form: ScalarFormat, density: Density, over: str, value: float) -> float:
-    if over == "max_value":
-        return quantization_error(form, density, form.scale_for(value)).mse
-    if over == "range":
-        return quantization_error(form, Clipped(density, -value, value), form.scale_for(value)).mse
-    return optimal_scale(form, at_parameter(density, own_parameter(over), value)).report.mse
-
-
-def _between(contest: _Contest, low: float, high: float, depth: int) -> Iterator[FormatSwitch]:
+def _between(contest: Contest, low: float, high: float, depth: int) -> Iterator[FormatSwitch]:
     """Yield the switches between two values with the winner of each."""
     below, above = contest.winner(low), contest.winner(high)
     if below == above:
+        return
+    if contest.whole:
+        yield from _first(contest, low, high)
         return
     value = _crossing(contest, below, above, low, high)
     third = contest.winner(value)
@@ -206,7 +145,19 @@ def _between(contest: _Contest, low: float, high: float, depth: int) -> Iterator
         yield FormatSwitch(value, contest.formats[below], contest.formats[above], mse)
 
 
-def _crossing(contest: _Contest, below: int, above: int, low: float, high: float) -> float:
+def _first(contest: Contest, low: float, high: float) -> Iterator[FormatSwitch]:
+    """Yield the whole numbers between two at which another format becomes the best."""
+    below, last = contest.winner(low), high
+    while last - low > 1:
+        middle = float(round(0.5 * (low + last)))
+        low, last = (middle, last) if contest.winner(middle) == below else (low, middle)
+    above = contest.winner(last)
+    mse = math.exp(contest.log_mse(above, last))
+    yield FormatSwitch(last, contest.formats[below], contest.formats[above], mse)
+    yield from _between(contest, last, high, depth=0)
+
+
+def _crossing(contest: Contest, below: int, above: int, low: float, high: float) -> float:
     """Return where two formats are equally good, one of them better at either end."""
     from scipy.optimize import brentq
 

@@ -82,14 +82,14 @@ def _panels(count: int, legend: float) -> tuple[Figure, list[Axes]]:
 
 
 def _curves(ax: Axes, rows: Sequence[SweepRow], name: str) -> None:
-    formats = list(dict.fromkeys(row.format for row in rows))
+    formats = list(dict.fromkeys(row.label(name) for row in rows))
     for index, each in enumerate(formats):
-        own = [row for row in rows if row.format == each]
+        own = [row for row in rows if row.label(name) == each]
         x = [row.value for row in own if row.value is not None]
         y = [row.report.sqnr_db for row in own]
         # Markers of neighbouring curves are shifted, so that equal curves show both.
         every = max(1, len(x) // _MARKERS)
-        ax.plot(x, y, label=each.name, markevery=(index % every, every), **line_style(index))
+        ax.plot(x, y, label=each, markevery=(index % every, every), **line_style(index))
     values = sorted({row.value for row in rows if row.value is not None})
     if is_log_spaced(values):
         _log_axis(ax, values)

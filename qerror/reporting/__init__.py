@@ -1,6 +1,8 @@
 """Results as files and text: JSON, JSON lines, CSV, Markdown, Parquet, aligned text."""
 
 from qerror.reporting._bands import bands_document as bands_document
+from qerror.reporting._blocks import blocks_optimum_document as blocks_optimum_document
+from qerror.reporting._blocks import blocks_ranking_document as blocks_ranking_document
 from qerror.reporting._catalogue import densities_document as densities_document
 from qerror.reporting._catalogue import format_document as format_document
 from qerror.reporting._catalogue import formats_document as formats_document

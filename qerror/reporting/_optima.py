@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from qerror.analysis.decibels import decibels_above
 from qerror.densities import Density, density_name
 from qerror.densities.names import own_parameter
-from qerror.formats import FixedPoint, Format
+from qerror.formats import BlockFormat, FixedPoint, Format
 from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.ranges import RangeChoice
-from qerror.optimize.ranking import FormatRanking
-from qerror.optimize.switches import RANGE_PARAMETERS, FormatSwitches
+from qerror.optimize.ranking import BLOCK_SIZE, RANGE_PARAMETERS, FormatRanking
+from qerror.optimize.switches import FormatSwitches
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._plateaus import plateaus_view
 from qerror.tables import decibels, place, short
@@ -118,24 +118,29 @@ def switches_document(
             "parameter": name,
             "from": start,
             "to": end,
-            "best_format": form.name,
+            "best_format": _named(form, name),
             "mse_at_end": mse,
         }
         for start, end, form, mse in stretches
     ]
     body = [
-        (short(start, 11), short(end, 11), form.name, short(mse, 6))
+        (short(start, 11), short(end, 11), _named(form, name), short(mse, 6))
         for start, end, form, mse in stretches
     ]
-    own = None if name in RANGE_PARAMETERS else own_parameter(name)
+    own = None if name in {*RANGE_PARAMETERS, BLOCK_SIZE} else own_parameter(name)
     title = f"{density_name(density, without=own)} over {name}: the best format"
     header = (f"from {name}", f"to {name}", "best", "MSE at the switch")
     params: Row = {
         "density": density_name(density),
-        "formats": [form.name for form in formats],
+        "formats": [_named(form, name) for form in formats],
         "over": {"name": name, "low": result.low, "high": result.high},
     }
     return Document("switches", params, rows, [View(title, header, body, words=(2,), spare=(3,))])
+
+
+def _named(form: Format, parameter: str) -> str:
+    sized = parameter == BLOCK_SIZE and isinstance(form, BlockFormat)
+    return form.name_at_any_size if sized else form.name
 
 
 # ---- one format

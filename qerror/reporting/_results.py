@@ -199,10 +199,10 @@ def _best_line(row: SweepRow, has_limits: bool) -> list[str]:
 
 def _swept_view(series: Series, name: str) -> View:
     """Show the SQNR, a line per swept value and a column per format, if they fit."""
-    names = list(dict.fromkeys(row.format.name for row in series.rows))
+    names = list(dict.fromkeys(row.label(name) for row in series.rows))
     lines: dict[float | None, dict[str, str]] = {}
     for row in series.rows:
-        lines.setdefault(row.value, {})[row.format.name] = decibels(row.report.sqnr_db)
+        lines.setdefault(row.value, {})[row.label(name)] = decibels(row.report.sqnr_db)
     body = [(short(value, 6), *(cells[each] for each in names)) for value, cells in lines.items()]
     header = (name, *names)
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
@@ -239,11 +239,11 @@ def _note(
 ) -> str:
     if len(found) == len(rows):
         return f"note: {remark}"
-    formats = _distinct(row.format.name for row in found)
+    formats = _distinct(row.label(name) for row in found)
     if swept is None:
         return f"note: {formats}: {remark}"
     values = _distinct(short(row.value, 6) for row in found)
-    whose = "" if formats == _distinct(row.format.name for row in rows) else f"{formats}, "
+    whose = "" if formats == _distinct(row.label(name) for row in rows) else f"{formats}, "
     return f"note: {whose}{swept} = {values}: {remark}"
 
 

@@ -1,6 +1,7 @@
 """What a sweep goes through, checked at the door."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +18,7 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format
+from qerror.formats.names import as_format, parse_format
 from qerror.sweep.result import (
     BLOCK_SIZE,
     QUANTIZER_PARAMETERS,
@@ -104,6 +106,26 @@ class Chosen:
 def _shown(own: str) -> str:
     """Return the name under which a parameter of a density is swept."""
     return f"density.{own}" if own in QUANTIZER_PARAMETERS else own
+
+
+def formats_of(given: Sequence[Format | str], parameter: str | None) -> tuple[Format, ...]:
+    """Return the formats; where the block size is swept, "int4:gN" and "int4" have every size."""
+    if parameter != BLOCK_SIZE:
+        for each in given:
+            if isinstance(each, str) and _ANY_SIZE.search(each):
+                raise InvalidValue(
+                    f"{each!r} stands for every block size; sweep the size, or write a number for N"
+                )
+        return tuple(as_format(form) for form in given)
+    names = (_ANY_SIZE.sub(_SOME_SIZE, each) if isinstance(each, str) else each for each in given)
+    return tuple(
+        form if isinstance(form, BlockFormat) else parse_format(f"{form.name}{_SOME_SIZE}")
+        for form in map(as_format, names)
+    )
+
+
+_ANY_SIZE = re.compile(r":gN(?=:|\Z)", re.IGNORECASE)
+_SOME_SIZE = ":g32"
 
 
 def listed(given: object, kind: type, what: str) -> Sequence[Any]:

@@ -21,11 +21,19 @@ from qerror.execution import Progress, silent
 from qerror.formats.block import BlockFormat
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
-from qerror.formats.names import as_format, as_scalar_format
+from qerror.formats.names import as_scalar_format
 from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.scale import optimal_scale
 from qerror.rounding import as_rule
-from qerror.sweep._chosen import Chosen, checked_over, checked_range, listed, refuse_blocks, resized
+from qerror.sweep._chosen import (
+    Chosen,
+    checked_over,
+    checked_range,
+    formats_of,
+    listed,
+    refuse_blocks,
+    resized,
+)
 from qerror.sweep._limits import Limits
 from qerror.sweep.result import (
     BLOCK_SIZE,
@@ -65,7 +73,8 @@ def sweep(
         The densities, their texts, or arrays of data.
     over : (str, sequence of float), optional
         What is swept, and the values that it takes: "scale", "max_value" or "bias" of the
-        formats; "block_size" of block formats; or a parameter of all the densities,
+        formats; "block_size" of block formats, where "int4:gN" stands for every size and "int4" or
+        "nf4" for the same; or a parameter of all the densities,
         "density.std", or "std" for short where the formats have none of that name.
     scale, max_value : float, optional
         Where every format stands, while a parameter of the densities is swept or without one:
@@ -98,10 +107,12 @@ def sweep(
     INT8 40.54
     4M3E 37.56
     """
+    parameter, values = checked_over(over)
     chosen = Chosen(
-        tuple(as_format(form) for form in listed(formats, Format, "format")),
+        formats_of(listed(formats, Format, "format"), parameter),
         tuple(as_density(density) for density in listed(densities, Density, "density")),
-        *checked_over(over),
+        parameter,
+        values,
         checked_range(scale, max_value),
         as_rule(rounding).name,
     )

@@ -12,6 +12,7 @@ from qerror.analysis.report import ErrorReport
 from qerror.densities.density import Density
 from qerror.densities.names import density_name, own_parameter
 from qerror.exceptions import MissingLibrary
+from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
 from qerror.optimize.optimum import OptimalScale
 from qerror.tables import decibels, html_table, place, short
@@ -68,6 +69,12 @@ class SweepRow:
         form = report if isinstance(report, BlockErrorReport) else self.format
         return form.bits_per_value
 
+    def label(self, parameter: str | None) -> str:
+        """Return the format's name, with gN for the block size where that is swept."""
+        if parameter == BLOCK_SIZE and isinstance(self.format, BlockFormat):
+            return self.format.name_at_any_size
+        return self.format.name
+
     def to_record(self, parameter: str | None = None) -> dict[str, object]:
         """Return the row as plain values by name, at full precision.
 
@@ -84,7 +91,7 @@ class SweepRow:
         return {
             "density": density_name(self.density),
             **swept,
-            "format": self.format.name,
+            "format": self.label(parameter),
             "bits_per_value": self.bits_per_value,
             "scale": self.scale,
             "max_value": self.max_value,
@@ -143,7 +150,7 @@ class SweepResult:
             fixed["rounding"] = self.rounding
         return FrozenMapping(
             {
-                "formats": tuple(form.name for form in self.formats),
+                "formats": tuple(dict.fromkeys(row.label(self.parameter) for row in self.rows)),
                 "densities": tuple(density_name(density) for density in self.densities),
                 "over": None if self.parameter is None else over,
                 **fixed,
@@ -213,7 +220,7 @@ class SweepResult:
         return [
             density_name(row.density),
             *value,
-            row.format.name,
+            row.label(self.parameter),
             short(row.max_value),
             place(row.scale, row.bias),
             short(row.report.mse),

@@ -437,7 +437,8 @@ def test_the_error_of_blocks(run: Run) -> None:
             "sweep --dist gaussian --scale 1 --over max-value=1,2",
             "so does the sweep over max_value",
         ),
-        ("sweep --dist gaussian --formats nf4 --over block-size=8,16", "NF4 has no block size"),
+        ("sweep --dist gaussian --formats nf4,int4:gN", "stands for every block size"),
+        ("sweep --dist gaussian --formats nf4,int4:gM --over block-size=8,16", "no option 'gm'"),
     ],
 )
 def test_ranges_that_cannot_be(run: Run, line: str, words: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qerror import Gaussian, StudentT, format_switches, optimal_format, optimal_scale
-from qerror.optimize import compare_ranges, formats_of_width
+from qerror.optimize import compare_ranges, formats_of_width, optimal_multiplier, rank_blocks
 from tests.cli.conftest import Run
 
 T3 = ["--dist", "student-t", "--nu", "3"]
@@ -169,6 +169,35 @@ def test_switches_along_the_range(run: Run) -> None:
         assert [line.split()[2] for line in result.stdout.splitlines()[4:]] == ["INT8", "5M2E"]
 
 
+def test_block_formats_of_equal_cost(run: Run) -> None:
+    asked = ["optimize", "--bits-per-value", "4.5", "--dist", "laplace"]
+    asked += ["--formats", "nvfp4,nf4:g64,int4:g8"]
+    rows = json.loads(run(*asked, "--json").stdout)["rows"]
+    expected = rank_blocks("laplace", 4.5, ["nvfp4", "nf4:g64", "int4:g8"])
+    assert [row["format"] for row in rows] == [entry.form.name for entry in expected]
+    assert [row["mse"] for row in rows] == [entry.report.mse for entry in expected]
+    lines = run(*asked).stdout.splitlines()
+    assert lines[0] == "laplace: at most 4.5 bits a value, scales included"
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_scale_of_a_block_format(run: Run) -> None:
+    rows = json.loads(run("optimize", "int4:g64", "--dist", "gaussian", "--json").stdout)["rows"]
+    assert [row["given"] for row in rows] == [False, True]
+    assert rows[0]["mse"] == optimal_multiplier("int4:g64", "gaussian").report.mse
+    assert rows[1]["loss_db"] == pytest.approx(rows[0]["sqnr_db"] - rows[1]["sqnr_db"], rel=1e-12)
+    text = run("optimize", "nvfp4", "--dist", "laplace").stdout
+    assert "note: NVFP4 leaves no choice of its scale" in text
+
+
+def test_switches_between_block_formats(run: Run) -> None:
+    asked = ["optimize", "--formats", "nf4:g64,int4:g64:affine", "--dist", "gaussian"]
+    result = run(*asked, "--over", "block-size=8:1024")
+    assert [line.split()[2] for line in result.stdout.splitlines()[4:6]] == [
+        "INT4:gN:affine", "NF4:gN",
+    ]  # fmt: skip
+
+
 def test_files_and_markdown(run: Run, tmp_path: Path) -> None:
     assert run("optimize", "--bits", "4", *T3, "-o", "x.csv").exit_code == 0
     assert (tmp_path / "x.csv").read_text().startswith("density,rank,format,")
@@ -188,11 +217,19 @@ def test_limits_in_a_sweep(run: Run) -> None:
 
 
 CASES: list[tuple[str, list[str]]] = [
-    ("optimize --dist gaussian", ["FORMAT, --bits and --formats", "got none", "--bits 8"]),
+    (
+        "optimize --dist gaussian",
+        ["FORMAT, --bits, --formats and --bits-per-value", "got none", "--bits 8"],
+    ),
     ("optimize int8 --bits 8 --dist gaussian", ["got FORMAT and --bits"]),
     ("optimize --bits 8 --formats int8 --dist gaussian", ["got --bits and --formats"]),
     ("optimize int8 --unsigned --dist gaussian", ["--unsigned goes with --bits", "uint8"]),
     ("optimize int8 --over std=1:2 --dist gaussian", ["--over compares formats", "--bits"]),
+    ("optimize --bits-per-value 0 --dist gaussian", ["--bits-per-value must be positive"]),
+    ("optimize --bits-per-value 4 --dist gaussian", ["no format fits 4 bits a value"]),
+    ("optimize int8 --bits-per-value 4.5 --dist gaussian", ["leave out FORMAT"]),
+    ("optimize --formats int4 --bits-per-value 4.5 --dist gaussian", ["INT4:g64"]),
+    ("optimize --formats mxfp4,int8 --dist gaussian", ["MXFP4 share scales", "qerror sweep"]),
     ("optimize e4m9 --dist gaussian", ["'e4m9'", "did you mean"]),
     ("optimize --bits 1 --dist gaussian", ["bits must lie in 2..53", "1"]),
     ("optimize --bits eight --dist gaussian", ["eight"]),

@@ -286,6 +286,21 @@ def test_a_sweep_over_block_sizes() -> None:
         assert row.report == quantization_error(form, "gaussian")
         assert row.bits_per_value == form.bits_per_value
         assert row.value in {8, 64}
+    assert {record["format"] for record in result.to_records()} == {"INT4:gN", "MXFP4:gN"}
+
+
+def test_every_block_size_of_a_format() -> None:
+    """A format whose values stand alone means its blocks, as gN does."""
+    over = ("block_size", [8, 64])
+    named = sweep(["int4:gN", "nf4", "int4:gN:affine"], "gaussian", over)
+    for row, name in zip(named, ["int4", "nf4", "int4:affine"] * 2, strict=True):
+        assert row.value is not None
+        form = parse_format(f"{name}:g{row.value:g}")
+        assert row.report == quantization_error(form, "gaussian")
+    names = [record["format"] for record in named.to_records()[:3]]
+    assert names == ["INT4:gN", "NF4:gN", "INT4:gN:affine"]
+    with pytest.raises(InvalidValue, match="'int4:gN' stands for every block size"):
+        sweep("int4:gN", "gaussian")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +312,6 @@ def test_a_sweep_over_block_sizes() -> None:
         ("mxfp4", {"max_value": 1.0}, "MXFP4 takes its scales from the data: max_value 1"),
         ("mxfp4", {"over": ("scale", [1.0])}, "MXFP4 takes its scales from the data"),
         ("mxfp4", {"limits": True}, "MXFP4 takes its scales from the data"),
-        ("int8", {"over": ("block_size", [8.0])}, "INT8 has no block size"),
         ("mxfp4", {"over": ("block_size", [8.5])}, "whole number"),
     ],
 )

@@ -1,7 +1,8 @@
 """``qerror sweep``: formats against densities."""
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,11 +26,30 @@ if TYPE_CHECKING:
 DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
 
 
+class SweptFormats(FormatList):
+    """Number formats of which int4:gN, a block of any size, stays a name."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "list[Format | str]":  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+        """Parse the names; those with gN are checked, and left to the sweep."""
+        if not isinstance(value, str) or not _ANY_SIZE.search(value):
+            return [*super().convert(value, param, ctx)]
+        super().convert(_ANY_SIZE.sub(":g32", value), param, ctx)
+        found: list[Format | str] = []
+        for name in (part.strip() for part in value.split(",")):
+            found += [name] if _ANY_SIZE.search(name) else super().convert(name, param, ctx)
+        return found
+
+
+_ANY_SIZE = re.compile(r":gN(?=:|,|\s*\Z)", re.IGNORECASE)
+
+
 @click.command("sweep", cls=Command)
 @density_options(data=True)
 @click.option(
     "--formats",
-    type=FormatList(),
+    type=SweptFormats(),
     default=DEFAULT_FORMATS,
     show_default=True,
     help="The formats, separated by commas. See: qerror formats",
@@ -56,7 +76,7 @@ DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
     densities: Densities,
-    formats: "list[Format]",
+    formats: "list[Format | str]",
     over: Over | None,
     scale: float | None,
     max_value: float | None,
@@ -80,6 +100,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror sweep --dist student-t --over nu=2.5:10:16log --plot nu.svg
     qerror sweep --dist gaussian --formats int4..int16 --plot bits.svg
     qerror sweep --dist gaussian --formats int8,4M3E --max-value 4 --over std=0.5,1,2
+    qerror sweep --dist gaussian --formats mxfp4,nf4,int4:gN --over block-size=8:1024:8log
     """
     from qerror.reporting import encode, sweep_document
     from qerror.sweep import sweep

@@ -26,7 +26,7 @@ def draw(document: Document) -> Figure:
             ax.bar(places, heights, width, label=name, **fill(styles.index(name)))
             for place, height in zip(places, heights, strict=True):
                 ax.annotate(
-                    f"{height:.2f}", (place, height), xytext=(0, 2), textcoords="offset points",
+                    f"{height:.2f}", (place, height), xytext=(0.7, 2), textcoords="offset points",
                     ha="center", va="bottom", rotation=90, fontsize=5.5,
                 )  # fmt: skip
         ax.set_xticks(range(len(DENSITIES)), [LABELS[density] for density in DENSITIES])

@@ -61,7 +61,7 @@ def _draw_losses(ax: Axes, document: Document, signed: bool) -> None:
         )
     (step,) = select(document, panel="threshold", signed=signed, fractional_length=SHOWN_LENGTH)
     (exact,) = column([step], "threshold")
-    ax.axvline(exact, ymax=0.7, color="#555555", lw=0.6, ls=":")
+    ax.axvline(exact, ymax=0.6, color="#555555", lw=0.6, ls=":")
     ax.set_xlim(*WINDOWS[signed])
     ax.set_ylim(0, 3.4)
     ax.set_ylabel("loss in dB")

@@ -44,7 +44,7 @@ def draw(document: Document) -> Figure:
         own: dict[str, Any] = {**style, "markerfacecolor": "white", "label": None, "zorder": 5}
         ax.plot([x[k] for k in loose], [y[k] for k in loose], **own)
     ax.axhline(0, color="#777777", linewidth=0.6)
-    ax.set_xticks(range(len(places)), list(places))
+    ax.set_xticks(range(len(places)), ("uniform", "Gaussian", "t(8)"))
     ax.grid(visible=False, axis="x")
     ax.set_yscale("symlog", linthresh=0.01)
     ax.set_xlabel("density")

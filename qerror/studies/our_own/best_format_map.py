@@ -38,8 +38,13 @@ def _stretches(bits: int) -> Iterator[Row]:
             "nu_high": high,
             "format": winner.name,
             "exponent_bits": winner.exponent_bits if isinstance(winner, FloatingPoint) else 0,
-            "lead_db": _lead(formats, math.sqrt(low * high)),
+            "lead_db": _lead(formats, _middle(low, high)),
         }
+
+
+def _middle(low: float, high: float) -> float:
+    """Return the middle of a stretch of the axis, which is even in log(nu - 2)."""
+    return 2 + math.sqrt((low - 2) * (high - 2))
 
 
 def _lead(formats: Sequence[Format], nu: float) -> float:
@@ -63,7 +68,6 @@ STUDIES.register(
         "The format with the least error at its best range on Student-t data, among the "
         "integers and floating point with 2 to 5 exponent bits, by degrees of freedom and "
         "bits of a code; vertical edges are exact switches. Numbers give the lead over the "
-        "second best in dB in the middle of a stretch, where there is space; narrow stretches are "
-        "named by their hatch alone.",
+        "second best in dB in the middle of a stretch.",
     ),
 )

@@ -1,0 +1,142 @@
+"""Formats that compete along a parameter: the errors of each at every value of it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from qerror._arrays import positive
+from qerror.analysis.single import quantization_error
+from qerror.densities.clipped import Clipped
+from qerror.densities.density import Density
+from qerror.densities.names import at_parameter, density_name, own_parameter, parameter_values
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
+from qerror.formats.block_scales import PowerOfTwo
+from qerror.formats.fixed import FixedPoint
+from qerror.formats.format import Format
+from qerror.formats.names import as_format, as_scalar_format
+from qerror.optimize.ranking import BLOCK_SIZE, RANGE_PARAMETERS, TIE, Formats, formats_of_width
+from qerror.optimize.scale import optimal_scale
+
+_AMBIGUOUS = ("scale", "bias")
+"""Parameters that a quantizer has: those of a density by these names need their prefix."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Formats and their ln MSE as a function of the swept value."""
+
+    formats: tuple[Format, ...]
+    log_mse: Callable[[int, float], float]
+    whole: bool
+    """Whether the swept value is a whole number."""
+
+    def winner(self, value: float) -> int:
+        """Return the index of the best format; the earliest of equally good ones."""
+        errors = [self.log_mse(i, value) for i in range(len(self.formats))]
+        least = min(errors)
+        return next(i for i, error in enumerate(errors) if error <= least + TIE)
+
+    def index(self, form: Format) -> int:
+        """Return the place of a format."""
+        return self.formats.index(form)
+
+
+def contest_of(
+    formats: Formats,
+    density: Density,
+    over: str,
+    limits: tuple[float, float],
+    *,
+    binade_average: bool,
+) -> Contest:
+    """Return what competes along a parameter between two limits; see `format_switches`."""
+    chosen = _checked(_listed(formats), density, over, limits)
+
+    @cache
+    def log_mse(index: int, value: float) -> float:
+        mse = _mse(chosen[index], density, over, value, binade_average)
+        if math.isinf(mse):
+            raise InvalidValue(
+                f"E[X^2] is infinite at {over} = {value:g}, and so is every MSE; look elsewhere"
+            )
+        return math.log(mse) if mse > 0 else -math.inf
+
+    return Contest(tuple(chosen), log_mse, over == BLOCK_SIZE)
+
+
+def _listed(formats: Formats) -> list[Format]:
+    """Return formats to choose from, or all of a bit width."""
+    if isinstance(formats, int):
+        return list(formats_of_width(formats))
+    if isinstance(formats, str | Format):
+        raise InvalidType(f"expected a list of formats or a bit width, got {formats!r}")
+    found = [as_format(form) for form in formats]
+    if not found:
+        raise InvalidValue("there is no format to choose from; give some, or a bit width")
+    return found
+
+
+def _checked(
+    formats: list[Format], density: Density, over: str, limits: tuple[float, float]
+) -> Sequence[Format]:
+    """Return the formats that the parameter moves, and refuse a parameter that is none."""
+    if over in RANGE_PARAMETERS:
+        positive("low", limits[0])
+        left = [form for form in formats if not isinstance(form, FixedPoint)]
+        if not left:
+            raise InvalidValue(f"fixed point has no {over} to sweep; sweep std, or leave it out")
+        return [as_scalar_format(form) for form in left]
+    if over == BLOCK_SIZE:
+        for form in formats:
+            for limit in limits:
+                _resized(form, limit)
+        return formats
+    _check_own(density, over)
+    return formats
+
+
+def _check_own(density: Density, over: str) -> None:
+    """Refuse what is no parameter of the density, or what a quantizer has too."""
+    names = [f"density.{own}" if own in _AMBIGUOUS else own for own in parameter_values(density)]
+    known = ", ".join([*names, *RANGE_PARAMETERS, BLOCK_SIZE])
+    if over in _AMBIGUOUS:
+        raise InvalidValue(
+            f"cannot sweep {over!r}: it is the quantizer's, and every format stands at its best; "
+            f"for the density's own write density.{over}. {density_name(density)} has {known}"
+        )
+    if own_parameter(over) not in parameter_values(density):
+        raise InvalidValue(f"cannot sweep {over!r} of {density_name(density)}; there are {known}")
+
+
+def _resized(form: Format, size: float) -> BlockFormat:
+    if not isinstance(form, BlockFormat):
+        raise InvalidValue(
+            f"{form.name} has no block size to sweep; that is for block formats such as mxfp4, "
+            "nf4:g64 or int4:g32"
+        )
+    if not size.is_integer():
+        raise InvalidValue(f"block_size must be a whole number, got {size:g}")
+    return replace(form, block_size=int(size))
+
+
+def _mse(form: Format, density: Density, over: str, value: float, binade_average: bool) -> float:
+    if over == BLOCK_SIZE:
+        return _of_blocks(_resized(form, value), density, binade_average)
+    if over == "max_value":
+        scalar = as_scalar_format(form)
+        return quantization_error(scalar, density, scalar.scale_for(value)).mse
+    if over == "range":
+        scalar = as_scalar_format(form)
+        clipped = Clipped(density, -value, value)
+        return quantization_error(scalar, clipped, scalar.scale_for(value)).mse
+    moved = at_parameter(density, own_parameter(over), value)
+    if isinstance(form, BlockFormat):
+        return _of_blocks(form, moved, binade_average)
+    return optimal_scale(as_scalar_format(form), moved).report.mse
+
+
+def _of_blocks(form: BlockFormat, density: Density, binade_average: bool) -> float:
+    averaged = binade_average and isinstance(form.scale, PowerOfTwo)
+    return quantization_error(form, density, binade_average=averaged).mse

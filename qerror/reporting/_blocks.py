@@ -1,0 +1,124 @@
+"""Block formats at their best, and ranked at equal cost, as documents."""
+
+from collections.abc import Sequence
+
+from qerror.analysis.decibels import decibels_above
+from qerror.densities import Density, density_name
+from qerror.formats import BlockFormat, PowerOfTwo
+from qerror.optimize.blocks import OptimalBlocks, RankedBlocks
+from qerror.reporting._document import Document, Row, View
+from qerror.tables import decibels, short
+
+_AVERAGED = (
+    "note: formats whose scales are powers of two are at the mean over a binade of the density's "
+    "spread"
+)
+_OWN = "note: every format is at the density's own spread"
+
+
+def blocks_ranking_document(
+    ranking: Sequence[RankedBlocks], density: Density, bits_per_value: float, *, averaged: bool
+) -> Document:
+    """Return block formats at equal cost, from the best to the worst.
+
+    Parameters
+    ----------
+    ranking : sequence of RankedBlocks
+        Of `rank_blocks`.
+    density, bits_per_value
+        What it was asked for.
+    averaged : bool
+        Whether powers of two were averaged over a binade of the density's spread.
+    """
+    name = density_name(density)
+    rows: list[Row] = [
+        {
+            "density": name,
+            "rank": rank,
+            "format": entry.form.name,
+            "block_size": entry.form.block_size,
+            "bits_per_value": entry.form.bits_per_value,
+            **entry.report.to_dict(),
+            "below_best_db": entry.below_best_db,
+        }
+        for rank, entry in enumerate(ranking, start=1)
+    ]
+    header = ("rank", "format", "block", "bits", "MSE", "SQNR dB", "dB below")
+    body = [
+        (
+            str(rank),
+            entry.form.name,
+            str(entry.form.block_size),
+            short(entry.form.bits_per_value, 6),
+            short(entry.report.mse),
+            decibels(entry.report.sqnr_db),
+            decibels(entry.below_best_db),
+        )
+        for rank, entry in enumerate(ranking, start=1)
+    ]
+    title = f"{name}: at most {bits_per_value:g} bits a value, scales included"
+    notes = [_AVERAGED if averaged else _OWN]
+    params: Row = {"density": name, "bits_per_value": bits_per_value, "binade_average": averaged}
+    view = View(title, header, body, (1,), notes, marked=(0,), spare=(4, 0))
+    return Document("block-ranking", params, rows, [view])
+
+
+def blocks_optimum_document(
+    given: OptimalBlocks, choices: Sequence[OptimalBlocks], density: Density
+) -> Document:
+    """Return a block format as given beside what other choices of its scale rule reach.
+
+    Parameters
+    ----------
+    given : OptimalBlocks
+        The format as it was asked for.
+    choices : sequence of OptimalBlocks
+        With other rules, or the best threshold or multiplier.
+    density : Density
+        Of the values.
+    """
+    name, averaged = density_name(density), given.binade_average
+    listed = sorted({each.form: each for each in (given, *choices)}.values(), key=_mse)
+    least = listed[0].report.mse
+    rows: list[Row] = [
+        {
+            "density": name,
+            "format": each.form.name,
+            "given": each.form == given.form,
+            **_threshold(each.form),
+            "bits_per_value": each.form.bits_per_value,
+            **each.report.to_dict(),
+            "loss_db": _loss(each, least),
+        }
+        for each in listed
+    ]
+    body = [
+        (
+            each.form.name,
+            *(short(value, 6) for value in _threshold(each.form).values()),
+            short(each.report.mse),
+            decibels(each.report.sqnr_db),
+            decibels(_loss(each, least)),
+        )
+        for each in listed
+    ]
+    header = ("format", *_threshold(given.form), "MSE", "SQNR dB", "loss dB")
+    title = f"{given.form.name} on {name}: how its scale may follow from the values"
+    notes = [_AVERAGED] if averaged else []
+    notes += [] if choices else [f"note: {given.form.name} leaves no choice of its scale"]
+    params: Row = {"format": given.form.name, "density": name, "binade_average": averaged}
+    view = View(title, header, body, (0,), notes, marked=(0,), spare=(len(header) - 3,))
+    return Document("block-optimum", params, rows, [view])
+
+
+def _mse(each: OptimalBlocks) -> float:
+    return each.report.mse
+
+
+def _loss(each: OptimalBlocks, least: float) -> float:
+    return 0.0 if each.report.mse == least else decibels_above(each.report.mse, least)
+
+
+def _threshold(form: BlockFormat) -> dict[str, float]:
+    rule = form.scale
+    return {"theta": rule.theta_for(form.element)} if isinstance(rule, PowerOfTwo) else {}

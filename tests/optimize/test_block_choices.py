@@ -1,0 +1,79 @@
+"""Block formats against each other along a parameter, and other choices of their scales."""
+
+from dataclasses import replace
+
+import pytest
+
+from qerror import Gaussian, StudentT, format_switches, parse_format, quantization_error
+from qerror.exceptions import InvalidValue
+from qerror.formats import BlockFormat
+from qerror.optimize import block_choices
+
+
+def mse(name: str, density: object, **options: bool) -> float:
+    return quantization_error(parse_format(name), density, **options).mse  # type: ignore[call-overload]
+
+
+def test_both_formats_are_equally_good_where_nu_switches() -> None:
+    found = format_switches(["nvfp4", "nf4:g32"], StudentT(3), "nu", 3, 30, points=3)
+    assert [form.name for form in found.winners] == ["NVFP4", "NF4:g32"]
+    (switch,) = found.switches
+    a, b = (mse(name, StudentT(switch.value)) for name in ("nvfp4", "nf4:g32"))
+    assert a == pytest.approx(b, rel=1e-12)
+    assert switch.mse == pytest.approx(a, rel=1e-12)
+    assert mse("nvfp4", StudentT(5)) < mse("nf4:g32", StudentT(5))
+    assert mse("nvfp4", StudentT(6)) > mse("nf4:g32", StudentT(6))
+
+
+def test_block_sizes_switch_at_the_first_whole_number() -> None:
+    names = ["nf4:g64", "int4:g64:affine"]
+    found = format_switches(names, Gaussian(), "block_size", 8, 1024, points=4)
+    (switch,) = found.switches
+    assert isinstance(switch.below, BlockFormat)
+    assert isinstance(switch.above, BlockFormat)
+    for size, best in ((int(switch.value) - 1, switch.below), (int(switch.value), switch.above)):
+        errors = [
+            quantization_error(replace(form, block_size=size), Gaussian()).mse
+            for form in (switch.below, switch.above)
+        ]
+        assert min(errors) == quantization_error(replace(best, block_size=size), Gaussian()).mse
+    assert switch.mse == pytest.approx(min(errors), rel=1e-15)
+
+
+def test_powers_of_two_are_averaged_unless_it_is_refused() -> None:
+    for averaged in (True, False):
+        found = format_switches(
+            ["mxfp4:even", "int4:g32"], Gaussian(), "block_size", 16, 512, points=3,
+            binade_average=averaged,
+        )  # fmt: skip
+        (switch,) = found.switches
+        size = int(switch.value)
+        for n, is_better in ((size - 1, False), (size, True)):
+            ours = mse(f"mxfp4:even:n={n}", Gaussian(), binade_average=averaged)
+            assert (ours < mse(f"int4:g{n}", Gaussian())) == is_better
+
+
+@pytest.mark.parametrize(
+    ("formats", "over", "low", "message"),
+    [
+        (["int8", "mxfp4"], "block_size", 8, "INT8 has no block size to sweep"),
+        (["nf4:g64", "mxfp4"], "block_size", 8.5, "whole number, got 8.5"),
+        (["nf4:g64", "mxfp4"], "max_value", 1, "stand alone"),
+    ],
+)
+def test_what_cannot_be_swept(formats: list[str], over: str, low: float, message: str) -> None:
+    with pytest.raises((InvalidValue, TypeError), match=message):
+        format_switches(formats, Gaussian(), over, low, 64)
+
+
+def test_choices_of_a_scale_rule() -> None:
+    given, *others = block_choices("mxfp4", "gaussian")
+    assert given.form == parse_format("mxfp4")
+    assert [each.form.name for each in others[:-1]] == [
+        "MXFP4:ceil", "MXFP4:rceil", "MXFP4:even",
+    ]  # fmt: skip
+    for each in (given, *others):
+        assert each.report == quantization_error(each.form, "gaussian")
+        assert others[-1].report.mse <= each.report.mse
+    (alone,) = block_choices("nvfp4", "laplace")
+    assert alone.form == parse_format("nvfp4")
