@@ -139,8 +139,9 @@ def switches_document(
 
 
 def _named(form: Format, parameter: str) -> str:
-    sized = parameter == BLOCK_SIZE and isinstance(form, BlockFormat)
-    return form.name_at_any_size if sized else form.name
+    if parameter == BLOCK_SIZE and isinstance(form, BlockFormat):
+        return form.name_at_any_size
+    return form.name
 
 
 # ---- one format

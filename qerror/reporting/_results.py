@@ -239,11 +239,11 @@ def _note(
 ) -> str:
     if len(found) == len(rows):
         return f"note: {remark}"
-    formats = _distinct(row.label(name) for row in found)
+    formats = _distinct(row.label(swept) for row in found)
     if swept is None:
         return f"note: {formats}: {remark}"
     values = _distinct(short(row.value, 6) for row in found)
-    whose = "" if formats == _distinct(row.label(name) for row in rows) else f"{formats}, "
+    whose = "" if formats == _distinct(row.label(swept) for row in rows) else f"{formats}, "
     return f"note: {whose}{swept} = {values}: {remark}"
 
 

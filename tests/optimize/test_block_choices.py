@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from qerror import Gaussian, StudentT, format_switches, parse_format, quantization_error
+from qerror import Density, Gaussian, StudentT, format_switches, parse_format, quantization_error
 from qerror.exceptions import InvalidValue
 from qerror.formats import BlockFormat
 from qerror.optimize import block_choices
 
 
-def mse(name: str, density: object, **options: bool) -> float:
-    return quantization_error(parse_format(name), density, **options).mse  # type: ignore[call-overload]
+def mse(name: str, density: Density, *, binade_average: bool = False) -> float:
+    form = parse_format(name)
+    assert isinstance(form, BlockFormat)
+    return quantization_error(form, density, binade_average=binade_average).mse
 
 
 def test_both_formats_are_equally_good_where_nu_switches() -> None:
@@ -31,6 +33,7 @@ def test_block_sizes_switch_at_the_first_whole_number() -> None:
     (switch,) = found.switches
     assert isinstance(switch.below, BlockFormat)
     assert isinstance(switch.above, BlockFormat)
+    errors: list[float] = []
     for size, best in ((int(switch.value) - 1, switch.below), (int(switch.value), switch.above)):
         errors = [
             quantization_error(replace(form, block_size=size), Gaussian()).mse

@@ -203,8 +203,8 @@ def _one(form: "Format", densities: Densities, averaged: bool, rounding: str) ->
     density = densities.parse_one()
     if isinstance(form, BlockFormat):
         _refuse_rounding(rounding)
-        given, *choices = block_choices(form, density, binade_average=averaged)
-        return blocks_optimum_document(given, choices, density)
+        given, *others = block_choices(form, density, binade_average=averaged)
+        return blocks_optimum_document(given, others, density)
     best = optimal_scale(form, density, rounding=rounding)
     # The range of fixed point is not free: other rules would choose none that it has. They
     # are rules for rounding to the nearest.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from qerror_cli.command import Command
 from qerror_cli.data import check_range
@@ -26,20 +27,29 @@ if TYPE_CHECKING:
 DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
 
 
-class SweptFormats(FormatList):
-    """Number formats of which int4:gN, a block of any size, stays a name."""
+class SweptFormats(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
+    """Number formats as `FormatList` reads them; int4:gN, a block of any size, stays a name."""
+
+    name = FormatList.name
+    _plain = FormatList()
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "list[Format | str]":  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+    ) -> "list[Format | str]":
         """Parse the names; those with gN are checked, and left to the sweep."""
         if not isinstance(value, str) or not _ANY_SIZE.search(value):
-            return [*super().convert(value, param, ctx)]
-        super().convert(_ANY_SIZE.sub(":g32", value), param, ctx)
+            return [*self._plain.convert(value, param, ctx)]
+        self._plain.convert(_ANY_SIZE.sub(":g32", value), param, ctx)
         found: list[Format | str] = []
         for name in (part.strip() for part in value.split(",")):
-            found += [name] if _ANY_SIZE.search(name) else super().convert(name, param, ctx)
+            found += [name] if _ANY_SIZE.search(name) else self._plain.convert(name, param, ctx)
         return found
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the last name of the list."""
+        return self._plain.shell_complete(ctx, param, incomplete)
 
 
 _ANY_SIZE = re.compile(r":gN(?=:|,|\s*\Z)", re.IGNORECASE)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+from qerror.studies.blocks import element_claims as elements
 from qerror.studies.blocks.measures import DENSITIES, LABELS, mean_sqnr_db, sqnr_db
-from qerror.studies.finding import Check, Finding, table
+from qerror.studies.finding import Check, Command, Finding, table
 from qerror.studies.measures import decibels
 
 _RULES = ("floor", "ceil", "rceil", "even")
@@ -38,6 +39,13 @@ def scale_rules() -> Finding:
                 "no other of the four rules is better than EVEN on any of them",
                 all(max(by, key=lambda rule: by[rule]) == "even" for by in found.values()),
             ),
+        ),
+        tuple(
+            Command(
+                f"qerror error mxfp4:{rule} --dist gaussian --binade-average",
+                (f"{found['gaussian'][rule]:.2f}",),
+            )
+            for rule in ("floor", "even")
         ),
         code=(
             "from qerror import parse_format, quantization_error\n"
@@ -76,6 +84,13 @@ def rotation() -> Finding:
             Check(f"{label} is better on the Gaussian than on the two others", min(each) > 0)
             for label, each in gains.items()
         ),
+        (
+            Command(
+                "qerror sweep --dist gaussian --dist laplace --dist 'student-t(nu=5)' "
+                "--formats nvfp4,nf4:g64,int4:g64",
+                tuple(f"{value:.2f}" for label in ("NVFP4", "INT4") for value in found[label]),
+            ),
+        ),
         code=(
             "from qerror import quantization_error\n"
             f"densities = {DENSITIES!r}\n"
@@ -106,6 +121,13 @@ def smaller_blocks() -> Finding:
             Check(f"at std {std:g} every smaller block is better", fall > 0)
             for std, fall in falls.items()
         ),
+        (
+            Command(
+                f"qerror sweep --dist gaussian --std {_NARROW:g} --formats nvfp4 "
+                f"--over block-size={','.join(map(str, _SIZES))}",
+                tuple(f"{value:.2f}" for value in found[_NARROW]),
+            ),
+        ),
         code=(
             "from qerror import Gaussian, quantization_error\n"
             f"narrow = Gaussian(std={_NARROW!r})\n"
@@ -119,4 +141,4 @@ def _by_size(std: float) -> Sequence[float]:
     return [sqnr_db(f"nvfp4:n={size}", "gaussian", std) for size in _SIZES]
 
 
-FINDINGS = (scale_rules, rotation, smaller_blocks)
+FINDINGS = (scale_rules, rotation, smaller_blocks, *elements.FINDINGS)

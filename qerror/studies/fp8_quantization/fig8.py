@@ -51,8 +51,8 @@ STUDIES.register(
         "Kuzmin et al. 2022, figure 8",
         data,
         "The SQNR of a million samples less the exact one, with two standard errors either "
-        "way; each format at its best range. The axis is even up to 0.01 dB and logarithmic beyond. "
-        "Hollow: a handful of samples carry the error, so that the standard error itself is "
-        "uncertain.",
+        "way; each format at its best range. The axis is even up to 0.01 dB and logarithmic "
+        "beyond. Hollow: a handful of samples carry the error, so that the standard error "
+        "itself is uncertain.",
     ),
 )
