@@ -16,6 +16,7 @@ COMMANDS = {
     "quantize": "Quantize the arrays of a file and measure the errors.",
     "verify": "Check exact figures against samples.",
     "dot": "Break down the error of a scalar product, over pairs of formats.",
+    "network": "Quantize real networks: accuracy and predicted errors.",
     "figure": "Draw the papers' figures from exact data.",
     "formats": "List the number formats.",
     "show": "Show a format's conventions and levels.",

@@ -11,6 +11,7 @@ from qerror.plotting._distribution import distribution_figure as distribution_fi
 from qerror.plotting._distribution import distribution_files as distribution_files
 from qerror.plotting._files import check_figure as check_figure
 from qerror.plotting._files import render as render
+from qerror.plotting._networks import network_files as network_files
 from qerror.plotting._style import use_style as use_style
 from qerror.plotting._sweep import sweep_figure as sweep_figure
 from qerror.plotting._sweep import sweep_files as sweep_files

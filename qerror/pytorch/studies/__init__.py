@@ -1,5 +1,13 @@
 """Experiments that train quantizers, as plain data: no drawing here."""
 
+from qerror.pytorch.studies.catalogue import networks_document as networks_document
+from qerror.pytorch.studies.layers import Agreement as Agreement
+from qerror.pytorch.studies.layers import agreements as agreements
+from qerror.pytorch.studies.layers import predict_document as predict_document
+from qerror.pytorch.studies.layers import predict_study as predict_study
+from qerror.pytorch.studies.ptq import PtqRow as PtqRow
+from qerror.pytorch.studies.ptq import ptq_document as ptq_document
+from qerror.pytorch.studies.ptq import ptq_study as ptq_study
 from qerror.pytorch.studies.stalling import Stall as Stall
 from qerror.pytorch.studies.stalling import stalls_of_samples as stalls_of_samples
 from qerror.pytorch.studies.stalling import straight_through_stall as straight_through_stall

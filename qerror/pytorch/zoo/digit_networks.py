@@ -1,0 +1,28 @@
+"""Three networks for the digits: convolutions, depthwise convolutions, attention."""
+
+from qerror.pytorch.training.plan import Plan
+from qerror.pytorch.zoo.digits import DIGITS, digits
+from qerror.pytorch.zoo.mobilenet import MobileNet
+from qerror.pytorch.zoo.networks import NETWORKS, Classifier
+from qerror.pytorch.zoo.resnet import ResNet
+from qerror.pytorch.zoo.transformer import VisionTransformer
+
+NETWORKS.register(
+    "digits-resnet", Classifier("digits-resnet", ResNet, digits, Plan(15), (DIGITS,)), "resnet"
+)
+NETWORKS.register(
+    "digits-mobilenet",
+    Classifier("digits-mobilenet", MobileNet, digits, Plan(25), (DIGITS,)),
+    "mobilenet",
+)
+NETWORKS.register(
+    "digits-vit",
+    Classifier(
+        "digits-vit",
+        VisionTransformer,
+        digits,
+        Plan(30, batch_size=32, learning_rate=0.002, label_smoothing=0.0, shifts=0),
+        (DIGITS,),
+    ),
+    "vit",
+)

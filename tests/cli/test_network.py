@@ -1,0 +1,87 @@
+"""``qerror network``: studies on networks, and what they refuse."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are trained once for all tests here."""
+    folder = tmp_path_factory.getbasetemp() / "networks"
+    monkeypatch.setenv("QERROR_CACHE", str(folder))
+
+
+def document(run: Run, *arguments: str) -> dict[str, Any]:
+    result = run("network", *arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    assert found["schema"] == "qerror.network/1"
+    return found
+
+
+QUICK = ("--model", "digits-resnet", "--calibration", "minmax", "--quick")
+
+
+def test_ptq_has_a_row_a_case(run: Run) -> None:
+    rows = document(run, "ptq", *QUICK, "--formats", "int8,5M2E,int2")["rows"]
+    assert [row["format"] for row in rows] == ["INT8", "5M2E", "INT2"]
+    for row in rows:
+        assert {"model", "bits", "calibration", "seed", "fp32_accuracy", "accuracy"} <= set(row)
+        assert row["fp32_accuracy"] > 95
+    assert abs(rows[0]["accuracy"] - rows[0]["fp32_accuracy"]) < 1
+    assert rows[2]["accuracy"] < rows[2]["fp32_accuracy"] - 10
+    assert [row["bits"] for row in rows] == [8, 8, 2]
+
+
+def test_ptq_reads_well(run: Run) -> None:
+    result = run("network", "ptq", *QUICK, "--formats", "int8", "--exclude", "head")
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "digits-resnet" in result.stdout
+
+
+def test_predict_has_weights_inputs_and_outputs(run: Run, tmp_path: Path) -> None:
+    plot = ("--plot", "layers.svg")
+    rows = document(run, "predict", *QUICK, "--formats", "int8,3M4E", *plot)["rows"]
+    assert {row["kind"] for row in rows} == {"weight", "activation", "output"}
+    for row in rows:
+        assert {"model", "layer", "format", "predicted_sqnr_db", "measured_sqnr_db"} <= set(row)
+        if row["kind"] == "weight":
+            assert row["predicted_sqnr_db"] == pytest.approx(row["measured_sqnr_db"], abs=2)
+    assert (tmp_path / "layers.svg").exists()
+    assert (tmp_path / "layers.csv").read_text().count("\n") == len(rows) + 1
+
+
+def test_the_list_and_the_help(run: Run) -> None:
+    listed = run("network", "list")
+    assert listed.exit_code == 0
+    assert "minilm" in listed.stdout
+    for words in (("network", "--help"), ("network", "ptq", "--help")):
+        assert "digits-resnet" in run(*words).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ptq", "--model", "digits-renset"), "did you mean digits-resnet"),
+        (("ptq", "--model", "resnet", "--formats", "int8x"), "unknown format"),
+        (("ptq", "--model", "resnet", "--calibration", "mmse"), "did you mean mse"),
+        (("ptq", "--model", "resnet", "--seeds", "0"), "--seeds must be at least 1"),
+        (("ptq", "--model", ","), "names nothing"),
+        (("ptq",), "Missing option '--model'"),
+        (("predict", "--model", "resnet", "--seed", "-1"), "--seed must not be negative"),
+        ((*("predict", *QUICK), "--formats", "mxfp4"), "values stand alone"),
+        ((*("ptq", *QUICK), "--exclude", "tail"), "matches no module"),
+        (("pqt",), "No such command"),
+    ],
+)
+def test_bad_input_ends_with_2(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    result = run("network", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
