@@ -8,7 +8,7 @@ from typing import NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray, frozen, numbers
+from qerror._arrays import FloatArray, Immutable, IntArray, frozen, numbers
 from qerror.analysis._half_cells import HalfCells, half_cells_of
 from qerror.analysis._inverse import quantile_of
 from qerror.analysis._modes import rounded_atoms
@@ -34,7 +34,7 @@ class _Atoms(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class ErrorDistribution:
+class ErrorDistribution(Immutable):
     """The distribution of the error e = Q(X) - X of one quantizer on one density.
 
     All probabilities are sums of non-negative masses, each over an interval whose ends are
@@ -202,7 +202,7 @@ class ErrorDistribution:
     def _atoms(self) -> _Atoms:
         x, probability = self.density.atoms()
         error, step = rounded_atoms(self.grid, x, as_rule(self.rounding))
-        return _Atoms(x, error, step, probability)
+        return _Atoms(x, frozen(error), frozen(step), probability)
 
     def _each(
         self,

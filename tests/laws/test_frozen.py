@@ -19,18 +19,26 @@ from scipy import stats
 
 import qerror
 from qerror import (
+    BlockCodes,
+    Codebook,
     FromScipy,
     Gaussian,
     LogUniform,
+    QErrorException,
     StudentT,
     compare_ranges,
     cross_check,
+    error_distribution,
+    estimate_error,
+    expected_bands,
     fit,
     format_switches,
     lloyd_max,
     optimal_format,
     optimal_scale,
+    parse_format,
     quantization_error,
+    rank_blocks,
     scalar_product_error,
     sweep,
 )
@@ -127,6 +135,18 @@ def specimens() -> dict[str, object]:
         "card": format_document(FORMATS["NVFP4"]),
         "rule": gauss_legendre(12),
         "moment rule": rule_for(0.1),
+        "scale rules": (FORMATS["NVFP4"], parse_format("nvfp4:4over6"), parse_format("nf4")),
+        "block report": quantization_error("mxfp4", Gaussian()),
+        "block ranking": rank_blocks(Gaussian(), 4.5, ["mxfp4", "nvfp4"]),
+        "error distribution": error_distribution("INT4", Gaussian(), 0.3),
+        "estimate": estimate_error("INT4", StudentT(3.0), size=2000, rng=np.random.default_rng(1)),
+        "block estimate": estimate_error(
+            "mxfp4", Gaussian(), size=3200, rng=np.random.default_rng(1)
+        ),
+        "affine": parse_format("int4:g32:affine"),
+        "tensor scale": parse_format("nvfp4:of=tensor"),
+        "bands": expected_bands("INT4", Gaussian(), 0.3, size=1000),
+        "codebook": Codebook([-1.0, 0.0, 2.0]),
     }
 
 
@@ -173,6 +193,18 @@ def test_copies_are_equal(name: str) -> None:
         assert twin == value
         assert hash(twin) == hash(value)
         assert faults(used(twin), name) == []
+
+
+def test_every_public_class_is_tried() -> None:
+    """One of each kind that `qerror` names is among the specimens, or part of one.
+
+    Codes are arrays of the caller's own, like what `quantize` returns.
+    """
+    public = [getattr(qerror, name) for name in qerror.__all__]
+    kinds = {kind for kind in public if isinstance(kind, type)} - {QErrorException, BlockCodes}
+    seen = {type(part) for name in SPECIMENS for _, part in walk(SPECIMENS[name], name, {})}
+    missing = {kind.__name__ for kind in kinds if not any(issubclass(one, kind) for one in seen)}
+    assert not missing
 
 
 def modules() -> list[str]:
