@@ -36,7 +36,6 @@ from qerror.pytorch.scales import FixedLength, PowerOfTwo
 WANTED = json.loads((Path(__file__).parents[1] / "reference" / "calibrations.json").read_text())
 RESULTS: dict[str, Any] = WANTED["results"]["normal"]
 NORMAL = np.random.default_rng(0).standard_normal(4096)
-HEAVY = np.random.default_rng(0).standard_t(3, 4096)
 X = torch.from_numpy(NORMAL)
 EIGHT = ("int4", "int8", "5M2E", "4M3E", "3M4E", "2M5E")
 ALL: tuple[Calibration, ...] = (
@@ -116,8 +115,11 @@ def test_the_least_error_among_powers_of_two(name: str, calibration: Calibration
 
 
 @pytest.mark.parametrize("name", EIGHT)
-def test_fits_come_close(name: str) -> None:
-    for x in (NORMAL, HEAVY):
+@pytest.mark.parametrize("seed", [0, 1019, 1046])
+def test_fits_come_close(name: str, seed: int) -> None:
+    """The worst of 50 arrays of each kind with seeds from 1000 on were among these: 1.145."""
+    rng = np.random.default_rng
+    for x in (rng(seed).standard_normal(4096), rng(seed).standard_t(3, 4096)):
         data = torch.from_numpy(x)
         least = mse(x, name, float(found(data, name, Optimal()).scale))
         fitted = mse(x, name, float(found(data, name, Fitted()).scale))

