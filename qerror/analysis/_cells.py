@@ -20,6 +20,7 @@ from qerror.grids import Cells
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache
 _LARGEST = 1e300  # levels beyond it, in units of the law, are as good as infinite
 _SINGLE = 2**11  # below this many cells one rule for all is faster than grouping them
+_SQUARED = 1e150
 _ULPS = 2.0**-50
 
 
@@ -103,6 +104,9 @@ def _plain(  # noqa: PLR0917 - a chunk's levels
     half = np.minimum(left, right)
     ratio = longer / width
     p = law.pdf(z)
+    if law.horizon < _SQUARED and z.max() > _SQUARED:
+        # What lies beyond is nothing, and squares there would overflow.
+        half, longer = np.where(z > law.horizon, 0.0, (half, longer))
     if piece.weight != 1 or piece.spread != 1:
         p *= piece.weight * piece.spread
     for at, rule in _groups(plain, everywhere, ratio):

@@ -24,6 +24,7 @@ from qerror.analysis._runs import Runs, Segments, joined
 from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
+from qerror.exceptions import TooLarge
 
 # b_m = B_2m(1/2) / (2m)! = -(1 - 2^(1-2m)) B_2m / (2m)!
 SERIES = (
@@ -38,6 +39,8 @@ SERIES = (
 _ORDER = 2 * len(SERIES) - 2
 _MASS_NODES = 16  # a zone is at most an eighth wider than the panel that 12 nodes serve
 _CHUNK = 2**12
+_CELLS = 2**16  # cells handled together where they are visited one by one
+_MOST_CELLS = 2**26
 _FEW = 8  # cells next to a branch point at 0 that go one by one
 
 
@@ -242,9 +245,37 @@ def _end_sums(zones: Runs, batch: Batch, law: SmoothLaw, j: FloatArray, side: fl
 def _cell_sums(
     runs: Runs, batch: Batch, law: SmoothLaw, points: tuple[FloatArray, FloatArray]
 ) -> FloatArray:
-    """Sum the points first..last of each run one by one; the outer two have half a cell."""
-    if not runs.owner.size:
-        return _nothing(batch)
+    """Sum the points first..last of each run one by one, in bounded memory."""
+    total = _nothing(batch)
+    first, last = points
+    size = last - first
+    if not size.size:
+        return total
+    if size.sum() > _MOST_CELLS:
+        raise TooLarge(
+            f"{int(size.sum()):,} cells of this grid are too wide for the formula of narrow ones, "
+            f"more than the {_MOST_CELLS:,} that are visited one by one; choose a smaller scale or "
+            "fewer bits"
+        )
+    # Long runs are parted at points, whose cells then lie half in either part.
+    parts = np.ceil(size / _CELLS).astype(np.int64)
+    index = np.repeat(np.arange(parts.size), parts)
+    rank = np.arange(index.size) - np.repeat(np.cumsum(parts) - parts, parts)
+    first = first[index] + rank * _CELLS
+    last = np.minimum(first + _CELLS, last[index])
+    ends = np.searchsorted(
+        np.cumsum(last - first), np.arange(1, math.ceil(size.sum() / _CELLS) + 1) * _CELLS, "right"
+    )
+    for at in np.split(np.arange(index.size), ends):
+        if at.size:
+            total += _one_by_one(runs.at(index[at]), batch, law, (first[at], last[at]))
+    return total
+
+
+def _one_by_one(
+    runs: Runs, batch: Batch, law: SmoothLaw, points: tuple[FloatArray, FloatArray]
+) -> FloatArray:
+    """Sum the points first..last of each run; the outer two have half a cell."""
     piece, (first, last) = batch.piece, points
     size = (last - first + 1).astype(np.int64)
     index = np.repeat(np.arange(size.size), size)

@@ -39,6 +39,9 @@ class StandardGaussian(SmoothLaw):
         del side
         return math.inf
 
+    def characteristic(self, t: FloatArray) -> FloatArray:
+        return np.exp(-0.5 * np.minimum(t, 40.0) ** 2)
+
     def pdf(self, z: FloatArray) -> FloatArray:
         if z.size and max(z.max(), -z.min()) < _NEAR:
             return _PEAK * np.exp(-0.5 * z * z)

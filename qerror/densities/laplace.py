@@ -35,6 +35,9 @@ class StandardLaplace(SmoothLaw):
         del side
         return math.inf
 
+    def characteristic(self, t: FloatArray) -> FloatArray:
+        return 1 / (1 + t * t)
+
     def pdf(self, z: FloatArray) -> FloatArray:
         return 0.5 * np.exp(-np.abs(z))
 

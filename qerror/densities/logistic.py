@@ -38,6 +38,10 @@ class StandardLogistic(SmoothLaw):
         del side
         return math.inf
 
+    def characteristic(self, t: FloatArray) -> FloatArray:
+        u = np.clip(math.pi * t, 1e-9, 700.0)
+        return u / np.sinh(u)
+
     def pdf(self, z: FloatArray) -> FloatArray:
         e: FloatArray = np.exp(-np.abs(z))
         return e / np.square(1 + e)

@@ -39,6 +39,9 @@ class Rectified(Density):
     def _pdf(self, x: FloatArray) -> FloatArray:
         return self._clipped.pdf(x)
 
+    def _second_moment(self) -> float:
+        return self._clipped.second_moment
+
     def _affine(self, scale: float, shift: float) -> Density:
         inner = self.density.affine(scale, shift)
         if shift == 0 and scale > 0:

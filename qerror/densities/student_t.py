@@ -25,8 +25,10 @@ _DIGAMMA_SERIES = (1 / 8, -3 / 192, 5 / 640, -7 * 17 / 14336, 9 * 31 / 18432, -1
 _SERIES_FROM = 20.0
 _LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
 _GAUSSIAN_FROM = 1e24
-_STEEP = 1e6  # from here on the horizon is that of the Gaussian but for its digits
+_ENDING = 2.25  # from here on the second moment ends before float64's numbers do
 _EFOLDS = 745.2  # to where the density is zero in float64
+_OUTER_LARGEST = 1e150  # where squares leave float64, and nothing but the power law is left
+_LARGEST_FLOAT = float(np.finfo(np.float64).max)
 _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
 _OUTER_WHOLE = 4.5  # beyond, nothing of the second moment is left where the panels end
 _LEAST_NU = 1e-290  # below, quotients by nu leave float64
@@ -69,8 +71,8 @@ class StandardStudentT(SmoothLaw):
 
     @cached_property
     def horizon(self) -> float:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - frozen: read-only too
-        # Before the power law shows, float64 is out of numbers: as for the Gaussian.
-        if self.nu < _STEEP:
+        # What the second moment has there is below 1e-20 of it. Heavier tails have no end.
+        if self.nu < _ENDING:
             return math.inf
         return math.sqrt(self.nu * math.expm1(_EFOLDS / self.power))
 
@@ -100,14 +102,24 @@ class StandardStudentT(SmoothLaw):
         del side
         return self.nu
 
+    def characteristic(self, t: FloatArray) -> FloatArray:
+        # 2 (y/2)^v K_v(y) / Gamma(v), v = nu / 2 and y = sqrt(nu) t; from v = 50 on K overflows.
+        half = min(self.nu, 100.0) / 2
+        y = np.maximum(math.sqrt(2 * half) * t, 1e-9)
+        log_size = half * np.log(y / 2) - special.gammaln(half) - y + math.log(2)
+        return np.minimum(special.kve(half, y) * np.exp(log_size), 1.0)
+
     def pdf(self, z: FloatArray) -> FloatArray:
         if z.size and max(z.max(), -z.min()) < 1e150:
             return self.peak * np.exp(-self.power * np.log1p(z * z / self.nu))
+        return self.peak * np.exp(-self.power * self._log_growth(z))
+
+    def _log_growth(self, z: FloatArray) -> FloatArray:
+        """Return log(1 + z^2 / nu), whatever z is."""
         with np.errstate(over="ignore"):
             square = (z / self.root) ** 2
-        bulk = np.log1p(square)
         far = 2 * np.log(np.maximum(np.abs(z), 1.0) / self.root)
-        return self.peak * np.exp(-self.power * np.where(square < 1e300, bulk, far))
+        return np.where(square < 1e300, np.log1p(square), far)
 
     def cdf(self, z: FloatArray) -> FloatArray:
         return np.asarray(special.stdtr(self.nu, z), dtype=np.float64)
@@ -124,9 +136,9 @@ class StandardStudentT(SmoothLaw):
         return rng.standard_t(self.nu, size)
 
     def log_ratio(self, r: FloatArray, u: FloatArray) -> FloatArray:
-        # u (2r + u) / (nu + r^2), in an order that cannot overflow
+        # 2 u (r + u / 2) / (nu + r^2), in an order that cannot overflow
         span = np.hypot(self.root, r)
-        return -self.power * np.log1p((u / span) * ((2 * r + u) / span))
+        return -self.power * np.log1p((u / span) * ((r + 0.5 * u) / span) * 2)
 
     def pdf_outer(self, scale: FloatArray, x: FloatArray) -> FloatArray:
         if not np.abs(x).max(initial=0.0) * scale.max(initial=0.0) < 1e150:
@@ -141,7 +153,7 @@ class StandardStudentT(SmoothLaw):
     def fold_terms(self, q: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         span = np.hypot(self.root, q)
         share = t / span
-        square, linear = share * share, (2 * q / span) * share
+        square, linear = share * share, 2 * (q / span) * share
         up = np.expm1(-self.power * np.log1p(square + linear))
         down = np.expm1(-self.power * np.log1p(square - linear))
         return (up + down) + 2, up - down
@@ -154,23 +166,26 @@ class StandardStudentT(SmoothLaw):
         """
         if self.nu > _OUTER_NU:
             return super().outer(a)
+        if a.max(initial=0.0) > _OUTER_LARGEST:
+            start = np.clip(a, _OUTER_LARGEST, _LARGEST_FLOAT)
+            beyond = self.tail(start, np.full(a.shape, math.inf), start)
+            near = self.outer(np.where(a > _OUTER_LARGEST, 0.0, a))
+            return LocalIntegrals(*np.where(a > _OUTER_LARGEST, beyond, near))
         growth, moments = self._outer_rule
         span = np.hypot(self.root, a)
-        p = np.add.outer(2 * a / span, growth)
+        p = np.add.outer(2 * (a / span), growth)
         p *= growth
         np.log1p(p, out=p)
         p *= -self.power
         np.exp(p, out=p)
         level = self.pdf(a) * span
         mass, first, second = (p @ moments).T
-        first, second = first * span, second * span * span
+        first, second = level * span * first, level * span * span * second
         if self.nu > _OUTER_WHOLE:
-            return LocalIntegrals(level * mass, level * first, level * second)
+            return LocalIntegrals(level * mass, first, second)
         far = a + span * math.expm1(self._outer_end)
         rest = self.tail(far, np.full(a.shape, math.inf), a)
-        return LocalIntegrals(
-            level * mass + rest.mass, level * first + rest.first, level * second + rest.second
-        )
+        return LocalIntegrals(level * mass + rest.mass, first + rest.first, second + rest.second)
 
     @cached_property
     def _outer_end(self) -> float:
@@ -236,11 +251,17 @@ class StandardStudentT(SmoothLaw):
     def tail(self, start: FloatArray, stop: FloatArray, q: FloatArray) -> LocalIntegrals:
         """Integrate the pure power law; every nu > 0, any limit up to infinity."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            level = self.pdf(start) * start
-            log_ratio = np.log(stop / start)
-            m0, m1, m2 = (level * start**m * self._power_integral(m, log_ratio) for m in range(3))
-            second = np.where(np.isinf(m2), np.inf, m2 - 2 * q * m1 + q * q * m0)
-        return LocalIntegrals(m0, np.where(np.isinf(m1), np.inf, m1 - q * m0), second)
+            log_start, log_ratio = np.log(start), np.log(stop / start)
+            log_level = math.log(self.peak) - self.power * self._log_growth(start) + log_start
+            # start^m p(start), in logarithms: far out p alone is zero in float64.
+            scale = [np.exp(log_level + m * log_start) for m in range(3)]
+            i0, i1, i2 = (self._power_integral(m, log_ratio) for m in range(3))
+            share = q / start
+            first, second = i1 - share * i0, i2 - share * (2 * i1 - share * i0)
+            first = np.where(np.isinf(i1), np.inf, scale[1] * first)
+            return LocalIntegrals(
+                scale[0] * i0, first, np.where(np.isinf(i2), np.inf, scale[2] * second)
+            )
 
     def _power_integral(self, m: int, log_ratio: FloatArray) -> FloatArray:
         """Return int_1^R y^(m - nu - 1) dy with R = e^log_ratio, possibly infinite."""

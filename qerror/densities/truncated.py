@@ -66,6 +66,13 @@ class Truncated(Density):
         inside = (x >= self.low) & (x <= self.high)
         return np.where(inside, self.density.pdf(x) / self.kept, 0.0)
 
+    def _second_moment(self) -> float:
+        return self._power
+
+    @cached_property
+    def _power(self) -> float:
+        return self._moment_about(0.0)
+
     def _affine(self, scale: float, shift: float) -> Density:
         limits = affine_limits(self.low, self.high, scale, shift)
         return Truncated(self.density.affine(scale, shift), *limits)

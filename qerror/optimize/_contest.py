@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import cast
 
 from qerror._arrays import positive
 from qerror.analysis.single import quantization_error
@@ -14,10 +15,10 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import PowerOfTwo
 from qerror.formats.fixed import FixedPoint
-from qerror.formats.format import Format
+from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_format, as_scalar_format
 from qerror.optimize.ranking import BLOCK_SIZE, RANGE_PARAMETERS, TIE, Formats, formats_of_width
-from qerror.optimize.scale import optimal_scale
+from qerror.optimize.tracked import Tracked
 
 _AMBIGUOUS = ("scale", "bias")
 """Parameters that a quantizer has: those of a density by these names need their prefix."""
@@ -31,6 +32,8 @@ class Contest:
     log_mse: Callable[[int, float], float]
     whole: bool
     """Whether the swept value is a whole number."""
+    prepare: Callable[[Sequence[float]], None]
+    """Told once, in order, what values will be asked for."""
 
     def winner(self, value: float) -> int:
         """Return the index of the best format; the earliest of equally good ones."""
@@ -54,16 +57,28 @@ def contest_of(
     """Return what competes along a parameter between two limits; see `format_switches`."""
     chosen = _checked(_listed(formats), density, over, limits)
 
+    tracked = {form: Tracked(form) for form in chosen if isinstance(form, ScalarFormat)}
+
     @cache
     def log_mse(index: int, value: float) -> float:
-        mse = _mse(chosen[index], density, over, value, binade_average)
+        form = chosen[index]
+        if form in tracked and over not in RANGE_PARAMETERS:
+            moved = at_parameter(density, own_parameter(over), value)
+            mse = tracked[form].at(value, moved).report.mse
+        else:
+            mse = _mse(form, density, over, value, binade_average)
         if math.isinf(mse):
             raise InvalidValue(
                 f"E[X^2] is infinite at {over} = {value:g}, and so is every MSE; look elsewhere"
             )
         return math.log(mse) if mse > 0 else -math.inf
 
-    return Contest(tuple(chosen), log_mse, over == BLOCK_SIZE)
+    def prepare(values: Sequence[float]) -> None:
+        if over not in RANGE_PARAMETERS:
+            for each in tracked.values():
+                each.prepare(values, lambda x: at_parameter(density, own_parameter(over), x))
+
+    return Contest(tuple(chosen), log_mse, over == BLOCK_SIZE, prepare)
 
 
 def _listed(formats: Formats) -> list[Format]:
@@ -132,9 +147,7 @@ def _mse(form: Format, density: Density, over: str, value: float, binade_average
         clipped = Clipped(density, -value, value)
         return quantization_error(scalar, clipped, scalar.scale_for(value)).mse
     moved = at_parameter(density, own_parameter(over), value)
-    if isinstance(form, BlockFormat):
-        return _of_blocks(form, moved, binade_average)
-    return optimal_scale(as_scalar_format(form), moved).report.mse
+    return _of_blocks(cast("BlockFormat", form), moved, binade_average)
 
 
 def _of_blocks(form: BlockFormat, density: Density, binade_average: bool) -> float:

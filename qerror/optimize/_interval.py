@@ -1,6 +1,7 @@
 """Where to look for the best range: an interval that the density itself suggests."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from qerror._arrays import FloatArray
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
+from qerror.formats.codebook import Codebook
 from qerror.formats.format import ScalarFormat
 from qerror.grids import Grid
 
@@ -16,6 +18,7 @@ _WIDEST = 28  # octaves above the density's own size: tails fall no farther for 
 _COARSE = 2  # points per octave of the first look
 _WITHIN = 4.0  # 6 dB
 _NEGLIGIBLE = 1e-32  # share of the power that clipping may cost at the upper end
+_MOST_SPACING = 2.0**12
 _LARGEST, _SMALLEST = 1e150, 1e-150  # squares stay within float64
 
 
@@ -62,30 +65,49 @@ def search_interval(
     if low is None:
         low = reach if high is None else min(reach, high / 16)
     if high is None:
-        high = max(_reach(density, size, grid), 16 * low)
+        high = max(_reach(density, size, grid) * _spacing(form), 16 * low)
     low, high = max(low, _SMALLEST), min(high, _LARGEST)
     if not 0 < low < high < math.inf:
         raise InvalidValue(f"low must be positive and below high, got low={low:g}, high={high:g}")
     return low, high
 
 
-def promising(
-    form: ScalarFormat, density: Density, interval: tuple[float, float]
-) -> tuple[float, float]:
-    """Narrow an interval to where the MSE can come within 6 dB of its least value.
+class Stretch(NamedTuple):
+    """An interval of scales, and its better end with the MSE there."""
+
+    low: float
+    high: float
+    edge: float
+    edge_mse: float
+
+
+def promising(form: ScalarFormat, density: Density, interval: tuple[float, float]) -> Stretch:
+    """Narrow an interval of ranges to the scales where the MSE can come within 6 dB of its least.
 
     Two bounds hold at every scale s: what lies beyond the range is clipped, and, where 0 is a
     level, what lies within half the first level is rounded to 0. The first falls with s and the
     second grows, so both ends follow from a coarse scan.
     """
     count = max(3, math.ceil(_COARSE * math.log2(interval[1] / interval[0])) + 1)
-    ranges = np.geomspace(*interval, count)
-    report = quantization_error(form, density, ranges / form.max_value)
+    scales = np.geomspace(*interval, count) / form.max_value
+    report = quantization_error(form, density, scales)
     enough = _WITHIN * float(report.mse.min())
-    first = int(np.argmax(report.clipping <= enough))
-    lost = _lost_below(density, ranges / form.max_value * form.grid().dead_zone)
-    last = count - 1 - int(np.argmax(lost[::-1] <= enough))
-    return float(ranges[max(first - 1, 0)]), float(ranges[min(last + 1, count - 1)])
+    first = max(int(np.argmax(report.clipping <= enough)) - 1, 0)
+    lost = _lost_below(density, scales * form.grid().dead_zone)
+    last = min(count - int(np.argmax(lost[::-1] <= enough)), count - 1)
+    edge = last if report.mse[last] < report.mse[first] else first
+    return Stretch(*(float(x) for x in (*scales[[first, last, edge]], report.mse[edge])))
+
+
+def _spacing(form: ScalarFormat) -> float:
+    """Return how far the range must move for each level of a codebook to meet the same values.
+
+    Its levels may lie closest anywhere; those of other formats do around 0 or everywhere alike.
+    """
+    if not isinstance(form, Codebook):
+        return 1.0
+    sizes = np.abs(form.grid().base_points)
+    return min(float(sizes.max() / sizes[sizes > 0].min()), _MOST_SPACING)
 
 
 def _lost_below(density: Density, radii: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qerror._arrays import real
+from qerror._arrays import integer, real
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
@@ -16,11 +16,10 @@ from qerror.formats.integer import Integer
 from qerror.formats.names import as_scalar_format
 from qerror.optimize._interval import search_interval
 from qerror.optimize.scale import optimal_scale, search_octaves
+from qerror.optimize.zero_point import searched
 from qerror.tables import short
 
-_TAILS = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
-_ALL_BITS = 4  # widths at which every zero point is tried
-_STEPS = (1, 2, 4, 8, 16, 32)
+_MOST_BITS = 16
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,63 +99,26 @@ def best_zero_point(bits: int, density: DensityLike) -> RangeChoice:
     """Return the best scale and zero point of an unsigned integer: levels s (code - z).
 
     Both parameters are searched: the zero point over all codes, up to 4 bits one by one and
-    beyond that from ranges between quantiles by shrinking steps; for each zero point the scale
-    as in `optimal_scale`.
+    beyond that by shrinking steps from the best of a coarse look at all ranges; for each zero
+    point the scale as in `optimal_scale`.
 
     Parameters
     ----------
     bits : int
         Width of the codes, 1 to 16.
     density : Density, str or array_like
+
+    Raises
+    ------
+    InvalidValue
+        If `bits` is outside its range or E[X^2] is infinite.
     """
-    density = as_density(density)
-    mirrored = density.affine(-1.0)
-    top = 2**bits - 1
-    tried: dict[int, RangeChoice] = {}
-
-    def attempt(zero: int, step: float | None = None) -> RangeChoice:
-        """Return the best scale at this zero point, near this step if one is given."""
-        if zero not in tried:
-            # From the longer side, so that the largest level is never 0.
-            side, flipped = (density, zero) if 2 * zero <= top else (mirrored, top - zero)
-            form = Integer(bits, signed=False, zero_point=flipped)
-            low, high = (None, None) if step is None else (step / 4, step * 4)
-            reach = top - flipped
-            best = optimal_scale(form, side, low=low and low * reach, high=high and high * reach)
-            if best.at_edge and step is not None:
-                best = optimal_scale(form, side)
-            form = Integer(bits, signed=False, zero_point=zero)
-            tried[zero] = _choice("best scale and zero point", form, density, best.scale)
-        return tried[zero]
-
-    if bits <= _ALL_BITS:
-        return min(map(attempt, range(top + 1)), key=_mse)
-    best = min((attempt(*start) for start in _starts(density, top)), key=_mse)
-    for step in reversed(_STEPS):
-        while True:
-            zero = best.zero_point or 0
-            near = [z for z in (zero - step, zero + step) if 0 <= z <= top]
-            better = min((attempt(z, best.scale) for z in near), key=_mse, default=best)
-            if not _mse(better) < _mse(best):
-                break
-            best = better
-    return best
-
-
-def _mse(choice: RangeChoice) -> float:
-    return choice.report.mse
-
-
-def _starts(density: Density, top: int) -> set[tuple[int, float]]:
-    """Return zero points and steps that span quantiles of the density and 0."""
-    found: dict[int, float] = {}
-    for p in _TAILS:
-        low, high = (float(x) for x in density.ppf([p, 1 - p]))
-        low, high = min(low, 0.0), max(high, 0.0)
-        if math.isfinite(high - low) and high > low:
-            zero = round(-low / (high - low) * top)
-            found.setdefault(zero, (high - low) / top)
-    return set(found.items())
+    bits, density = integer("bits", bits, 1, _MOST_BITS), as_density(density)
+    if not math.isfinite(density.second_moment):
+        raise InvalidValue("E[x^2] is infinite: no zero point has a finite error")
+    zero, scale = searched(bits, density)
+    form = Integer(bits, signed=False, zero_point=zero)
+    return _choice("best scale and zero point", form, density, scale)
 
 
 def _rounded(form: ScalarFormat, density: Density) -> Iterator[RangeChoice]:

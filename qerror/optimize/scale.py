@@ -1,12 +1,14 @@
 """The range of a format that loses least on a density."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 from qerror._arrays import FloatArray, positive
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
+from qerror.densities.location_scale import LocationScale
 from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.fixed import FixedPoint
@@ -103,6 +105,23 @@ def optimal_scale(
         raise InvalidValue(f"an exhaustive search is for rounding to nearest even, got {mode!r}")
     if not math.isfinite(density.second_moment):
         return _undefined(form, density, mode)
+    limits, scaled = (low, high), isinstance(form, FixedPoint)
+    if limits == (None, None) and mode == NEAREST and not scaled:
+        unit = _unit_of_family(density)
+        if unit != 1:
+            return _moved(_standard(form, _at_spread_1(density)), density, unit)
+    return _searched(form, density, limits, exhaustive, mode)
+
+
+def _searched(
+    form: ScalarFormat,
+    density: Density,
+    limits: tuple[float | None, float | None],
+    exhaustive: bool,
+    mode: str,
+) -> OptimalScale:
+    """Search an interval, and beyond it where one end is the best of all."""
+    low, high = limits
     interval = search_interval(form, density, low, high)
     search = search_octaves if isinstance(form, FixedPoint) else _search_reals
     found = search(form, density, interval, exhaustive=exhaustive, rounding=mode)
@@ -115,6 +134,47 @@ def optimal_scale(
             break
         found = beyond
     return found
+
+
+@lru_cache(maxsize=128)
+def _standard(form: ScalarFormat, density: Density) -> OptimalScale:
+    """Return the best range on a law at spread 1, from which those at other spreads follow."""
+    return _searched(form, density, (None, None), exhaustive=False, mode=NEAREST)
+
+
+def _unit_of_family(density: Density) -> float:
+    """Return the spread of a law about 0, in whose units its best range is the same; else 1."""
+    if isinstance(density, LocationScale) and density.location == 0:
+        spread = density.spread
+        return spread if _SMALLEST < spread < 1 / _SMALLEST else 1.0
+    return 1.0
+
+
+def _at_spread_1(density: Density) -> Density:
+    """Return the same law at spread 1, to the last bit."""
+    while isinstance(density, LocationScale) and density.spread != 1:
+        density = density.affine(1 / density.spread)
+    return density
+
+
+def _moved(best: OptimalScale, density: Density, unit: float) -> OptimalScale:
+    """Return the best range on a density that is `unit` times as wide."""
+    scale, form = best.scale * unit, best.format
+    return OptimalScale(
+        scale,
+        scale * form.max_value,
+        form.bias_at(scale),
+        quantization_error(form, density, scale),
+        tuple(
+            LocalMinimum(each.scale * unit, each.max_value * unit, each.mse * unit * unit)
+            for each in best.local_minima
+        ),
+        best.at_edge,
+        (best.searched[0] * unit, best.searched[1] * unit),
+        form,
+        density,
+        best.rounding,
+    )
 
 
 def _wider(found: OptimalScale, left: bool, right: bool) -> tuple[float, float] | None:
@@ -143,15 +203,13 @@ def _search_reals(
         ends = quantization_error(form, density, np.array([low, high]), rounding=rounding)
         edge = int(ends.mse[1] < ends.mse[0])
         at_edge = (low, high)[edge], float(ends.mse[edge])
-        return _best(form, density, found, mse, *at_edge, interval, rounding)
-    low, high = (limit / top for limit in promising(form, density, interval))
-    ends = quantization_error(form, density, np.array([low, high]))
-    edge = int(ends.mse[1] < ends.mse[0])
+        return best_of(form, density, found, mse, *at_edge, interval, rounding)
+    stretch = promising(form, density, interval)
     if density.pieces():
-        found, mse = minima(form, density, *scanned(form, density, low, high))
+        found, mse = minima(form, density, scanned(form, density, stretch.low, stretch.high))
     else:
-        found, mse = _points.lowest(form, density, low, high, exhaustive)
-    return _best(form, density, found, mse, (low, high)[edge], float(ends.mse[edge]), interval)
+        found, mse = _points.lowest(form, density, stretch.low, stretch.high, exhaustive)
+    return best_of(form, density, found, mse, stretch.edge, stretch.edge_mse, interval)
 
 
 def search_octaves(  # noqa: PLR0917 - as all searches
@@ -177,10 +235,10 @@ def search_octaves(  # noqa: PLR0917 - as all searches
     at = np.flatnonzero((mse < padded[:-2]) & (mse <= padded[2:]))
     edge = 0 if mse[0] <= mse[-1] else -1
     least = float(scales[edge]), float(mse[edge])
-    return _best(form, density, scales[at], mse[at], *least, interval, rounding)
+    return best_of(form, density, scales[at], mse[at], *least, interval, rounding)
 
 
-def _best(  # noqa: PLR0917 - the candidates of one search
+def best_of(  # noqa: PLR0917 - the candidates of one search
     form: ScalarFormat,
     density: Density,
     scales: FloatArray,
@@ -190,7 +248,7 @@ def _best(  # noqa: PLR0917 - the candidates of one search
     interval: tuple[float, float],
     rounding: str = NEAREST,
 ) -> OptimalScale:
-    """Choose among the minima and the better end of the interval."""
+    """Choose among the minima and the better end of the interval searched."""
     at_edge = not (mse <= edge_mse * (1 + _TIE)).any()
     tied = scales[mse <= mse.min(initial=edge_mse) * (1 + _TIE)]
     scale = edge if at_edge else float(tied[0])

@@ -121,6 +121,7 @@ def format_switches(
     at = [low, *(float(x) for x in space(low, high, points)[1:-1]), high]
     if contest.whole:
         at = sorted({float(round(x)) for x in at})
+    contest.prepare(at)
     switches = tuple(switch for a, b in pairwise(at) for switch in _between(contest, a, b, depth=0))
     winners = [contest.winner(low), *(contest.index(switch.above) for switch in switches)]
     return FormatSwitches(over, low, high, tuple(contest.formats[i] for i in winners), switches)

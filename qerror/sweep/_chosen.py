@@ -45,6 +45,17 @@ class Chosen:
         return self.parameter in QUANTIZER_PARAMETERS
 
     @property
+    def tracks(self) -> bool:
+        """Whether best ranges are wanted along a parameter of the densities."""
+        return (
+            bool(self.values)
+            and self.range is None
+            and self.rounding == "nearest-even"
+            and not self.moves_formats
+            and self.parameter != BLOCK_SIZE
+        )
+
+    @property
     def total(self) -> int:
         """How many rows there will be."""
         return len(self.densities) * len(self.formats) * max(1, len(self.values))

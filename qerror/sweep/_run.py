@@ -24,6 +24,7 @@ from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
 from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.scale import optimal_scale
+from qerror.optimize.tracked import Tracked
 from qerror.rounding import as_rule
 from qerror.sweep._chosen import (
     Chosen,
@@ -141,12 +142,34 @@ def _of_density(chosen: Chosen, density: Density, limits: Limits) -> Iterator[Sw
         for same_value in zip(*columns, strict=True):
             yield from same_value
         return
+    if chosen.tracks:
+        yield from _tracked(chosen, density, limits)
+        return
     for value in chosen.values or (None,):
-        moved = density
-        if value is not None and chosen.parameter != BLOCK_SIZE:
-            moved = at_parameter(density, own_parameter(str(chosen.parameter)), value)
+        moved = _moved(chosen, density, value)
         for form in chosen.formats:
             yield _at(form, moved, value, chosen, limits)
+
+
+def _moved(chosen: Chosen, density: Density, value: float | None) -> Density:
+    """Return the density at a value of the parameter that is swept."""
+    if value is None or chosen.parameter == BLOCK_SIZE:
+        return density
+    return at_parameter(density, own_parameter(str(chosen.parameter)), value)
+
+
+def _tracked(chosen: Chosen, density: Density, limits: Limits) -> Iterator[SweepRow]:
+    """Yield the rows of best ranges along a parameter, each from its neighbours."""
+    tracked = {form: Tracked(form) for form in chosen.formats if isinstance(form, ScalarFormat)}
+    for each in tracked.values():
+        each.prepare(chosen.values, lambda value: _moved(chosen, density, value))
+    for value in chosen.values:
+        moved = _moved(chosen, density, value)
+        for form in chosen.formats:
+            if isinstance(form, ScalarFormat):
+                yield _row(form, moved, value, tracked[form].at(value, moved), limits)
+            else:
+                yield _at(form, moved, value, chosen, limits)
 
 
 def _at(
@@ -193,6 +216,12 @@ def _at_best(
 ) -> SweepRow:
     """Return one format at its best range."""
     best = optimal_scale(form, density, rounding=chosen.rounding)
+    return _row(form, density, value, best, limits)
+
+
+def _row(
+    form: ScalarFormat, density: Density, value: float | None, best: OptimalScale, limits: Limits
+) -> SweepRow:
     return SweepRow(
         density,
         value,
