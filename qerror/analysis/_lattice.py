@@ -47,7 +47,7 @@ _FEW = 8  # cells next to a branch point at 0 that go one by one
 def lattice_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
     """Integrate over the cells within the grid's range."""
     size = batch.factors.size
-    rows = max(1, _CHUNK // min(segments.start.size, 128))
+    rows = max(1, _CHUNK // min(segments.start.size, 48))
     if size <= rows:
         return _chunk_sums(batch, segments, law)
     chunks = [slice(start, start + rows) for start in range(0, size, rows)]
@@ -60,7 +60,7 @@ def _chunk_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
     runs = reached(Runs.of(segments, batch.factors), batch, law)
     constant, runs = _collapsed(runs, batch, law)
     runs, odd = one_sided(runs, batch)
-    total = constant + _odd_sums(odd, batch) + _zone_sums(shortened(runs, piece, law), batch, law)
+    total = constant + _odd_sums(odd, batch) + _zone_sums(shortened(runs, batch, law), batch, law)
     square, mean, cross = total
     unit = piece.weight * (2.0 if batch.mirrored else 1.0) * piece.spread
     return Sums(
@@ -88,11 +88,26 @@ def reached(runs: Runs, batch: Batch, law: SmoothLaw) -> Runs:
     with np.errstate(over="ignore"):
         start = runs.standard(batch.piece, np.zeros(runs.length.size))
         stop = runs.standard(batch.piece, runs.length)
-    keep = (start < law.horizon) & (stop > -law.horizon)
+    end = _end_of(batch, law)
+    keep = (start < end) & (stop > -end)
     if batch.limits is not None:
         low, high = (end[runs.owner] for end in batch.limits)
         keep &= (runs.near(0.0) <= high) & (runs.near(runs.length) >= low) & (low < high)
     return runs if keep.all() else runs.at(keep)
+
+
+def _end_of(batch: Batch, law: SmoothLaw) -> float:
+    """Return how far from its centre the law counts.
+
+    Beyond `spent` a row that holds the centre has nothing of its error, but many cells: as steep
+    as the law is there, each is too wide for the formula.
+    """
+    if batch.limits is not None:
+        low, high = batch.limits
+        centre = batch.piece.location
+        if not ((low <= centre) & (high >= centre)).all():
+            return law.horizon
+    return min(law.spent, law.horizon)
 
 
 def _collapsed(runs: Runs, batch: Batch, law: SmoothLaw) -> tuple[FloatArray, Runs]:
@@ -147,12 +162,13 @@ def one_sided(runs: Runs, batch: Batch) -> tuple[Runs, Runs]:
     return runs, joined(odd)
 
 
-def shortened(runs: Runs, piece: Piece, law: SmoothLaw) -> Runs:
+def shortened(runs: Runs, batch: Batch, law: SmoothLaw) -> Runs:
     """End the runs, which lead outwards, where the density does."""
-    if law.horizon == math.inf:
+    piece, end = batch.piece, _end_of(batch, law)
+    if end == math.inf:
         return runs
     start = runs.standard(piece, np.zeros(runs.length.size))
-    reach = np.ceil(np.maximum(law.horizon - start, 0.0) / runs.spacing(piece))
+    reach = np.ceil(np.maximum(end - start, 0.0) / runs.spacing(piece))
     runs = runs._replace(length=np.minimum(runs.length, reach))
     return runs.at(runs.length > 0)
 

@@ -80,7 +80,7 @@ def _chunk_sums(batch: Batch, segments: Segments, law: SmoothLaw, rule: Rounding
     runs, odd = one_sided(runs, batch)
     odd = joined([odd, astride])
     total = _odd_sums(odd, _ways(odd, rule), rule.bits, batch)
-    runs = shortened(runs, piece, law)
+    runs = shortened(runs, batch, law)
     if not runs.owner.size:
         return total
     index, first, last = zones_of(runs, piece, law)
