@@ -57,6 +57,23 @@ def test_predict_has_weights_inputs_and_outputs(run: Run, tmp_path: Path) -> Non
     assert (tmp_path / "layers.csv").read_text().count("\n") == len(rows) + 1
 
 
+@pytest.mark.slow
+def test_qat_has_a_row_a_case_and_goes_on(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    what = ("--model", "digits-resnet", "--formats", "int3", "--start", "norm", "--quick")
+    arguments = (*what, "--epochs", "2", "--checkpoints", "kept")
+    (row,) = document(run, "qat", *arguments)["rows"]
+    assert row["accuracy"] > row["ptq_accuracy"] + 3
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == [
+        "digits-resnet-INT3-norm-range-0.checkpoint"
+    ]
+    assert document(run, "qat", *arguments)["rows"] == [row]
+    (next((tmp_path / "kept").iterdir())).write_bytes(b"broken")
+    refused = run("network", "qat", *arguments)
+    assert refused.exit_code == 2
+    assert "was not written by qerror" in refused.stderr
+
+
 def test_the_list_and_the_help(run: Run) -> None:
     listed = run("network", "list")
     assert listed.exit_code == 0
@@ -78,6 +95,13 @@ def test_the_list_and_the_help(run: Run) -> None:
         ((*("predict", *QUICK), "--formats", "mxfp4"), "values stand alone"),
         ((*("ptq", *QUICK), "--exclude", "tail"), "matches no module"),
         (("pqt",), "No such command"),
+        (("qat", "--model", "resnet"), "Missing option '--formats'"),
+        (("qat", "--model", "resnet", "--formats", "int3", "--epochs", "0"), "at least 1"),
+        (
+            ("qat", "--model", "resnet", "--formats", "int3", "--learn", "rang"),
+            "did you mean range",
+        ),
+        (("qat", "--model", "minilm", "--formats", "int3"), "comes trained"),
     ],
 )
 def test_bad_input_ends_with_2(run: Run, arguments: tuple[str, ...], said: str) -> None:

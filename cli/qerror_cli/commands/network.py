@@ -64,6 +64,12 @@ _formats = click.option(
     show_default=True,
     help="For weights and layer inputs.",
 )
+_qat_formats = click.option(
+    "--formats",
+    type=FormatList(),
+    required=True,
+    help="For weights and layer inputs: integers, or xMyE.",
+)
 _quick = click.option("--quick", is_flag=True, help="Train and judge on less: under a minute.")
 
 
@@ -179,3 +185,59 @@ def predict(
         for path, content in network_files(document, plot).items():
             save(path, content)
     output.emit(document)
+
+
+@command.command("qat", cls=Command)
+@_models_option("Networks that are trained here, separated by commas.")
+@_qat_formats
+@click.option(
+    "--start",
+    "starts",
+    type=Names(),
+    default="flexible-bias",
+    show_default=True,
+    help="Where training starts: fixed-format (the format's own bias), flexible-bias (the best "
+    "range), flexible-format (the best mantissa bits too), minmax, or norm (integers).",
+)
+@click.option(
+    "--learn",
+    "modes",
+    type=Names(),
+    default="range",
+    show_default=True,
+    help="What learns beside the weights: fixed (nothing), range, or format (range and mantissa "
+    "bits).",
+)
+@click.option("--seeds", type=int, default=1, show_default=True, help="Trainings of a network.")
+@click.option("--epochs", type=int, default=10, show_default=True, help="With quantizers in place.")
+@click.option(
+    "--checkpoints",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep a checkpoint of every case in DIR, and go on from those that are there.",
+)
+@_quick
+@output_options
+def qat(models: list[str], formats: "list[Format]", output: Output, **given: Any) -> None:
+    r"""Train networks with quantizers in place, from quantization after training.
+
+    The table has the accuracy before and after, the share of the loss that came back, and the
+    accuracy once the trained network is converted to INT8.
+
+    \b
+    qerror network qat --model digits-resnet --formats int3 --start norm --seeds 3
+    qerror network qat --model digits-vit --formats 3M4E --learn fixed,range,format
+    torchrun --nproc-per-node 2 -m qerror_cli network qat --model digits-resnet --formats int3
+    """
+    from qerror.pytorch.studies import qat_document, qat_study
+    from qerror.pytorch.training import processes, rank
+
+    for name in ("seeds", "epochs"):
+        if given[name] < 1:
+            raise click.UsageError(f"--{name} must be at least 1, got {given[name]}")
+    with processes():
+        with Bar("qat") as bar:
+            rows = qat_study(models, [form.name for form in formats], progress=bar, **given)
+        is_first = rank() == 0
+    if is_first:
+        output.emit(qat_document(rows))

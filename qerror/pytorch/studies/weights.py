@@ -1,7 +1,7 @@
 """How well fitted densities predict the errors of real weights: the tensors of a network alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from qerror.formats.names import as_scalar_format
 from qerror.pytorch.calibration import MSE, Target, calibrate
 from qerror.pytorch.levels import quantize
 from qerror.pytorch.networks.predict import cut_fit
+from qerror.reporting import Document, View
 
 Source: TypeAlias = Literal["fit", "half"]
 
@@ -127,3 +128,20 @@ def _summary(source: Source, rows: Sequence[WeightRow]) -> WeightSummary:
 def _best(rows: Sequence[WeightRow], name: str, which: int) -> str:
     own = [row for row in rows if row.tensor == name]
     return max(own, key=lambda row: (row.predicted_sqnr_db, row.measured_sqnr_db)[which]).format
+
+
+def weight_document(name: str, rows: Sequence[WeightRow]) -> Document:
+    """Return the study as data, with a table of its summaries."""
+    header = ("density from", "tensors", "median difference dB", "best format right %")
+    body = [
+        (
+            {"fit": "the tensor", "half": "one half, for the other"}[each.source],
+            str(each.tensors),
+            f"{each.median_db:.3f}",
+            f"{each.best_right:.1f}",
+        )
+        for each in weight_summaries(rows)
+    ]
+    views = [View(f"{name}: SQNR of the weights, predicted and measured", header, body)]
+    found = [{"model": name, "kind": "weight", **asdict(row)} for row in rows]
+    return Document("network", {"study": "weights", "model": name}, found, views)
