@@ -97,7 +97,7 @@ class BlockLevels:
         off = y.to(torch.float64) - x
         each = off.abs() if self._by_mae else off * off
         total = torch.zeros_like(each[:, :1])
-        for column in each.split(1, dim=1):
+        for column in torch.split(each, 1, dim=1):
             total = total + column
         return total
 
