@@ -11,6 +11,7 @@ COMMANDS = {
     "sweep": "Compare number formats, each at its best range, on densities.",
     "error": "Break down the error of one format on one density.",
     "expect": "Say where measurements on so many values should lie.",
+    "formula": "Print the closed forms of a density's error, derived by sympy.",
     "optimize": "Find the best range of a format, or the best format.",
     "fixed-point": "Find the best fractional length of fixed point.",
     "quantize": "Quantize the arrays of a file and measure the errors.",

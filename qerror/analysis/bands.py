@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, FrozenMapping, IntArray, integer, real
+from qerror.analysis._arguments import grid_and_scales
 from qerror.analysis._measure import Measure, measure_of
-from qerror.analysis.single import grid_and_scales
 from qerror.densities.density import Density
 from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue, UnknownName

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import FloatArray, Immutable, IntArray, frozen, numbers
+from qerror.analysis._arguments import grid_and_scales
 from qerror.analysis._half_cells import HalfCells, half_cells_of
 from qerror.analysis._inverse import quantile_of
 from qerror.analysis._modes import rounded_atoms
-from qerror.analysis.single import grid_and_scales
 from qerror.densities.density import Density
 from qerror.densities.names import DensityLike, as_density, density_name
 from qerror.exceptions import InvalidValue

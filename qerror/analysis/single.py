@@ -4,12 +4,13 @@ import math
 import reprlib
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, positive_array, real_array
+from qerror._arrays import FloatArray
+from qerror.analysis._arguments import grid_and_scales, require_default, require_own_scales
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._closed_form import closed_form_sums
 from qerror.analysis._modes import atom_sums, mode_sums
@@ -22,13 +23,18 @@ from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format
-from qerror.formats.names import as_format, as_grid, as_scalar_format
+from qerror.formats.names import as_format
 from qerror.grids import Grid
-from qerror.rounding import RoundingRule, as_rounding, as_rule
+from qerror.rounding import RoundingRule, as_rule
+
+if TYPE_CHECKING:
+    from qerror.rigorous import EnclosureReport, HighPrecisionReport
 
 _SMALL, _LARGE = 2.0**-400, 2.0**400  # sizes whose squares and cubes float64 holds
 _LEAST = float(np.finfo(np.float64).tiny)  # below, digits are lost
 METHODS = ("quadrature", "closed-form")
+RIGOROUS = ("enclosure", "high-precision")
+"""The methods that answer by `qerror.rigorous`."""
 _NEAREST = RoundingRule("nearest-even")
 _FAR = 2.0**250  # sizes of a density: what lies beyond is nothing, even of a power law
 _LARGEST = 1e300
@@ -43,6 +49,29 @@ def quantization_error(  # type: ignore[overload-overlap]  # a block format neve
     method: str = ...,
     binade_average: bool = ...,
 ) -> BlockErrorReport: ...
+@overload
+def quantization_error(  # type: ignore[overload-overlap]  # one method answers in intervals
+    format_or_grid: Format | Grid | str,
+    density: DensityLike,
+    scale: float = ...,
+    *,
+    max_value: float | None = None,
+    bias: float | None = None,
+    rounding: str = ...,
+    method: Literal["enclosure"],
+) -> "EnclosureReport": ...
+@overload
+def quantization_error(  # type: ignore[overload-overlap]  # and one in long numbers
+    format_or_grid: Format | Grid | str,
+    density: DensityLike,
+    scale: float = ...,
+    *,
+    max_value: float | None = None,
+    bias: float | None = None,
+    rounding: str = ...,
+    method: Literal["high-precision"],
+    digits: int = ...,
+) -> "HighPrecisionReport": ...
 @overload
 def quantization_error(
     format_or_grid: Format | Grid | str,
@@ -76,8 +105,9 @@ def quantization_error(
     bias: npt.ArrayLike | None = None,
     rounding: str = "nearest-even",
     method: str = "quadrature",
+    digits: int = 50,
     binade_average: bool = False,
-) -> ErrorReport[float] | ErrorReport[FloatArray]:
+) -> "ErrorReport[float] | ErrorReport[FloatArray] | EnclosureReport | HighPrecisionReport":
     """Return the exact expected errors of rounding X to a point of a grid, by default the nearest.
 
     Parameters
@@ -102,11 +132,14 @@ def quantization_error(
         a short name such as RNE or SR; "stochastic:8" draws 8 random bits, as hardware does, up
         to 23. Even and odd are the codes. Under stochastic rounding the figures are expectations
         over X and the draws alike. A block format rounds to nearest even.
-    method : {"quadrature", "closed-form"}
+    method : {"quadrature", "closed-form", "enclosure", "high-precision"}
         The default integrates positive functions and is right to about 1e-14 relative.
         "closed-form" evaluates the papers' differences of partial moments, for comparison: it
         loses digits as cells get narrow. It covers gaussian, uniform and student-t, also cut,
-        clipped and mixed.
+        clipped and mixed. "enclosure" returns an `EnclosureReport`, intervals with a proof (needs
+        qerror[rigorous]), "high-precision" a `HighPrecisionReport`: see `qerror.rigorous`.
+    digits : int
+        Of "high-precision".
     binade_average : bool
         For block formats: average over densities of 2^u times the spread, 0 <= u < 1, each error
         in units of its own density. Scales that are powers of two depend on that phase.
@@ -143,8 +176,8 @@ def quantization_error(
     if isinstance(format_or_grid, str):
         format_or_grid = as_format(format_or_grid)
     if isinstance(format_or_grid, BlockFormat):
-        _require_own_scales(format_or_grid, scale, max_value, bias)
-        _require_default(format_or_grid, rounding, method)
+        require_own_scales(format_or_grid, scale, max_value, bias)
+        require_default(format_or_grid, rounding, method)
         # A third of the analysis is for blocks: imported for them alone.
         from qerror.analysis.block import block_error  # noqa: PLC0415
 
@@ -153,9 +186,13 @@ def quantization_error(
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = grid_and_scales(format_or_grid, scale, max_value, bias)
     rule = _NEAREST if rounding == "nearest-even" else as_rule(rounding)
+    if method in RIGOROUS:
+        return _rigorous(grid, density, scales, method, digits, rounding)
     way: object = method
     if not isinstance(way, str) or way not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"unknown method {reprlib.repr(method)}; known: {', '.join(METHODS)}")
+        raise InvalidValue(
+            f"unknown method {reprlib.repr(method)}; known: {', '.join((*METHODS, *RIGOROUS))}"
+        )
     if method == "closed-form" and not rule.is_nearest:
         raise InvalidValue(
             f"the papers give closed forms for rounding to the nearest level, got {rule.name!r}; "
@@ -167,6 +204,19 @@ def quantization_error(
     unit = _unit(size)
     moved = density.affine(1 / unit)
     return _in_units(_report_at(grid, moved, scales / unit, size / unit, method, rule), unit)
+
+
+def _rigorous(  # noqa: PLR0917 - what was asked for, checked
+    grid: Grid, density: Density, scales: FloatArray, method: str, digits: int, rounding: str
+) -> "EnclosureReport | HighPrecisionReport":
+    """Return the figures with a proof, or with many digits, of a single scale."""
+    from qerror.rigorous import enclosure, high_precision  # noqa: PLC0415 - few ask for it
+
+    if scales.ndim:
+        raise InvalidValue(f"{method} is for a single scale, got an array of them")
+    if method == "enclosure":
+        return enclosure(grid, density, float(scales), rounding=rounding)
+    return high_precision(grid, density, float(scales), digits=digits, rounding=rounding)
 
 
 def _report_at(  # noqa: PLR0917 - what was asked for, checked
@@ -240,65 +290,6 @@ def _sums(
     mirrored = grid.is_symmetric and density.is_symmetric
     batches = (Batch.of(piece, grid.factor * scales, mirrored) for piece in density.pieces())
     return sum((piece_sums(grid, batch) for batch in batches), atoms)
-
-
-def grid_and_scales(
-    target: Format | Grid | str,
-    scale: npt.ArrayLike,
-    max_value: npt.ArrayLike | None,
-    bias: npt.ArrayLike | None,
-) -> tuple[Grid, FloatArray]:
-    """Return the grid at scale 1 and the scales, whichever way they are given."""
-    if max_value is None and bias is None:
-        return as_grid(target), positive_array("scale", scale)
-    if (max_value is not None and bias is not None) or np.ndim(scale) or scale != 1:
-        raise InvalidValue(
-            "scale, max_value and bias are three views of one number: give one of them, got "
-            f"scale={scale!r}, max_value={max_value!r}, bias={bias!r}"
-        )
-    if max_value is not None:
-        grid = as_grid(target)
-        if not grid.max > 0:
-            raise InvalidValue("the format has no positive level, so no scale gives it max_value")
-        return grid, positive_array("max_value", max_value) / grid.max
-    form = None if isinstance(target, Grid) else as_scalar_format(target)
-    own = None if form is None else form.bias_at(1.0)
-    if form is None or own is None:
-        name = "a grid" if form is None else form.name
-        raise InvalidValue(
-            f"bias is for floating-point formats, and {name} has none: give scale or max_value"
-        )
-    with np.errstate(over="ignore", under="ignore"):
-        scales = np.exp2(own - real_array("bias", bias if bias is not None else ()))
-    return form.grid(), positive_array("the scale 2^(own bias - bias)", scales)
-
-
-def _require_own_scales(
-    form: BlockFormat,
-    scale: npt.ArrayLike,
-    max_value: npt.ArrayLike | None,
-    bias: npt.ArrayLike | None,
-) -> None:
-    if max_value is not None or bias is not None or np.ndim(scale) or scale != 1:
-        raise InvalidValue(
-            f"{form.name} takes its scales from the data, so it has no scale, max_value or bias to "
-            "set; to move the data instead, scale the density: density.affine(2.0)"
-        )
-
-
-def _require_default(form: BlockFormat, rounding: str, method: str) -> None:
-    _require_nearest_even(rounding)
-    if method != "quadrature":
-        raise InvalidValue(f"{form.name} is analysed by the default method, got {method!r}")
-
-
-def _require_nearest_even(rounding: str) -> None:
-    mode = as_rounding(rounding)
-    if mode != "nearest-even":
-        raise InvalidValue(
-            f"the exact error is for rounding='nearest-even', got {rounding!r}; the other modes "
-            "can be simulated: qerror.estimate_error"
-        )
 
 
 def _report(

@@ -59,7 +59,7 @@ class Balls(Context):
 
     def __init__(self) -> None:
         try:
-            import flint  # noqa: PLC0415
+            import flint
         except ImportError:
             raise MissingLibrary(
                 "enclosures need python-flint, which is not installed: "
@@ -117,7 +117,7 @@ class Digits(Context):
     """Long floating-point numbers of mpmath."""
 
     def __init__(self) -> None:
-        import mpmath  # noqa: PLC0415
+        import mpmath
 
         self._mp: Any = mpmath.mp.clone()
 

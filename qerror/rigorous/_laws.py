@@ -152,4 +152,5 @@ class Part(NamedTuple):
         """Return the probability of the interval."""
         if not self.low < self.high:
             return c.number(0.0)
-        return self.weight * (self.end(c, self.high, 0) - self.end(c, self.low, 0))
+        ends: list[Number] = [self.end(c, x, 0) for x in (self.low, self.high)]
+        return self.weight * (ends[1] - ends[0])

@@ -179,6 +179,7 @@ def _clipped(whole: Parts, low: float, high: float, c: Context) -> Parts:
 
 @parts_of.register
 def _(density: Affine, c: Context) -> Parts:
+    del c
     raise InvalidValue(
         f"{density_name(density)} was moved by rounded numbers: give the density itself, with its "
         "own parameters, and scale the format instead"

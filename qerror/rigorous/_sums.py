@@ -11,7 +11,7 @@ take three and a difference each.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -157,13 +157,17 @@ Moments = tuple[Number, Number | None, Number | None]
 
 def _moments(part: Part, low: float | Fraction, high: float | Fraction, c: Context) -> Moments:
     """Return int x^k p between two places, within the piece, k = 0, 1, 2."""
-    low, high = max(low, part.low), min(high, part.high)
+    low, high = _greatest(low, part.low), -_greatest(-high, -part.high)
     zero = c.number(0.0)
     if not low < high:
         return zero, zero, zero
     ends = [[_end(part, x, k, c) for x in (low, high)] for k in range(3)]
     m0, m1, m2 = (None if a is None or b is None else b - a for a, b in ends)
     return _in_units_of_x(part, m0, m1, m2)
+
+
+def _greatest(a: float | Fraction, b: float | Fraction) -> float | Fraction:
+    return b if b > a else a
 
 
 def _end(part: Part, x: float | Fraction, k: int, c: Context) -> Number | None:
@@ -187,20 +191,37 @@ def _about(moments: Moments, q: Number) -> Number | None:
     return None if m1 is None or m2 is None else m2 - 2 * q * m1 + q * q * m0
 
 
+def _antiderivatives(
+    part: Part, places: Sequence[Fraction], c: Context
+) -> Iterator[tuple[Number, Number]]:
+    """Yield those of p and z p at each place; about the law's centre each magnitude once."""
+    known: dict[Fraction, tuple[Number, Number]] = {}
+    centred = part.location == 0
+    origin: Number = part.shape.antiderivative(c, c.number(0.0), 0) if centred else None
+    for place in places:
+        key = abs(place) if centred else place
+        if key not in known:
+            x = c.number(key)
+            known[key] = part.antiderivative(c, x, 0), part.antiderivative(c, x, 1)
+        even, odd = known[key]
+        yield (2 * origin - even, odd) if centred and place < 0 else (even, odd)
+
+
 def _inside(part: Part, levels: Levels, c: Context) -> tuple[Number, Number, Number]:
     """Return int e^2 p, int e p and int x e p within the range."""
-    low = max(levels.points[0], part.low)
-    high = min(levels.points[-1], part.high)
+    lowest, highest = levels.points[0], levels.points[-1]
+    low = _greatest(lowest, part.low)
+    high = -_greatest(-highest, -part.high)
     zero = c.number(0.0)
     if not low < high or math.isinf(low) or math.isinf(high):
         return zero, zero, zero
     first, last = bisect_right(levels.boundaries, low), bisect_left(levels.boundaries, high)
     top = [_end(part, high, k, c) for k in range(2)]
     mass, lever, middle = zero, zero, zero
-    for i in range(first, last):
+    places = levels.boundaries[first:last]
+    for i, ends in enumerate(_antiderivatives(part, places, c), first):
         a, b = levels.points[i], levels.points[i + 1]
-        place = c.number(levels.boundaries[i])
-        m0, m1 = (top[k] - part.antiderivative(c, place, k) for k in range(2))
+        m0, m1 = (upper - lower for upper, lower in zip(top, ends, strict=True))
         step = c.number(b - a)
         m0, m1 = step * m0, step * m1
         mass += m0

@@ -37,7 +37,7 @@ class HighPrecisionReport:
 
     def to_dict(self) -> dict[str, str | None]:
         """Return every figure by its name, as text of so many digits."""
-        import mpmath  # noqa: PLC0415
+        import mpmath
 
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         del values["digits"]
@@ -85,7 +85,7 @@ def high_precision(
     --------
     >>> from qerror.rigorous import high_precision
     >>> high_precision("int4", "gaussian", 0.3, digits=30)
-    HighPrecisionReport(mse=0.0127462061178474085029826386106)
+    HighPrecisionReport(mse=0.0157975855975468374110256892943)
     """
     count = integer("digits", digits, 15, _MOST)
     grid = as_grid(format_or_grid).scaled(positive("scale", scale))

@@ -46,6 +46,12 @@ _METHOD = "quadrature"
     help="For block formats: average over where the data lie between two powers of two.",
 )
 @click.option(
+    "--certify",
+    is_flag=True,
+    help="Show value and radius, proved by ball arithmetic (needs qerror[rigorous]).",
+)
+@click.option("--digits", type=int, help="Show so many digits instead, by mpmath.")
+@click.option(
     "--distribution",
     is_flag=True,
     help="Show how the error is distributed instead: its quantiles, and how often it is large.",
@@ -71,6 +77,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     method: str,
     rounding: str,
     binade_average: bool,
+    certify: bool,  # noqa: ARG001 - asked of the context, beside --digits
+    digits: int | None,
     distribution: bool,
     atol: float | None,
     rtol: float | None,
@@ -87,6 +95,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror error e4m3 --dist 'truncated(student-t(nu=2), low=-20, high=20)' --scale 0.1
     qerror error 4M3E --data weights.npy --max-value 4
     qerror error mxfp4 --dist gaussian --binade-average
+    qerror error int8 --dist gaussian --max-value 4 --certify
     qerror error int8 --dist gaussian --max-value 4 --distribution --atol 0.01 --rtol 0.01
     """
     from qerror.analysis import quantization_error
@@ -100,6 +109,17 @@ def command(  # noqa: PLR0917 - click passes them by name
         raise click.UsageError(
             "--distribution is for formats whose values stand alone, on a density, by the default "
             "method; leave out --data, --method or the block format"
+        )
+    rigorous = was_given(ctx, "certify", "digits")
+    if rigorous and (
+        data is not None
+        or distribution
+        or isinstance(form, BlockFormat)
+        or len([*rigorous, *was_given(ctx, "method")]) > 1
+    ):
+        raise click.UsageError(
+            f"{' and '.join(rigorous)}: one of --certify, --digits and --method, for formats whose "
+            "values stand alone, on a density"
         )
     if isinstance(form, BlockFormat) and data is None:
         given = was_given(ctx, "scale", "max_value", "bias", "fit", "method", "rounding")
@@ -127,10 +147,26 @@ def command(  # noqa: PLR0917 - click passes them by name
         output.refuse_collisions(plotted_files(plot))
         output.emit(_of_distribution(form, density, chosen, rounding, (atol, rtol), plot))
         return
+    if rigorous:
+        output.emit(_certified(form, density, chosen, rounding, digits))
+        return
     report = quantization_error(form, density, chosen, method=method, rounding=rounding)
     if scale is max_value is bias is None:
         say("note: no --scale, --max-value or --bias given: scale 1")
     output.emit(error_document(form, density, chosen, report, method, rounding))
+
+
+def _certified(
+    form: "ScalarFormat", density: "Density", scale: float, rounding: str, digits: int | None
+) -> "Document":
+    from qerror.reporting import certified_document
+    from qerror.rigorous import enclosure, high_precision
+
+    if digits is None:
+        proved = enclosure(form, density, scale, rounding=rounding)
+        return certified_document(form, density, scale, proved, rounding)
+    found = high_precision(form, density, scale, digits=digits, rounding=rounding)
+    return certified_document(form, density, scale, found, rounding)
 
 
 def _of_distribution(  # noqa: PLR0917 - one command's options
