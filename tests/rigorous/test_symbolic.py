@@ -6,12 +6,10 @@ from typing import Any
 import mpmath
 import pytest
 
-from qerror.densities import Density, Gaussian, Laplace, StudentT, Uniform
+from qerror.densities import Density, Gaussian, StudentT, Uniform
 from qerror.exceptions import InvalidValue, UnknownName
 from qerror.formats import as_scalar_format
-from qerror.rigorous.symbolic import FAMILIES, closed_form
-from tests.cli.conftest import Run
-from tests.cli.conftest import run as run
+from qerror.rigorous.symbolic import closed_form
 from tests.oracles.exact import Shape, ball, cell, exact_report
 
 CASES: dict[str, tuple[Density, dict[str, float]]] = {
@@ -71,21 +69,5 @@ def test_a_density_stands_for_its_family() -> None:
 def test_refusals() -> None:
     with pytest.raises(UnknownName, match="gaussian, uniform"):
         closed_form("logistic")
-    with pytest.raises(UnknownName, match="quantization_error"):
-        closed_form(Laplace().affine(2.0).__class__.__name__)
     with pytest.raises(InvalidValue, match="family"):
         closed_form(3)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_command_prints_them(run: Run, name: str) -> None:
-    plain = run("formula", name)
-    assert plain.exit_code == 0, plain.stderr
-    assert "I(a, b, q) = " in plain.stdout
-    assert "\\frac" in run("formula", name, "--latex").stdout
-    assert "def J(a, b, q, " in run("formula", name, "--python").stdout
-
-
-def test_bad_input(run: Run) -> None:
-    assert run("formula", "gaussian", "--latex", "--python").exit_code == 2
-    assert run("formula", "logistic").exit_code == 2
