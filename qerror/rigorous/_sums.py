@@ -167,7 +167,7 @@ def _moments(part: Part, low: float | Fraction, high: float | Fraction, c: Conte
 
 
 def _greatest(a: float | Fraction, b: float | Fraction) -> float | Fraction:
-    return b if b > a else a
+    return max(a, b)
 
 
 def _end(part: Part, x: float | Fraction, k: int, c: Context) -> Number | None:
