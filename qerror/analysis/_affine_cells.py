@@ -5,11 +5,11 @@ most half a step beyond the levels. Unlike the rows of a scaled grid, the levels
 anywhere.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
+from qerror.analysis._affine_ratios import alike_moments, suits
+from qerror.analysis._affine_rows import Rows
 from qerror.analysis._windows import WindowMoments
 from qerror.analysis.rows import row_moments
 from qerror.densities.density import Density
@@ -21,47 +21,6 @@ _MOST_CELLS = 1024  # levels of a row that are summed one by one
 _CHUNK = 2**16  # cells handled together
 
 
-class Rows(NamedTuple):
-    """Levels and limits, a row each."""
-
-    low: FloatArray
-    high: FloatArray
-    anchor: FloatArray
-    """The lowest level."""
-    step: FloatArray
-    steps: int
-    """How many steps from the lowest to the highest level, of all rows."""
-
-    zero: FloatArray | None = None
-    """The rank of the level 0; None where levels start anywhere."""
-
-    @property
-    def top(self) -> FloatArray:
-        """The highest level."""
-        return self.anchor + self.steps * self.step
-
-    def at(self, some: slice | IntArray) -> "Rows":
-        """Return some of the rows."""
-        low, high, anchor, step, count, zero = self
-        parts = low[some], high[some], anchor[some], step[some]
-        return Rows(*parts, count, None if zero is None else zero[some])
-
-    @property
-    def column(self) -> "Rows":
-        """The rows as columns, to broadcast against values beside each other."""
-        low, high, anchor, step = (part[:, None] for part in self[:4])
-        zero = None if self.zero is None else self.zero[:, None]
-        return Rows(low, high, anchor, step, self.steps, zero)
-
-    def errors(self, x: FloatArray) -> FloatArray:
-        """Return Q(x) - x; a tie goes to the even multiple of the step, from 0 or the anchor."""
-        if self.zero is None:
-            rank = np.rint((x - self.anchor) / self.step)
-        else:
-            rank = np.rint(x / self.step) + self.zero
-        return (self.anchor - x) + np.clip(rank, 0, self.steps) * self.step
-
-
 def cell_moments(density: Density, rows: Rows) -> WindowMoments:
     """Integrate the continuous part of the density over the limits."""
     found = np.zeros((6, rows.low.size))
@@ -69,10 +28,16 @@ def cell_moments(density: Density, rows: Rows) -> WindowMoments:
         if rows.steps > _MOST_CELLS:
             _by_lattice(found, piece, rows)
             continue
+        rest = np.arange(rows.low.size)
+        if suits(piece, rows):
+            alike, left = alike_moments(piece, rows)
+            found[[0, 3, 4, 5]] += alike
+            rest = np.flatnonzero(left)
         size = max(1, _CHUNK // (rows.steps + 1))
-        for start in range(0, rows.low.size, size):
-            at = slice(start, start + size)
+        for start in range(0, rest.size, size):
+            at = rest[start : start + size]
             found[:, at] += _by_cells(piece, rows.at(at))
+        found += _ends(piece, rows)
     return WindowMoments(*found)
 
 
@@ -88,7 +53,7 @@ def _by_cells(piece: Piece, rows: Rows) -> FloatArray:
     right = np.maximum(left, right)
     local = piece.integrals(level.ravel(), left.ravel(), right.ravel())
     mass, first, second = (part.reshape(level.shape) for part in local)
-    found = np.stack(
+    return np.stack(
         [
             second.sum(axis=1),
             np.zeros(rows.low.size),
@@ -98,7 +63,6 @@ def _by_cells(piece: Piece, rows: Rows) -> FloatArray:
             (level * mass + first).sum(axis=1),
         ]
     )
-    return found + _ends(piece, rows)
 
 
 def _ends(piece: Piece, rows: Rows) -> FloatArray:

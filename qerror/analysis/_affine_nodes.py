@@ -20,6 +20,7 @@ from qerror.densities.extreme import (
     extreme_edges,
     extreme_nodes,
     extreme_rule,
+    height_of,
     tail_exponent,
 )
 from qerror.densities.quadrature import gauss_legendre
@@ -31,6 +32,10 @@ _NEAR = 2e-15
 _MOST_BREAKS = 2**10  # thresholds times marks that panels are cut at
 _MOST_PAIRS = 2**23
 _FINEST = 1e-13
+_SAME = 1e-12  # of their width: extremes that mirror each other
+_LITTLE = 1e-19  # of the largest share of a pair
+# Shares of all, and the nodes that panels with more than that need.
+_GRADES = ((1e-4, 16), (1e-8, 12), (1e-12, 8), (-1.0, 5))
 # Nodes that panels need that are this part of a whole one.
 _SHARES = ((0.01, 3), (0.05, 5), (0.25, 8), (0.6, 12), (math.inf, 16))
 
@@ -81,8 +86,8 @@ def _continuous(density: Density, n: int, lattice: Lattice) -> Ends:
     light = tail_exponent(density) == math.inf and n > _FEW
     mirror = density.affine(-1.0)
     floor = 0.0 if lattice.integer else -math.inf
-    if light and not marks.size and not lattice.integer:
-        return _by_rules(density, n)
+    if n > _FEW and not marks.size and not lattice.integer:
+        return _by_rules(density, n) if light else _by_panels(density, n)
     if light and not marks[marks != 0].size and _reaches(mirror, floor):
         rule = extreme_rule(mirror, n, _COUNTS[-1], floor)
         return _nested(density, n, lattice, -rule.nodes, rule.weights, False)
@@ -103,14 +108,65 @@ def _by_rules(density: Density, n: int) -> Ends:
         at_low, at_high = (
             x.ravel() for x in np.meshgrid(lower.weights, upper.weights, indexing="ij")
         )
-        apart = high > low
-        ends = Ends(low[apart], high[apart], at_low[apart], at_high[apart], False, False)
+        ends = _pairs(density, low, high, at_low, at_high)
         if (
             count == _COUNTS[-1]
             or abs(second_growth(Within.of(density, ends), ends, n).sum() - 1) < _NEAR
         ):
             return ends
     raise AssertionError  # the last count returns
+
+
+def _pairs(
+    density: Density, low: FloatArray, high: FloatArray, at_low: FloatArray, at_high: FloatArray
+) -> Ends:
+    """Return those that are pairs; of a pair and its mirror image one, with both weights."""
+    keep = high > low
+    if density.is_symmetric:
+        centre = low + high
+        keep &= centre > -_SAME * (high - low)
+        at_low = np.where(centre > _SAME * (high - low), 2 * at_low, at_low)
+    return Ends(low[keep], high[keep], at_low[keep], at_high[keep], False, False)
+
+
+@lru_cache(maxsize=16)
+def _by_panels(density: Density, n: int) -> Ends:
+    """Return products of panels over both extremes, with fewer nodes where little is left."""
+    mirror = density.affine(-1.0)
+    upper = _graded(density, n)
+    lower = upper if density.is_symmetric else _graded(mirror, n)
+    low, high = (x.ravel() for x in np.meshgrid(-lower[0], upper[0], indexing="ij"))
+    at_low, at_high = (x.ravel() for x in np.meshgrid(lower[1], upper[1], indexing="ij"))
+    found = _pairs(density, low, high, at_low, at_high)
+    share = second_growth(Within.of(density, found), found, n) * (found.high - found.low) ** 2
+    kept = np.flatnonzero(share > _LITTLE * share.max(initial=0.0))
+    low, high, at_low, at_high = (x[kept] for x in found[:4])
+    return Ends(low, high, at_low, at_high, False, False)
+
+
+def _graded(density: Density, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return nodes and p(x) dx of panels over the largest value, as many as each one's share."""
+    edges = extreme_edges(density, n)
+    middle = float(edges[edges.size // 2])
+    whole = extreme_nodes(density, n)
+    per = whole.nodes.size // (edges.size - 1)
+    with np.errstate(under="ignore"):
+        weight = np.exp(-height_of(density, whole.nodes, n)) * density.pdf(whole.nodes)
+        weight *= whole.weights * (np.square(whole.nodes - middle) + np.square(edges[-1] * 1e-9))
+    share = weight.reshape(-1, per).sum(axis=1)
+    share = share / share.sum()
+    nodes: list[FloatArray] = []
+    weights: list[FloatArray] = []
+    upper = math.inf
+    for lower, count in _GRADES:
+        at = np.flatnonzero((share <= upper) & (share > lower))
+        upper = lower
+        t, w = gauss_legendre(count)
+        width = np.diff(edges)[at, None]
+        nodes.append((edges[:-1][at, None] + width * t).ravel())
+        weights.append((width * w).ravel())
+    x = np.concatenate(nodes)
+    return x, density.pdf(x) * np.concatenate(weights)
 
 
 def _reaches(density: Density, floor: float) -> bool:

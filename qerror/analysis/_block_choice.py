@@ -6,72 +6,44 @@ exp(i t d) p over |x| < b and psi_b(t) that of delta exp(i t d) p,
 
     E[delta(X_1) sign(S); all |X_i| < b] = 2/pi int_0^inf Im(psi_b phi_b^(n-1)) / t dt
 
-(Gil-Pelaez 1951); for two values of a block likewise, with psi psi phi^(n-2).
+(Gil-Pelaez 1951); for two values of a block likewise, with psi psi phi^(n-2). Values whose gain is
+one of a few exact amounts, 0 above all, do not let the integrand fall: blocks of them alone, and
+with one other value, are known without frequencies and leave the integral.
 """
 
 import math
-from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray
+from qerror._arrays import BoolArray, FloatArray
+from qerror.analysis._block_choice_nodes import (
+    Cells,
+    Nodes,
+    Problem,
+    cells_of,
+    largest_gain,
+    nodes_of,
+    points_of,
+    with_crossings,
+)
+from qerror.analysis._block_choice_points import PointSums, merged
+from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
-from qerror.densities.density import Density
-from qerror.densities.quadrature import gauss_legendre
-from qerror.densities.smooth_law import SmoothLaw
-from qerror.grids import Grid
 
-_ORDER = 12  # nodes of a panel, in x and in t
-_PHASE = 9.0  # radians that a panel in x turns
-_TURN = 6.0  # radians that the first panel in t turns the product
-_GROWTH = 1.25  # of panels in t
-_WIDEST = 4.0  # of a panel in t, in units of 1 / max |d|
-_TIERS = (8.0, 24.0, 72.0, 216.0)  # of t, in units of 1 / max |d|
-_SETTLED = 2e-13  # of what the powers of phi still add
-_NO_GAIN = 1e-12  # of the largest: levels that are equal but for their rounding
-_CHUNK = 2**17  # exponentials at a time
-_BRANCHES = 30  # halvings towards a singular point of the density
+_LIMITS = (16.0, 40.0, 96.0, 240.0)  # of t, in units of 1 / max |d|
+_FEW = (64, 8)  # values: fewer begin with the next limit
+_MOST_CROSSINGS = 512  # sums of point masses that intervals are cut at
+_MOST_POINTS = 64  # whose gains are told apart
+_SETTLED = 1e-14  # of a probability
+_LAST = 24  # frequencies that tell what is left beyond
+_SLOW = 1e5  # times what is allowed: it falls as a small power of 1 / t, to the last limit
+_EQUAL = 1e-13  # of the squares
+_SURE = -45.0  # log of the probability that a sum has the other sign
+_EXPONENTS = np.ldexp(1.0, np.arange(-16, 8))
 
-Complex = npt.NDArray[np.complex128]
-
-
-class Step(NamedTuple):
-    """A range of the largest magnitude M in which both scales are constant."""
-
-    low: float
-    high: float
-    six: float
-    four: float
-
-
-class Problem(NamedTuple):
-    """One step of the scales for one kind of block."""
-
-    grid: Grid
-    density: Density
-    n: int
-    error: str
-    """What is compared: "mse" or "mae"."""
-    step: Step
-
-    @property
-    def folded(self) -> bool:
-        """Whether x > 0 stands for -x too."""
-        return self.grid.is_symmetric and self.density.is_symmetric
-
-    def errors(self, x: FloatArray, scale: float) -> FloatArray:
-        """Return Q(x) - x at a scale; at scale 0 every value becomes 0."""
-        return self.grid.error_half_even(x, scale) if scale else -x
-
-    def gain(self, x: FloatArray) -> FloatArray:
-        """Return d(x): above 0 where the second scale is better."""
-        six, four = self.errors(x, self.step.six), self.errors(x, self.step.four)
-        if self.error == "mae":
-            return np.abs(six) - np.abs(four)
-        return (six - four) * (six + four)
+Parts = npt.NDArray[Any]
 
 
 class Choice(NamedTuple):
@@ -84,219 +56,242 @@ class Choice(NamedTuple):
     """Of the probability that the largest value clips."""
 
 
-class _Nodes(NamedTuple):
-    """Nodes in x, and what is integrated there."""
+def choice(
+    problem: Problem, tolerance: float, log_below: tuple[float, float] | None = None
+) -> Choice:
+    """Return what the choice of the scale adds, over one step of both scales.
 
-    gain: FloatArray
-    """d, in units of its largest magnitude."""
-    columns: FloatArray
-    """p dx times 1, half the differences of the five figures, both errors, and x; (k, 9)."""
-    places: tuple[int, int, int, int]
-    """How many nodes lie below a, the places where M begins to clip at each scale, and b."""
-
-
-def choice(problem: Problem) -> Choice:
-    """Return what the choice of the scale adds, over one step of both scales."""
-    cuts = _cuts(problem)
-    unit = float(np.abs(problem.gain(_middles(cuts, 1e-9))).max())
-    if unit == 0:
-        return Choice(BlockSums(np.zeros(6), 0.0, 0.0), 0.0, 0.0)
-    known = _Known.of(_nodes(problem, _with_roots(problem, cuts), unit, 1.0), problem.n)
-    total = known.total
-    if problem.n > 1:
-        total = total + _by_frequencies(problem, cuts, unit, known)
-    sums = BlockSums(np.append(total[1:6], 0.0), total[6], total[7])
-    return Choice(sums, float(total[0]), float(total[8] - total[9]))
-
-
-def _by_frequencies(problem: Problem, cuts: FloatArray, unit: float, known: "_Known") -> FloatArray:
-    """Integrate over t, in tiers: higher frequencies need more nodes in x."""
-    total, rest, start, width = np.zeros(10), np.zeros(10), 0.0, 0.0
-    for stop in _TIERS:
-        nodes = _nodes(problem, cuts, unit, stop)
-        width = width or min(_first_width(nodes, problem.n), stop)
-        for t, w, wider in _panels(start, stop, width):
-            parts = _integrand(nodes, t, problem.n, known)
-            total += (2 / math.pi) * (w / t) @ parts
-            rest, width = np.abs(parts).max(axis=0), wider
-            if _is_settled(rest / t[-1], nodes, problem.n):
-                return total
-        start = stop
-    return total
-
-
-def _marks(problem: Problem) -> FloatArray:
-    """Return the x >= 0 or of both signs, without order, at which an integrand is not smooth."""
-    grid, step = problem.grid, problem.step
-    places = [grid.thresholds, np.array([grid.min, grid.max])]
-    if problem.error == "mae":
-        places.append(grid.points)
-    ratios = np.concatenate(places)
-    clips = grid.max * np.array([step.six, step.four])
-    found = [ratios * step.six, ratios * step.four, clips, -clips]
-    found += [np.array([0.0, step.low, -step.low, *problem.density.kinks])]
-    for piece in problem.density.pieces():
-        if isinstance(piece.law, SmoothLaw) and piece.law.branch_at_zero:
-            away = piece.spread * np.ldexp(1.0, -np.arange(_BRANCHES))
-            found += [piece.location + away, piece.location - away]
-    return np.concatenate(found)
+    Parameters
+    ----------
+    problem : Problem
+        The step.
+    tolerance : float
+        Of the squared error, absolute.
+    log_below : pair of float, optional
+        log P(|X| < a) and log P(|X| < b), where they are known better than by nodes.
+    """
+    cells = cells_of(problem)
+    unit = largest_gain(problem, cells)
+    reach = _reach(problem, cells)
+    unit = unit if unit > _EQUAL * reach else reach  # else all is a tie
+    sums = _sums_of(problem, unit)
+    if cells is not None:
+        cells = with_crossings(problem, cells, unit, _support(sums))
+    nodes = nodes_of(problem, cells, unit, _limits(problem.n)[0])
+    sure = _sure_sign(nodes, problem.n)
+    if sure:
+        total = sure * _between(
+            np.stack(
+                [
+                    _without_sign(nodes.columns[:place].sum(axis=0), problem.n, log)
+                    for place, log in zip(nodes.places, _logs(log_below), strict=True)
+                ]
+            )
+        )
+    else:
+        known = _Known.of(nodes, problem.n, sums is not None)
+        total = known.total
+        if problem.n > 1 and known.leaves_some:
+            total = total + _settled(problem, (cells, nodes), unit, known, tolerance, log_below)
+    figures = BlockSums(np.append(total[1:6], 0.0), float(total[6]), float(total[7]))
+    return Choice(figures, float(total[0]), float(total[8] - total[9]))
 
 
-def _cuts(problem: Problem) -> FloatArray:
-    """Return the ends of intervals on which all is smooth, ascending."""
-    high = problem.step.high
-    low = 0.0 if problem.folded else -high
-    marks = _marks(problem)
-    return np.unique(np.concatenate([marks[(marks > low) & (marks < high)], [low, high]]))
+def _reach(problem: Problem, cells: Cells | None) -> float:
+    """Return the largest magnitude of a value, or its square: gains are roundings of it."""
+    points = np.abs(points_of(problem)[0]).max(initial=0.0)
+    ends = np.zeros(1) if cells is None else np.abs(cells.cuts[[0, -1]])
+    largest = max(float(points), float(ends.max()))
+    return largest if problem.error == "mae" else largest * largest
 
 
-def _middles(cuts: FloatArray, inset: float) -> FloatArray:
-    """Return points just within both ends of each interval, and its middle."""
-    width = np.diff(cuts)
-    return np.concatenate(
-        [cuts[:-1] + inset * width, cuts[1:] - inset * width, cuts[:-1] + 0.5 * width]
-    )
+def _sums_of(problem: Problem, unit: float) -> PointSums | None:
+    """Return the sums of point masses of a step, if they are few enough to be told apart."""
+    x, p = points_of(problem)
+    if not (x.size and problem.n > 1):
+        return PointSums.of(np.zeros(1), np.ones(1), problem.n)
+    if x.size > _MOST_POINTS:
+        return None
+    gain = np.append(problem.gain(x) / unit, 0.0)
+    sums = PointSums.of(gain, np.append(p, 1.0), problem.n)
+    mixed = problem.density.pieces()
+    few = sums is None or not mixed or sums.support.size <= _MOST_CROSSINGS
+    return sums if few else None
 
 
-def _with_roots(problem: Problem, cuts: FloatArray) -> FloatArray:
-    """Add the places where both scales are equally good: d is linear between the cuts."""
-    width = np.diff(cuts)
-    left, right = (problem.gain(cuts[:-1] + part * width) for part in (0.25, 0.75))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = 0.25 - 0.5 * left / (right - left)
-    at = (share > 0) & (share < 1)
-    return np.unique(np.concatenate([cuts, (cuts[:-1] + share * width)[at]]))
+def _support(sums: PointSums | None) -> FloatArray:
+    return np.zeros(1) if sums is None or sums.support.size > _MOST_CROSSINGS else sums.support
 
 
-def _nodes(problem: Problem, cuts: FloatArray, unit: float, reach: float) -> _Nodes:
-    """Place nodes that resolve the density and exp(i t d / unit) up to t = reach."""
-    low, width = cuts[:-1], np.diff(cuts)
-    turn = (
-        2
-        * np.abs(problem.gain(low + 0.75 * width) - problem.gain(low + 0.25 * width))
-        * (reach / unit)
-    )
-    parts = np.maximum(np.ceil(turn / _PHASE), np.ceil(width / _room(problem.density, cuts)))
-    parts = np.maximum(parts, 1.0).astype(np.int64)
-    rank: IntArray = np.arange(int(parts.sum())) - np.repeat(np.cumsum(parts) - parts, parts)
-    span: FloatArray = np.repeat(width / parts, parts)
-    start: FloatArray = np.repeat(low, parts) + rank * span
-    t, w = gauss_legendre(_ORDER)
-    x, dx = (start[:, None] + span[:, None] * t).ravel(), (span[:, None] * w).ravel()
-    p = problem.density.pdf(x) + (problem.density.pdf(-x) if problem.folded else 0.0)
-    mass = p * dx
-    atom = problem.density.atoms().probabilities
-    x, mass = np.append(x, np.zeros(atom.size)), np.append(mass, atom)
-    order = np.argsort(np.abs(x), kind="stable")
-    return _filled(problem, x[order], mass[order], unit)
-
-
-def _filled(problem: Problem, x: FloatArray, mass: FloatArray, unit: float) -> _Nodes:
-    step, grid = problem.step, problem.grid
-    six, four = problem.errors(x, step.six), problem.errors(x, step.four)
-    half = 0.5 * (_figures(grid, x, four, step.four) - _figures(grid, x, six, step.six))
-    columns = np.stack([np.ones(x.size), *half, six, four, x])
-    if problem.folded:  # each node stands for -x too
-        columns[[2, 3]] = 0.5 * (columns[2] + columns[3])
-        columns[[4, 6, 7, 8]] = 0.0
-    ends = np.array([step.low, grid.max * step.six, grid.max * step.four, step.high])
-    places = np.searchsorted(np.abs(x), np.clip(ends, step.low, step.high))
-    a, c, d, b = places.tolist()
-    return _Nodes(problem.gain(x) / unit, (columns * mass).T, (a, c, d, b))
-
-
-def _figures(grid: Grid, x: FloatArray, error: FloatArray, scale: float) -> FloatArray:
-    """Return e^2 within, below and above the levels, e and x e, shape (5, k)."""
-    square = error * error
-    below = (x < grid.min * scale) & (scale > 0)
-    above = (x > grid.max * scale) & (scale > 0)
-    return np.stack(
-        [
-            np.where(below | above, 0.0, square),
-            np.where(below, square, 0.0),
-            np.where(above, square, 0.0),
-            error,
-            x * error,
-        ]
-    )
-
-
-def _room(density: Density, cuts: FloatArray) -> FloatArray:
-    """Return how wide a panel in each interval may be for the density's sake."""
-    room = np.full(cuts.size - 1, np.inf)
-    for piece in density.pieces():
-        if isinstance(piece.law, SmoothLaw):
-            at, to = piece.standard(cuts[:-1]), piece.standard(cuts[1:])
-            nearest = np.where((at < 0) & (to > 0), 0.0, np.minimum(np.abs(at), np.abs(to)))
-            room = np.minimum(room, piece.spread * piece.law.panel_width(nearest))
-    return room
-
-
-def _first_width(nodes: _Nodes, n: int) -> float:
-    """Return how far t may go until the product of n factors has turned some radians."""
+def _sure_sign(nodes: Nodes, n: int) -> float:
+    """Return the sign that the sum has with all but no probability, else 0: Chernoff's bound."""
     mass = nodes.columns[:, 0]
-    total = mass.sum()
-    mean = float(mass @ nodes.gain / total)
-    spread = math.sqrt(float(mass @ (nodes.gain - mean) ** 2 / total))
-    return _TURN / (n * abs(mean) + 3 * math.sqrt(n) * spread + 1)
-
-
-def _panels(
-    start: float, stop: float, width: float
-) -> Iterator[tuple[FloatArray, FloatArray, float]]:
-    """Return nodes and weights in t, panel by panel, and the width of the next one."""
-    nodes, weights = gauss_legendre(_ORDER)
-    while start < stop:
-        end = stop if start + 1.5 * width > stop else start + width
-        width_here = end - start
-        width = min(_GROWTH * width, _WIDEST)
-        yield start + width_here * nodes, width_here * weights, width
-        start = end
+    side = float(np.sign(mass @ nodes.gain))
+    if n < 32 or side == 0:
+        return 0.0
+    factors = np.exp(-side * np.multiply.outer(_EXPONENTS, nodes.gain)) * mass
+    for place in nodes.places:
+        least = float(factors[:, :place].sum(axis=1).min())
+        if least > 0 and n * math.log(least) > _SURE:
+            return 0.0
+    return side
 
 
 class _Known(NamedTuple):
-    """What needs no frequencies: values without gain, and the first order in those with one.
+    """What needs no frequencies: blocks of values of exact gains, and of one other value."""
 
-    The first order is the sign of a single gain. Without it the integrand falls faster with t,
-    also where most values gain nothing.
-    """
-
-    still: tuple[FloatArray, ...]
-    """Sums of the columns where d = 0, below a, both places of clipping, and b."""
+    gains: FloatArray
+    """The exact gains, 0 among them."""
+    fixed: tuple[FloatArray, ...]
+    """Sums of the columns over values of each, shape (gains, 9), below the four places."""
     total: FloatArray
-    """The first order, less the ties: S = 0 keeps the first scale."""
+    leaves_some: bool
+    """Whether there are values of other gains."""
 
     @classmethod
-    def of(cls, nodes: _Nodes, n: int) -> "_Known":
-        sign = np.where(np.abs(nodes.gain) > _NO_GAIN, np.sign(nodes.gain), 0.0)
-        still: list[FloatArray] = []
-        single: list[FloatArray] = []
+    def of(cls, nodes: Nodes, n: int, apart: bool) -> "_Known":
+        """Sum what is known; `apart` says that point masses count as exact gains."""
+        fixed: BoolArray = nodes.gain == 0
+        if apart:
+            fixed |= nodes.point
+        gains, _ = merged(np.append(nodes.gain[fixed], 0.0), np.ones(int(fixed.sum()) + 1))
+        sums: list[FloatArray] = []
+        found: list[FloatArray] = []
         for place in nodes.places:
-            columns, signs = nodes.columns[:place], sign[:place]
-            still.append(columns[signs == 0].sum(axis=0))
-            single.append(signs @ columns)
-        first = [_first_order(z, d[None, :], n)[0] for z, d in zip(still, single, strict=True)]
-        ties = [_products(z[None, :], n)[0] for z in still]
-        return cls(tuple(still), _between([x - y for x, y in zip(first, ties, strict=True)]))
+            at = fixed[:place]
+            nearest = np.abs(nodes.gain[:place][at, None] - gains).argmin(axis=1)
+            columns = np.zeros((gains.size, nodes.columns.shape[1]))
+            np.add.at(columns, nearest, nodes.columns[:place][at])
+            sums.append(columns)
+            moving = nodes.gain[:place][~at], nodes.columns[:place][~at]
+            found.append(_exactly(gains, columns, moving, n))
+        return cls(gains, tuple(sums), _between(np.stack(found)), not fixed.all())
 
 
-def _integrand(nodes: _Nodes, t: FloatArray, n: int, known: _Known) -> FloatArray:
-    """Return the imaginary parts that are divided by t, shape (t.size, 10)."""
-    bounds = [0, *sorted(set(nodes.places))]
-    total = np.zeros((t.size, 9), dtype=np.complex128)
-    below = {0: total}
-    for start, stop in pairwise(bounds):
-        total = total + _turned(nodes, t, start, stop)
-        below[stop] = total
-    parts: list[FloatArray] = []
-    for place, still in zip(nodes.places, known.still, strict=True):
-        whole = below[place]
-        moved = np.imag(whole - still)
-        parts.append(np.imag(_products(whole, n)) - _first_order(still, moved, n))
-    return _between(parts)
+def _exactly(
+    gains: FloatArray, fixed: FloatArray, moving: tuple[FloatArray, FloatArray], n: int
+) -> FloatArray:
+    """Return the figures of blocks with at most one value whose gain is none of the given."""
+    sums = PointSums.of(gains, fixed[:, 0], n)
+    if sums is None:  # with fewer of them than the whole step has, they are known too
+        raise AssertionError
+    found = np.zeros(8)
+    one, two = sums.sign(1, gains), sums.sign(2, np.add.outer(gains, gains))
+    found[:6] = one @ fixed[:, :6]
+    six, four, x = fixed[:, 6:].T
+    found[6] = 0.5 * (four @ two @ four - six @ two @ six)
+    found[7] = 0.5 * (x @ two @ (four - six))
+    d, columns = moving
+    if not d.size:
+        return found
+    alone, beside = sums.sign(1, d), sums.sign(2, np.add.outer(gains, d))
+    mass = columns[:, 0]
+    found[0] += n * (alone @ mass)
+    found[1:6] += alone @ columns[:, 1:6] + (n - 1) * (fixed[:, 1:6].T @ (beside @ mass))
+    d_six, d_four, d_x = (beside @ columns[:, k] for k in (6, 7, 8))
+    found[6] += four @ d_four - six @ d_six
+    found[7] += 0.5 * (x @ (d_four - d_six) + (four - six) @ d_x)
+    if n > 2 and (six.any() or four.any()):
+        both = np.stack([sums.sign(3, np.add.outer(gains + g, d)) @ mass for g in gains.tolist()])
+        found[6] += 0.5 * (n - 2) * (four @ both @ four - six @ both @ six)
+        found[7] += 0.5 * (n - 2) * (x @ both @ (four - six))
+    return found
 
 
-def _between(parts: "list[FloatArray]") -> FloatArray:
+def _settled(  # noqa: PLR0917 - one step's description
+    problem: Problem,
+    at: tuple[Cells | None, Nodes],
+    unit: float,
+    known: "_Known",
+    tolerance: float,
+    log_below: tuple[float, float] | None,
+) -> FloatArray:
+    """Integrate over as many frequencies as count; the first nodes serve the first limit."""
+    (cells, nodes), limits = at, list(_limits(problem.n))
+    more = np.zeros(10)
+    while limits:
+        limit = limits.pop(0)
+        more, rest = _by_frequencies(nodes, problem.n, known, limit, log_below)
+        excess = max(float(rest[0]) / _SETTLED, float(rest[1:4].max()) / tolerance)
+        if excess <= 1 or not limits:
+            break
+        if excess > _SLOW:
+            limits = limits[-1:]
+        nodes = nodes_of(problem, cells, unit, limits[0])
+    return more
+
+
+def _limits(n: int) -> tuple[float, ...]:
+    return _LIMITS[sum(n < few for few in _FEW) :] if n > 1 else (1.0,)
+
+
+def _by_frequencies(
+    nodes: Nodes,
+    n: int,
+    known: "_Known",
+    limit: float,
+    log_below: tuple[float, float] | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Integrate over t up to a limit; returns what is left beyond, about, besides."""
+    table = frequencies(n, limit)
+    ends = sorted(set(nodes.places))
+    moments = chebyshev_moments(nodes.gain, nodes.columns, table.terms, ends)
+    turned = dict(zip(ends, table.turned(moments), strict=True))
+    whole = dict(zip(ends, moments[:, 0], strict=True))
+    parts = _between(
+        np.stack(
+            [
+                _remaining((whole[at], turned[at]), fixed, known.gains, table.nodes, n, log)
+                for at, fixed, log in zip(nodes.places, known.fixed, _logs(log_below), strict=True)
+            ]
+        )
+    )
+    total: FloatArray = (2 / math.pi) * (table.weights / table.nodes) @ parts
+    return total, np.abs(parts[-_LAST:]).max(axis=0) / n
+
+
+def _logs(below: tuple[float, float] | None) -> tuple[float | None, ...]:
+    """Return log F at the four places, where it is known."""
+    return (None,) * 4 if below is None else (below[0], None, None, below[1])
+
+
+def _without_sign(whole: FloatArray, n: int, log: float | None) -> FloatArray:
+    """Return the eight figures of all blocks of values below a place."""
+    known = None if log is None or whole[0] <= 0 else np.array([log])
+    found: FloatArray = _products(whole[None], n, known)[0]
+    return found
+
+
+def _remaining(  # noqa: PLR0917 - one product's description
+    parts: tuple[FloatArray, Complex],
+    fixed: FloatArray,
+    gains: FloatArray,
+    t: FloatArray,
+    n: int,
+    log: float | None,
+) -> FloatArray:
+    """Return the imaginary parts that are divided by t, less what is known; (t, 8).
+
+    `parts` are the sums of the columns, and what they become at t less those.
+    """
+    whole, turned = parts
+    if whole[0] <= 0:
+        return np.zeros((t.size, 8))
+    phi = whole + turned
+    still: Parts = fixed[None, 0] if gains.size == 1 else np.exp(1j * np.outer(t, gains)) @ fixed
+    with np.errstate(divide="ignore"):
+        power = (math.log(whole[0]) if log is None else log) + _log1p(turned[:, 0] / whole[0])
+    found = np.imag(_products(phi, n, power)) - _first_order(still, phi - still, n)
+    return found if gains.size == 1 else found - np.imag(_products(still, n))
+
+
+def _log1p(z: Complex) -> Complex:
+    """Return log(1 + z), small real parts included."""
+    a, b = z.real, z.imag
+    return 0.5 * np.log1p(a * (2 + a) + b * b) + 1j * np.arctan2(b, 1 + a)
+
+
+def _between(parts: FloatArray) -> FloatArray:
     """Return the ten figures from what lies below a, both places of clipping, and b."""
     low, six, four, high = parts
     clips = 0.5 * np.stack([high[..., 0] - four[..., 0], high[..., 0] - six[..., 0]], axis=-1)
@@ -304,47 +299,35 @@ def _between(parts: "list[FloatArray]") -> FloatArray:
     return found
 
 
-def _products(parts: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """Return phi^n, psi phi^(n-1) for five figures and the pairs' psi psi phi^(n-2)."""
-    phi, others = parts[:, :1], parts[:, :1] ** (n - 1)
-    found = [phi * others, parts[:, 1:6] * others]
-    rest = parts[:, :1] ** (n - 2) if n > 1 else 0 * phi
+def _products(parts: Parts, n: int, log: Parts | None = None) -> Parts:
+    """Return phi^n, psi phi^(n-1) for five figures and the pairs' psi psi phi^(n-2).
+
+    `log` is log phi, where that is known better than phi.
+    """
+    phi = parts[:, :1]
+    rest = _integer_power(phi, n - 2) if log is None else np.exp((n - 2) * log[:, None])
+    others = rest * phi
     six, four, x = (parts[:, k : k + 1] for k in (6, 7, 8))
-    found += [0.5 * (four * four - six * six) * rest, 0.5 * x * (four - six) * rest]
-    return np.concatenate(found, axis=1)
+    pairs = 0.5 * (four * four - six * six) * rest, 0.5 * x * (four - six) * rest
+    return np.concatenate([phi * others, parts[:, 1:6] * others, *pairs], axis=1)
 
 
-def _first_order(still: FloatArray, moving: FloatArray, n: int) -> FloatArray:
-    """Return the terms of first order of `_products` at still + moving."""
-    p, m = float(still[0]), moving[:, :1]
-    first = p ** (n - 1)
-    second = p ** (n - 2) if n > 1 else 0.0
-    third = (n - 2) * p ** (n - 3) if n > 2 else 0.0
-    found = [n * first * m, first * moving[:, 1:6] + (n - 1) * second * still[1:6] * m]
-    six, four, x = still[6:].tolist()
+def _integer_power(phi: Parts, n: int) -> Parts:
+    """Return phi^n, n >= 0, 0^0 = 1."""
+    found: Parts = np.where(phi == 0, 0.0 if n else 1.0, phi) ** n
+    return found
+
+
+def _first_order(still: Parts, moving: Complex, n: int) -> FloatArray:
+    """Return the imaginary part of the terms of first order of `_products` at still + moving."""
+    p, m = still[:, :1], moving[:, :1]
+    third = (n - 2) * _integer_power(p, n - 3) if n > 2 else 0.0
+    second = _integer_power(p, n - 2)
+    first = second * p
+    six, four, x = (still[:, k : k + 1] for k in (6, 7, 8))
     d_six, d_four, d_x = (moving[:, k : k + 1] for k in (6, 7, 8))
-    found += [
-        second * (four * d_four - six * d_six) + 0.5 * third * (four * four - six * six) * m,
-        0.5 * second * (x * (d_four - d_six) + (four - six) * d_x)
-        + 0.5 * third * x * (four - six) * m,
-    ]
-    return np.concatenate(found, axis=1)
-
-
-def _turned(nodes: _Nodes, t: FloatArray, start: int, stop: int) -> Complex:
-    """Integrate exp(i t d) times each column over some of the nodes."""
-    total = np.zeros((t.size, 9), dtype=np.complex128)
-    size = max(1, _CHUNK // t.size)
-    for first in range(start, stop, size):
-        at = slice(first, min(first + size, stop))
-        angle = np.multiply.outer(t, nodes.gain[at])
-        columns = nodes.columns[at]
-        total += np.cos(angle) @ columns + 1j * (np.sin(angle) @ columns)
-    return total
-
-
-def _is_settled(rest: FloatArray, nodes: _Nodes, n: int) -> bool:
-    """Tell whether what is left beyond the last panel no longer counts."""
-    within = float(nodes.columns[:, 0].sum())
-    size = float(np.abs(nodes.columns[:, 1:4]).sum()) * within ** (n - 1)
-    return bool(rest[0] <= _SETTLED and rest[1:4].max() <= _SETTLED * size)
+    figures = first * moving[:, 1:6] + (n - 1) * second * still[:, 1:6] * m
+    error = second * (four * d_four - six * d_six) + 0.5 * third * (four * four - six * six) * m
+    cross = 0.5 * second * (x * (d_four - d_six) + (four - six) * d_x)
+    cross = cross + 0.5 * third * x * (four - six) * m
+    return np.imag(np.concatenate([n * first * m, figures, error, cross], axis=1))

@@ -1,15 +1,36 @@
 """Blocks that try two stored scales and keep the better one: four-over-six.
 
 While both scales are constant, what is kept is half of what both give together, and half of
-their difference with the sign of the choice.
+their difference with the sign of the choice. Below a tensor scale from the data the largest value
+A of the tensor is a level at both scales, so that the other values of its block choose.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror.analysis._block_choice import Problem, Step, choice
-from qerror.analysis._block_steps import BlockSums, Steps, clipped_share, step_sums
+from qerror._arrays import FloatArray
+from qerror.analysis._block_choice import choice
+from qerror.analysis._block_choice_nodes import Problem, Step
+from qerror.analysis._block_steps import (
+    BlockSums,
+    Steps,
+    clipped_share,
+    combined,
+    live_steps,
+    step_sums,
+    with_point,
+)
+from qerror.analysis._block_tensor import (
+    largest_points,
+    largest_values,
+    moments_at,
+    scaled,
+    with_largest,
+    zero_share,
+)
+from qerror.analysis._windows import Windows
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
@@ -19,6 +40,8 @@ from qerror.formats.stored_scales import Amax, scale_levels
 from qerror.grids import Grid
 
 _UNLIKELY = 1e-18  # steps
+_PRECISION = 1e-13  # of the squared error
+_ROUNDING = 1e-15
 
 
 class FourOverSixFigures(NamedTuple):
@@ -31,86 +54,266 @@ class FourOverSixFigures(NamedTuple):
     """P(M > scale * largest level)."""
 
 
+class _Case(NamedTuple):
+    """Blocks of n values, and how they choose."""
+
+    element: ScalarFormat
+    grid: Grid
+    density: Density
+    n: int
+    rule: FourOverSix
+    levels: FloatArray
+    """Of the scale format, by code."""
+
+
 def four_over_six_sums(
-    element: ScalarFormat, density: Density, n: int, rule: FourOverSix
+    element: ScalarFormat, density: Density, n: int, rule: FourOverSix, size: int | None = None
 ) -> FourOverSixFigures:
-    """Return the expectations for blocks of n values, to about 1e-11 of the error.
+    """Return the expectations for blocks of n values, to about 1e-12 of the error.
 
     Parameters
     ----------
     element : ScalarFormat
         With 4 and 6 as its largest levels.
     density : Density
-        Of one value; its only point mass may be 0.
+        Of one value.
     n : int
-        How many values share a scale.
+        How many values share a scale. For blocks of few values the frequencies fall slowly: of
+        two, three or four values 1e-7, 1e-9 and 1e-11 of the error are reached.
     rule : FourOverSix
-        With a number as its tensor scale.
+        What is tried.
+    size : int, optional
+        How many values share a tensor scale that follows from them.
 
     Raises
     ------
     InvalidValue
-        If the tensor scale depends on the values, or there are point masses besides 0: sums of
-        few values tie then, which no smooth integral sees.
+        If the tensor scale depends on the values and the scale format has only one of the two
+        scales that the largest value asks for.
     """
-    grid = element.grid()
-    _check(density, rule, grid)
-    given = _joint_steps(element, rule)
-    both = [Steps.of(density, steps, n) for steps in given]
-    total = _mean_of([step_sums(grid, density, n, steps) for steps in both])
-    clipped = 0.5 * sum(clipped_share(density, n, steps, grid.max) for steps in both)
-    levels, _ = scale_levels(rule.format)
-    codes: dict[float, float] = {}
-    first, probability = both[0].first, both[0].law.growth(n)
-    for k in np.flatnonzero(probability > _UNLIKELY).tolist():
-        step, (six, four) = _step(given, k + first), (levels[x.codes[k + first]] for x in given)
-        share, kept = float(probability[k]), 0.0
-        if step.six != step.four:
-            found = choice(Problem(grid, density, n, rule.error, step))
-            total = total.plus(found.sums)
-            clipped += found.clipped
-            kept = 0.5 * (share + found.sign)
-        for code, p in ((float(six), share - kept), (float(four), kept)):
-            codes[code] = codes.get(code, 0.0) + p
-    return FourOverSixFigures(total, {c: p for c, p in sorted(codes.items()) if p > 0}, clipped)
-
-
-def _check(density: Density, rule: FourOverSix, grid: Grid) -> None:
+    case = _Case(element, element.grid(), density, n, rule, scale_levels(rule.format)[0])
     if isinstance(rule.tensor, Amax):
-        raise InvalidValue(
-            "the error of 4over6 is known for a given tensor scale: pass it as tensor=<real>, or "
-            "simulate with estimate_error"
-        )
-    x = density.atoms().positions
-    if (x.size and (x != 0).any()) or (x.size and grid.round_half_even(0.0) != 0):
-        raise InvalidValue(
-            "the error of 4over6 is known for densities without point masses other than 0: with "
-            "them both scales can be equally good; simulate with estimate_error"
-        )
+        assert size is not None
+        return _below_tensors(case, size)
+    given = _joint_steps(case, rule.tensor)
+    both = [Steps.of(density, steps, n) for steps in given]
+    return _chosen(case, given, both)
 
 
-def _mean_of(sums: list[BlockSums]) -> BlockSums:
+def _chosen(
+    case: _Case,
+    given: Sequence[ScaleSteps],
+    both: Sequence[Steps],
+    point: FloatArray | None = None,
+) -> FourOverSixFigures:
+    """Return what the steps give; those that a point mass ends have weights, the last its own."""
+    grid, density, n = case.grid, case.density, case.n
+    weights = np.ones(both[0].scales.size) if point is None else point
+    if point is None:
+        sums = [step_sums(grid, density, n, steps) for steps in both]
+        clips = [clipped_share(density, n, steps, grid.max) for steps in both]
+    else:
+        parts = [_apart(case, steps, weights) for steps in both]
+        sums, clips = [part for part, _ in parts], [share for _, share in parts]
+    total, clipped = _mean_of(sums), 0.5 * sum(clips)
+    tolerance = _PRECISION * float(total.singles[:3].sum())
+    first, law, windows = both[0].first, both[0].law, both[0].windows
+    probability = law.growth(n)
+    logs = law.log_below, law.log_below + law.drop
+    # A point mass that ends the steps has the scales of the step that it ends.
+    last = first + both[0].scales.size - (1 if point is None else 2)
+    codes: dict[float, float] = {}
+    for k in np.flatnonzero(probability * weights > _UNLIKELY).tolist():
+        weight, share, kept = float(weights[k]), float(probability[k]), 0.0
+        at = min(k + first, last)
+        six, four = (float(steps.scales[k]) for steps in both)
+        if six != four:
+            ends = (float(windows.low[k]), float(windows.high[k]))
+            step = Step(*ends, bool(windows.low_in[k]), bool(windows.high_in[k]), six, four)
+            problem = Problem(grid, density, n, case.rule.error, step, 1 / both[0].total)
+            found = choice(problem, tolerance / weight, (float(logs[1][k]), float(logs[0][k])))
+            total = total.plus(scaled(found.sums, weight))
+            clipped += found.clipped * weight
+            kept = max(0.0, 0.5 * (share + found.sign))
+        for steps, p in zip(given, (share - kept, kept), strict=True):
+            level = float(case.levels[steps.codes[at]])
+            codes[level] = codes.get(level, 0.0) + p * weight
+    return FourOverSixFigures(total, _likely(codes), float(clipped))
+
+
+def _likely(codes: Mapping[float, float]) -> dict[float, float]:
+    return {code: p for code, p in sorted(codes.items()) if p > 0}
+
+
+def _mean_of(sums: Sequence[BlockSums]) -> BlockSums:
     six, four = sums
-    return BlockSums(
-        0.5 * (six.singles + four.singles),
-        0.5 * (six.pair_error + four.pair_error),
-        0.5 * (six.pair_cross + four.pair_cross),
-    )
+    return scaled(six.plus(four), 0.5)
 
 
-def _joint_steps(element: ScalarFormat, rule: FourOverSix) -> tuple[ScaleSteps, ScaleSteps]:
-    """Return both candidates' scales between the edges of both."""
-    six, four = (candidate.steps(element) for candidate in rule.candidates)
-    edges = np.unique(np.concatenate([six.edges, four.edges]))
-    upward = np.ones(edges.size - 2, dtype=bool)  # no point mass lies on an edge
+def _joint_steps(case: _Case, tensor: float) -> tuple[ScaleSteps, ScaleSteps]:
+    """Return both candidates' scales between the edges of both.
+
+    Where an edge of one is an edge of the other, and a largest value on it takes one scale up and
+    the other down, that value is a step of its own.
+    """
+    own = [candidate.steps(case.element, tensor) for candidate in case.rule.candidates]
+    inner = np.unique(np.concatenate([steps.edges[1:-1] for steps in own]))
+    # Which scale of each holds just above an edge, and on it.
+    above = [np.searchsorted(steps.edges, inner, "right") - 1 for steps in own]
+    on: list[np.ndarray] = []
+    for steps, index in zip(own, above, strict=True):
+        is_edge = steps.edges[index] == inner
+        up = np.append(True, steps.upward)[index]
+        on.append(np.where(is_edge & ~up, index - 1, index))
+    parted = np.ones(inner.size, dtype=bool)  # M on the edge has neither the scales above
+    whole = np.ones(inner.size, dtype=bool)  # nor those below
+    for steps, index, at in zip(own, above, on, strict=True):
+        below = np.where(steps.edges[index] == inner, index - 1, index)
+        parted &= at == index
+        whole &= at == below
+    upward, alone = parted, ~parted & ~whole
+    times = np.where(alone, 2, 1)
+    edges = np.concatenate([[0.0], np.repeat(inner, times), [np.inf]])
+    second = np.zeros(int(times.sum()), dtype=bool)  # the upper one of two equal edges
+    second[np.cumsum(times)[alone] - 1] = True
+    ups = np.repeat(upward, times)
+    ups[np.cumsum(times)[alone] - 2] = True
+    ups[second] = False
     found: list[ScaleSteps] = []
-    for steps in (six, four):
-        at = np.searchsorted(steps.edges, edges[:-1], "right") - 1
-        found.append(ScaleSteps(edges, steps.scales[at], steps.codes[at], upward))
+    for steps, index, at in zip(own, above, on, strict=True):
+        rows = np.repeat(index, times)
+        rows[np.cumsum(times)[alone] - 2] = at[alone]
+        rows = np.append(0, rows)
+        found.append(ScaleSteps(edges, steps.scales[rows], steps.codes[rows], ups))
     return found[0], found[1]
 
 
-def _step(given: tuple[ScaleSteps, ScaleSteps], j: int) -> Step:
-    six, four = given
-    low, high = six.edges[j : j + 2].tolist()
-    return Step(low, high, float(six.scales[j]), float(four.scales[j]))
+# ---- tensor scales from the data
+
+
+def _below_tensors(case: _Case, size: int) -> FourOverSixFigures:
+    """Return the expectations for tensors of `size` values."""
+    blocks = size // case.n
+    found: list[tuple[float, FourOverSixFigures]] = []
+    if case.density.pieces():
+        places, weights = largest_values(case.density, size)
+        found += [
+            (weight, _below_value(case, blocks, place))
+            for place, weight in zip(places.tolist(), weights.tolist(), strict=True)
+        ]
+    if case.density.atom_sums.size:
+        points = largest_points(case.density, size).tolist()
+        found += [(1.0, _below_point(case, blocks, place)) for place in points]
+        least = float(_joint_steps(case, 1.0)[0].codes[0])
+        nothing = BlockSums(np.zeros(6), 0.0, 0.0)
+        chance = zero_share(case.density, size)
+        found.append((1.0, FourOverSixFigures(nothing, {case.levels[int(least)]: chance}, 0.0)))
+    return _added(found)
+
+
+def _below_value(case: _Case, blocks: int, place: float) -> FourOverSixFigures:
+    """Return the expectations given a largest value that is no point mass."""
+    given = _joint_steps(case, case.rule.tensor_for(place, case.element))
+    both = [Steps.of(case.density, steps, case.n, place) for steps in given]
+    share = 1 / blocks
+    own = _with_largest(case, given, both, place)
+    if blocks == 1:
+        return own
+    rest = _chosen(case, given, both)
+    return _added([(1 - share, rest), (share, own)])
+
+
+def _with_largest(
+    case: _Case, given: Sequence[ScaleSteps], both: Sequence[Steps], place: float
+) -> FourOverSixFigures:
+    """Return the expectations of the block that holds the largest value."""
+    grid, density, n = case.grid, case.density, case.n
+    six, four = (float(steps.scales[-1]) for steps in both)
+    shown = both[0].first + both[0].scales.size - 1
+    levels = [float(case.levels[steps.codes[shown]]) for steps in given]
+    below = Windows.below(np.array([place, place]), np.zeros(2, dtype=bool))
+    others = below.moments(grid, density, np.array([six, four]))
+    others = others.times(np.full(2, 1 / both[0].total))
+    halves = [
+        with_largest(grid, density, n, others.rows(slice(k, k + 1)), scale, place)
+        for k, scale in enumerate((six, four))
+    ]
+    total = _mean_of(halves)
+    if six == four:
+        clips = float(place > grid.max * six * (1 + _ROUNDING))
+        return FourOverSixFigures(total, {levels[0]: 1.0}, clips)
+    _check_ends(case, place, (six, four))
+    if n == 1:
+        return FourOverSixFigures(total, {levels[0]: 1.0}, 0.0)
+    step = Step(0.0, place, low_in=True, high_in=False, six=six, four=four)
+    problem = Problem(grid, density, n - 1, case.rule.error, step, 1 / both[0].total)
+    tolerance = _PRECISION * float(total.singles[:3].sum())
+    found = choice(problem, tolerance)
+    # Its own error is 0 at both scales; with n - 1 others there are (n - 1)(n - 2) pairs.
+    ends = density.pdf(np.array([place, -place]))
+    mean = place * float(ends[0] - ends[1]) / float(ends.sum())
+    sums = found.sums
+    more = BlockSums(
+        sums.singles * ((n - 1) / n),
+        sums.pair_error * ((n - 2) / n),
+        (sums.pair_cross * (n - 2) + mean * float(sums.singles[3])) / n,
+    )
+    kept = max(0.0, 0.5 * (1 + found.sign))
+    codes = {levels[0]: 1 - kept, levels[1]: kept}
+    return FourOverSixFigures(total.plus(more), codes, 0.0)
+
+
+def _check_ends(case: _Case, place: float, scales: tuple[float, float]) -> None:
+    """Refuse scale formats in which the largest value is no level at one of its two scales."""
+    for scale in scales:
+        if abs(float(case.grid.error_half_even(np.array([place]), scale)[0])) > 1e-14 * place:
+            raise InvalidValue(
+                f"4over6 with a tensor scale from the data needs scales in the ratio 2 : 3, and "
+                f"{case.rule.format.name} has only one of 256 and 384; pass tensor=<real>, or "
+                "simulate with estimate_error"
+            )
+
+
+def _below_point(case: _Case, blocks: int, place: float) -> FourOverSixFigures:
+    """Return what the tensors add whose largest magnitude is that of a point mass."""
+    given = _joint_steps(case, case.rule.tensor_for(place, case.element))
+    both = [with_point(case.density, steps, place) for steps in given]
+    rest = (blocks - 1) * case.n
+    law, total = both[0].law, both[0].total
+    with np.errstate(under="ignore"):
+        all_in = total**rest
+        grown = all_in * -float(np.expm1(rest * law.drop[-1])) if rest else 0.0
+    # All windows but the last: some other block reaches the point; the last: this one does.
+    weights = np.full(both[0].scales.size, grown)
+    weights[-1] = all_in
+    return _chosen(case, given, both, weights * total**case.n)
+
+
+def _apart(case: _Case, steps: Steps, weights: FloatArray) -> tuple[BlockSums, float]:
+    """Return sums and the share of blocks that clip, the last step with a weight of its own."""
+    grid, density, n = case.grid, case.density, case.n
+    last = steps.scales.size - 1
+    live = np.union1d(live_steps(steps, n), [last])
+    inner, shell = moments_at(grid, density, steps, live)
+    found = BlockSums(np.zeros(6), 0.0, 0.0)
+    for rows in (slice(0, -1), slice(-1, None)):
+        some = live[rows]
+        if some.size:
+            part = combined(inner.rows(rows), shell.rows(rows), steps, n, some)
+            found = found.plus(scaled(part, float(weights[some[0]])))
+    clipped = float(weights[0]) * clipped_share(density, n, steps.without_last(), grid.max)
+    beyond = steps.windows.high[last] > grid.max * float(steps.scales[last]) * (1 + _ROUNDING)
+    return found, clipped + float(weights[last]) * float(steps.law.growth(n)[last]) * float(beyond)
+
+
+def _added(found: Sequence[tuple[float, FourOverSixFigures]]) -> FourOverSixFigures:
+    """Add up, each with its probability."""
+    total = BlockSums(np.zeros(6), 0.0, 0.0)
+    codes: dict[float, float] = {}
+    clipped = 0.0
+    for weight, each in found:
+        total = total.plus(scaled(each.sums, weight))
+        for code, p in each.codes.items():
+            codes[code] = codes.get(code, 0.0) + weight * p
+        clipped += weight * each.clipped
+    return FourOverSixFigures(total, _likely(codes), clipped)

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.analysis._affine_cells import Rows, cell_moments, point_moments
+from qerror.analysis._affine_cells import cell_moments, point_moments
 from qerror.analysis._affine_ends import (
     Ends,
     Powers,
@@ -26,6 +26,7 @@ from qerror.analysis._affine_ends import (
     second_growth,
 )
 from qerror.analysis._affine_nodes import Lattice, extreme_pairs, one_sided
+from qerror.analysis._affine_rows import Rows
 from qerror.analysis._block_steps import BlockSums
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
@@ -66,6 +67,9 @@ def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
                 total += _sums(density, n, lattice, ends)
             if lattice.integer:
                 total += _one_signed(density, n, lattice)
+    if density.is_symmetric and not density.atom_sums.size:
+        total[[1, 2]] = 0.5 * (total[1] + total[2])
+        total[3] = 0.0
     rounding, low, high, bias, cross, pair_error, pair_cross = total.tolist()
     singles = np.array([rounding, low, high, bias, cross, mean])
     return BlockSums(singles, pair_error, pair_cross)

@@ -166,7 +166,9 @@ def combined(
 def live_steps(steps: Steps, n: int) -> IntArray:
     """Return the steps that add anything: a bound on each, against the largest."""
     low, high = steps.windows.low, steps.windows.high
-    reach = np.minimum(np.where(np.isfinite(high), high, 2 * low), _FAR)
+    # The last window may be the only one, from 0 on.
+    far = np.maximum(2 * low, steps.scales)
+    reach = np.minimum(np.where(np.isfinite(high), high, far), _FAR)
     shells = steps.law.below * -np.expm1(steps.law.drop)
     bound = (steps.law.power(n - 1) * shells + steps.law.growth(n - 1)) * reach * reach
     return np.flatnonzero(bound > _NEGLIGIBLE * bound.max(initial=0.0))

@@ -27,14 +27,27 @@ from qerror.analysis._block_steps import (
 )
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
+from qerror.densities.extreme import tail_exponent
 from qerror.densities.magnitude import MaximumLaw
-from qerror.densities.maximum import maximum_nodes, maximum_rule, suits_rule
+from qerror.densities.maximum import (
+    gauss_rule,
+    is_heavy,
+    maximum_nodes,
+    maximum_rule,
+    suits_rule,
+)
 from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleSteps, largest
 from qerror.formats.stored_scales import StoredScale
 from qerror.grids import Grid
 
 _NODES = 16  # of the rule of the largest value: all scales move with it, smoothly
+_HEAVY_NODES = (64, 96)  # for tails lighter and heavier than t^-4: 1e-14 of the error
+_HEAVIER = 4.0
+_GROWTH = 0.75  # of the exponent of the tail, so that all powers have means
+_RUN = 16  # nodes that a rule of fewer takes the place of
+# Shares of the whole, and the nodes that serve a run of at least so much.
+_GRADES = ((1e-3, 16), (1e-7, 10), (1e-11, 6), (0.0, 3))
 _SPENT = 1e-20  # of the law of the largest value
 _ROUNDING = 1e-15  # of the largest value: less beyond the top level is a rounding of its scale
 
@@ -66,12 +79,12 @@ def tensor_sums(
     case = _Case(element.grid(), largest(element), density, n, size // n)
     found: list[tuple[float, TensorSums]] = []
     if density.pieces():
-        places, weights = _largest(density, size)
+        places, weights = largest_values(density, size)
         rules = [rule.steps(element, rule.tensor_for(a, element)) for a in places.tolist()]
         each = _below_values(case, rules, places)
         found += zip(weights.tolist(), each, strict=True)
     if density.atom_sums.size:
-        for place in _points(density, size).tolist():
+        for place in largest_points(density, size).tolist():
             steps = rule.steps(element, rule.tensor_for(place, element))
             found.append((1.0, _below_point(case, steps, place)))
         found.append((1.0, _nothing(case, rule.steps(element, 1.0))))
@@ -80,23 +93,65 @@ def tensor_sums(
 
 def _nothing(case: _Case, steps: ScaleSteps) -> TensorSums:
     """Return what tensors of zeros add: no error, and the least scale."""
-    x, probability = case.density.atoms()
-    chance = float(probability[x == 0].sum()) ** (case.n * case.blocks)
+    chance = zero_share(case.density, case.n * case.blocks)
     codes = {int(steps.codes[0]): chance} if chance else {}
     return TensorSums(BlockSums(np.zeros(6), 0.0, 0.0), codes, 0.0)
 
 
-def _largest(density: Density, size: int) -> tuple[FloatArray, FloatArray]:
+def zero_share(density: Density, size: int) -> float:
+    """Return the probability that so many values are all 0."""
+    x, probability = density.atoms()
+    return float(probability[x == 0].sum()) ** size
+
+
+def largest_values(density: Density, size: int) -> tuple[FloatArray, FloatArray]:
     """Return a quadrature rule of the largest of `size` magnitudes, its continuous part."""
     if suits_rule(density, size, _NODES):
         return maximum_rule(density, size, _NODES)
     panels = maximum_nodes(density, size + 1)
     weight = panels.measure(size)
     keep = weight > _SPENT * weight.max()
-    return panels.nodes[keep], weight[keep]
+    x, weight = panels.nodes[keep], weight[keep]
+    if is_heavy(density) and not any(density.kinks) and not density.atom_sums.size:
+        return _heavy_rule(x, weight, tail_exponent(density))
+    return _graded(x, weight)
 
 
-def _points(density: Density, size: int) -> FloatArray:
+def _heavy_rule(
+    x: FloatArray, weight: FloatArray, exponent: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return a rule for what varies smoothly with log A, and grows as the errors do.
+
+    They grow as A^2, or as A^(2 - a) where E[A^2] is infinite, P(A > t) ~ t^-a.
+    """
+    log = np.log(x)
+    growth = min(2.0, _GROWTH * exponent)
+    count = _HEAVY_NODES[exponent < _HEAVIER]
+    nodes, found = gauss_rule(log, weight * np.exp(growth * log), count)
+    return np.exp(nodes), found * np.exp(-growth * nodes)
+
+
+def _graded(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return fewer nodes where less depends on them: a rule for each run of nodes."""
+    runs = max(1, x.size // _RUN)
+    power = weight * np.square(x)
+    whole = float(power.sum())
+    nodes: list[FloatArray] = []
+    weights: list[FloatArray] = []
+    for at in np.array_split(np.arange(x.size), runs):
+        share = float(power[at].sum()) / whole
+        count = next(count for least, count in _GRADES if share >= least)
+        if count >= at.size:
+            nodes.append(x[at])
+            weights.append(weight[at])
+            continue
+        some, found = gauss_rule(x[at], weight[at], count)
+        nodes.append(some)
+        weights.append(found)
+    return np.concatenate(nodes), np.concatenate(weights)
+
+
+def largest_points(density: Density, size: int) -> FloatArray:
     """Return the magnitudes of point masses that the largest of `size` values can have."""
     m = np.unique(np.abs(density.atoms().positions))
     m = m[m > 0]
@@ -142,8 +197,8 @@ def _with_own(  # noqa: PLR0917 - one largest value's description
 ) -> TensorSums:
     """Join the block that holds the largest value with the others."""
     share, scale = 1 / case.blocks, float(steps.scales[-1])
-    own = _with_largest(case, other, scale, place)
-    sums = _scaled(ordinary.sums, 1 - share).plus(_scaled(own, share))
+    own = with_largest(case.grid, case.density, case.n, other, scale, place)
+    sums = scaled(ordinary.sums, 1 - share).plus(scaled(own, share))
     codes = {code: p * (1 - share) for code, p in ordinary.codes.items()}
     code = int(rule.codes[steps.first + steps.scales.size - 1])
     codes[code] = codes.get(code, 0.0) + share
@@ -175,22 +230,27 @@ def _ordinary(
     return found
 
 
-def _moments(
+def moments_at(
     grid: Grid, density: Density, steps: Steps, live: IntArray
 ) -> tuple[WindowMoments, WindowMoments]:
+    """Return the moments below and within some of the windows."""
     windows, scales = steps.windows.rows(live), steps.scales[live]
     ahead = Windows.below(windows.low, ~windows.low_in)
     return ahead.moments(grid, density, scales), windows.moments(grid, density, scales)
 
 
-def _with_largest(
-    case: _Case, others: WindowMoments, scale: float, largest_value: float
+def with_largest(  # noqa: PLR0917 - one block's description
+    grid: Grid,
+    density: Density,
+    n: int,
+    others: WindowMoments,
+    scale: float,
+    largest_value: float,
 ) -> BlockSums:
     """Return the expectations of the block that holds the largest value, at its end or its other.
 
     `others` are the moments of one of the other values.
     """
-    grid, _, density, n, _ = case
     ends = np.array([largest_value, -largest_value])
     chance = density.pdf(ends)
     chance = chance / chance.sum()
@@ -227,12 +287,12 @@ def _below_point(case: _Case, steps: ScaleSteps, place: float) -> TensorSums:
         grown = all_in * -np.expm1(rest * law.drop[last]) if rest else 0.0
     # All windows but the last: some other block reaches the point; the last: this one does.
     live = np.union1d(live_steps(limited, n), [last])
-    inner, shell = _moments(grid, density, limited, live)
+    inner, shell = moments_at(grid, density, limited, live)
     unit = limited.total**n
     below, reached = live[live < last], live[live == last]
     first = combined(inner.rows(slice(0, -1)), shell.rows(slice(0, -1)), limited, n, below)
     own = combined(inner.rows(slice(-1, None)), shell.rows(slice(-1, None)), limited, n, reached)
-    sums = _scaled(first, float(grown) * unit).plus(_scaled(own, all_in * unit))
+    sums = scaled(first, float(grown) * unit).plus(scaled(own, all_in * unit))
     at, probability = likely_codes(limited, n)
     codes: dict[int, float] = {}
     for index, p in zip(at.tolist(), probability.tolist(), strict=True):
@@ -245,7 +305,8 @@ def _below_point(case: _Case, steps: ScaleSteps, place: float) -> TensorSums:
     return TensorSums(sums, codes, clipped)
 
 
-def _scaled(sums: BlockSums, factor: float) -> BlockSums:
+def scaled(sums: BlockSums, factor: float) -> BlockSums:
+    """Multiply."""
     return BlockSums(sums.singles * factor, sums.pair_error * factor, sums.pair_cross * factor)
 
 
@@ -255,7 +316,7 @@ def _added(found: list[tuple[float, TensorSums]]) -> TensorSums:
     codes: dict[int, float] = {}
     clipped = 0.0
     for weight, each in found:
-        total = total.plus(_scaled(each.sums, weight))
+        total = total.plus(scaled(each.sums, weight))
         for code, p in each.codes.items():
             codes[code] = codes.get(code, 0.0) + weight * p
         clipped += weight * each.clipped

@@ -92,7 +92,7 @@ def _is_infinite(form: BlockFormat, density: Density) -> bool:
         isinstance(rule, Absmax) and edge_of(form.element.grid(), rule.gain_for(form.element)).exact
     )
     from_data = isinstance(rule, MinMax) or (
-        isinstance(rule, StoredScale) and isinstance(rule.tensor, Amax)
+        isinstance(rule, StoredScale | FourOverSix) and isinstance(rule.tensor, Amax)
     )
     exponents = [e for e in _tail_exponents(density) if e < math.inf]
     return not (follows or from_data) or min(exponents, default=math.inf) <= 1
@@ -174,7 +174,10 @@ def _by_ends(form: BlockFormat, density: Density) -> BlockFigures:
 
 def _by_choice(form: BlockFormat, density: Density) -> BlockFigures:
     assert isinstance(form.scale, FourOverSix)
-    found = four_over_six_sums(form.element, density, form.block_size, form.scale)
+    rule, n, size = form.scale, form.block_size, None
+    if isinstance(rule.tensor, Amax):
+        size = rule.tensor.size or _tensor_size(density, n)
+    found = four_over_six_sums(form.element, density, n, rule, size)
     return BlockFigures(found.sums, _sorted_codes(found.codes), found.clipped)
 
 

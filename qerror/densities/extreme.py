@@ -93,21 +93,21 @@ def extreme_edges(density: Density, n: int) -> FloatArray:
         share = min(1.0, max(2 - 2 / exponent, 0.0))
         least = max(_NOTHING ** (1 / share) if share > 0.2 else 0.0, _LEAST)
     for _ in range(_HALVINGS):
-        height = _height(density, edges, n)
+        height = height_of(density, edges, n)
         keep = (height[1:] < _SPENT) & (height[:-1] > least)
         wide = keep & _is_wide(edges, height, density)
         if not wide.any():
             break
         edges = np.unique(np.concatenate([edges, _middle(edges, wide, density)]))
     else:
-        height = _height(density, edges, n)
+        height = height_of(density, edges, n)
         keep = (height[1:] < _SPENT) & (height[:-1] > least)
     at = np.flatnonzero(keep)
     return frozen(edges[at[0] : at[-1] + 2].copy())
 
 
-def _height(density: Density, edges: FloatArray, n: int) -> FloatArray:
-    """Return H at the edges; for one value, as for two."""
+def height_of(density: Density, edges: FloatArray, n: int) -> FloatArray:
+    """Return H = -(n - 1) log F at the edges; for one value, as for two."""
     above = beyond(density, edges)
     small = above > 0.5
     with np.errstate(divide="ignore"):
@@ -172,7 +172,8 @@ def extreme_nodes(
 ) -> ExtremeRule:
     """Return the nodes and weights dx of all panels, above `low`."""
     edges = extreme_edges(density, n)
-    edges = np.append(max(low, edges[0]), edges[edges > low]) if edges[-1] > low else edges[:1]
+    start = max(low, float(edges[0]))
+    edges = np.append(start, edges[edges > start])
     t, w = gauss_legendre(count)
     width = np.diff(edges)[:, None]
     return ExtremeRule((edges[:-1, None] + width * t).ravel(), (width * w).ravel())
@@ -198,7 +199,7 @@ def extreme_rule(density: Density, n: int, count: int = 18, low: float = -math.i
     """
     x, dx = extreme_nodes(density, n, low=low)
     with np.errstate(divide="ignore", under="ignore"):
-        weights = np.exp(-_height(density, x, n)) * density.pdf(x) * dx
+        weights = np.exp(-height_of(density, x, n)) * density.pdf(x) * dx
     keep = weights > _LANCZOS * weights.max()
     nodes, found = gauss_rule(x[keep], weights[keep], count)
-    return ExtremeRule(frozen(nodes), frozen(found * np.exp(_height(density, nodes, n))))
+    return ExtremeRule(frozen(nodes), frozen(found * np.exp(height_of(density, nodes, n))))

@@ -1,50 +1,300 @@
-"""Four-over-six against samples, a slow choice by convolution, and laws."""
+"""Four-over-six against enumeration, lattices of sums, samples, and laws."""
 
+import itertools
 import math
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
+import mpmath
 import numpy as np
 import pytest
 
+from qerror import (
+    Clipped,
+    Density,
+    Discrete,
+    Empirical,
+    Gaussian,
+    Laplace,
+    Mixture,
+    Rectified,
+    StudentT,
+    Uniform,
+    parse_format,
+    quantization_error,
+)
 from qerror._arrays import FloatArray
-from qerror.analysis._block_four_over_six import four_over_six_sums
-from qerror.densities import Density, Discrete, Gaussian, Laplace
+from qerror.analysis import BlockErrorReport
 from qerror.exceptions import InvalidValue
-from qerror.formats import as_scalar_format
-from qerror.formats.four_over_six import FourOverSix
-from qerror.formats.stored_scales import Amax, scale_levels
 
-_ELEMENT, _E4M3 = as_scalar_format("e2m1"), as_scalar_format("e4m3")
-_TENSOR = 4.5 / (6 * 448)
+TENSOR = 4.5 / (6 * 448)
+LEVELS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])  # of E2M1
+SCALES = np.array(  # of E4M3
+    [k * 2.0**-9 for k in range(8)]
+    + [(1 + m / 8) * 2.0 ** (e - 7) for e in range(1, 16) for m in range(8)][:-1]
+)
+
+
+def error(
+    density: Density, n: int = 16, tensor: float | str = TENSOR, choice: str = ""
+) -> BlockErrorReport:
+    where = f"of={tensor}" if isinstance(tensor, str) else f"tensor={tensor!r}"
+    report = quantization_error(parse_format(f"nvfp4:4over6{choice}:n={n}:{where}"), density)
+    assert isinstance(report, BlockErrorReport)
+    return report
+
+
+# ---- every tensor of a few point masses, by definition
+
+
+@cache
+def nearest(x: Fraction, of_scales: bool) -> Fraction:
+    """Return the level nearest to |x|, a tie going to the even code, with the sign of x."""
+    levels = [Fraction(p) for p in (SCALES if of_scales else LEVELS).tolist()]
+    best = min(abs(level - abs(x)) for level in levels)
+    tied = [i for i, level in enumerate(levels) if abs(level - abs(x)) == best]
+    found = levels[min(tied, key=lambda i: i % 2)]
+    return found if x > 0 else -found
+
+
+class Kept(NamedTuple):
+    scale: Fraction
+    level: float
+    errors: list[Fraction]
+
+
+def kept_of(block: list[Fraction], tensor: Fraction, choice: str) -> Kept:
+    """Quantize with both scales and keep the better one, the first in a tie."""
+    candidates: list[tuple[Fraction, Kept]] = []
+    for divisor in (6, 4):
+        level = nearest(max(map(abs, block)) / divisor / tensor, of_scales=True)
+        scale = level * tensor
+        errors = [nearest(x / scale, of_scales=False) * scale - x if scale else -x for x in block]
+        cost = sum(abs(e) if choice else e * e for e in errors)
+        candidates.append((Fraction(cost), Kept(scale, float(level), errors)))
+    return candidates[1][1] if candidates[1][0] < candidates[0][0] else candidates[0][1]
+
+
+def enumerated(
+    density: Discrete, n: int, size: int | None, tensor: Fraction, choice: str
+) -> tuple[dict[str, float], dict[float, float]]:
+    """Go through every block, or every tensor of a few blocks."""
+    totals: dict[str, Fraction] = defaultdict(Fraction)
+    codes: dict[float, Fraction] = defaultdict(Fraction)
+    pairs = [
+        (Fraction(x), Fraction(p))
+        for x, p in zip(density.values, density.probabilities, strict=True)
+    ]
+    for combination in itertools.product(pairs, repeat=size or n):
+        chance = math.prod((p for _, p in combination), start=Fraction(1))
+        values = [x for x, _ in combination]
+        block, most = values[:n], max(map(abs, values))
+        if size is not None:
+            tensor = most / (6 * 256)
+        kept = (
+            kept_of(block, tensor, choice)
+            if tensor
+            else Kept(Fraction(0), 0.0, [-x for x in block])
+        )
+        codes[kept.level] += chance
+        e, x, top = kept.errors, block, 6 * kept.scale
+        kind = "rounding" if abs(x[0]) <= top or not top else "low" if x[0] < 0 else "high"
+        totals[kind] += chance * e[0] ** 2
+        totals["mean"] += chance * e[0]
+        totals["cross"] += chance * x[0] * e[0]
+        totals["clipped"] += chance * (max(map(abs, block)) > top)
+        if n > 1:
+            totals["pair"] += chance * e[0] * e[1]
+            totals["pair cross"] += chance * x[0] * e[1]
+    return {k: float(v) for k, v in totals.items()}, {k: float(v) for k, v in codes.items()}
+
+
+POINTS = (
+    Discrete((-1.0, 1.0), (0.5, 0.5)),
+    Discrete((-1.75, -0.4, 0.0, 0.3, 1.0, 3.0), (0.125, 0.25, 0.125, 0.1875, 0.1875, 0.125)),
+    Discrete((0.3, 0.5, 1.1, 4.0), (0.125, 0.25, 0.25, 0.375)),
+    # Largest values on edges of both scales: 6 and 4 times midpoints of E4M3.
+    Discrete((-0.75, 0.25, 1.3125, 102.0), (0.25, 0.25, 0.25, 0.25)),
+)
+
+
+@pytest.mark.parametrize("choice", ["", "=mae"])
+@pytest.mark.parametrize(("n", "size"), [(1, None), (3, None), (2, 4), (1, 3)])
+@pytest.mark.parametrize("density", POINTS, ids=str)
+def test_every_block_of_point_masses(
+    density: Discrete, n: int, size: int | None, choice: str
+) -> None:
+    tensor = Fraction(1, 64)
+    where = str(size) if size else float(tensor)
+    report = error(density, n, where, choice)
+    figures, codes = enumerated(density, n, size, tensor, choice)
+    found = {
+        "rounding": report.rounding,
+        "low": report.clipping_low,
+        "high": report.clipping_high,
+        "mean": report.mean_error,
+        "cross": report.cross_moment,
+        "clipped": report.clipped_blocks,
+        "pair": report.pair_error,
+        "pair cross": report.pair_cross,
+    }
+    for name, value in found.items():
+        assert value == pytest.approx(figures.get(name, 0.0), rel=1e-12, abs=1e-15), name
+    for code in set(codes) | set(report.code_probabilities):
+        assert report.code_probabilities.get(code, 0.0) == pytest.approx(
+            codes.get(code, 0.0), abs=1e-14
+        )
+
+
+# ---- sums of gains on a lattice
+
+
+def rounded(x: FloatArray, scale: float) -> FloatArray:
+    middles = 0.5 * (LEVELS[1:] + LEVELS[:-1])
+    return LEVELS[np.searchsorted(middles, np.abs(x) / scale)] * scale if scale else 0 * x
+
+
+def on_lattices(pdf: Callable[[FloatArray], FloatArray], n: int, far: float) -> float:
+    """Return the error for a density that is symmetric about 0, from sums on three lattices.
+
+    The gains are spread over a lattice so that their moments up to the fifth stay; the n-th
+    power of its Fourier transform gives the law of their sum, and E|S| follows but for even
+    powers of the step, which leave by extrapolation.
+    """
+    cuts = 0.5 * (SCALES[1:] + SCALES[:-1]) * TENSOR
+    edges = np.unique(np.concatenate([[0.0], 6 * cuts, 4 * cuts, [far]]))
+    return sum(_of_step(pdf, n, a, b) for a, b in itertools.pairwise(edges.tolist()))
+
+
+def _of_step(pdf: Callable[[FloatArray], FloatArray], n: int, a: float, b: float) -> float:
+    middles = 0.5 * (SCALES[1:] + SCALES[:-1]) * TENSOR
+    six, four = (
+        float(SCALES[np.searchsorted(middles, 0.5 * (a + b) / d)]) * TENSOR for d in (6, 4)
+    )
+    thresholds = np.append(0.5 * (LEVELS[1:] + LEVELS[:-1]), LEVELS[-1])
+    marks = np.concatenate([[0.0, a, b], thresholds * six, thresholds * four])
+    marks = np.unique(marks[marks <= b])
+    ends = np.unique(
+        np.concatenate(
+            [
+                np.linspace(u, v, 9 if v - u < 5 else 60)
+                for u, v in itertools.pairwise(marks.tolist())
+            ]
+        )
+    )
+    t, w = np.polynomial.legendre.leggauss(20)
+    width = np.diff(ends)[:, None]
+    x, mass = (ends[:-1, None] + width * (t + 1) / 2).ravel(), (width * w / 2).ravel()
+    mass = 2 * pdf(x) * mass
+    inner = np.where(x < a, mass, 0.0)
+    if mass.sum() ** n - inner.sum() ** n < 1e-15:
+        return 0.0
+    one, two = (rounded(x, six) - x) ** 2, (rounded(x, four) - x) ** 2
+    both = 0.5 * (one + two)
+    mean = mass.sum() ** (n - 1) * (both @ mass) - inner.sum() ** (n - 1) * (both @ inner)
+    gain = one - two
+    unit = float(np.abs(gain).max())
+    if not unit:
+        return float(mean)
+    first, second, third = (
+        _distance(gain / unit, mass, n, h) - _distance(gain / unit, inner, n, h)
+        for h in (2.0**-8, 2.0**-9, 2.0**-10)
+    )
+    once = (4 * second - first) / 3, (4 * third - second) / 3
+    return float(mean - 0.5 * unit * (16 * once[1] - once[0]) / 15 / n)
+
+
+def _distance(gain: FloatArray, mass: FloatArray, n: int, step: float) -> float:
+    """Return E|S| by the lattice of one step."""
+    size = 1 << math.ceil(math.log2(2 * (n + 3) / step))
+    place = np.floor(gain / step).astype(int)
+    rest = gain / step - place
+    one = np.zeros(size)
+    around = range(-2, 4)
+    for k in around:
+        weight = math.prod((rest - other) / (k - other) for other in around if other != k)
+        np.add.at(one, (place + k) % size, weight * mass)
+    total = np.fft.irfft(np.fft.rfft(one) ** n, size)
+    at = np.arange(size)
+    return float(total @ np.abs(np.where(at > size // 2, at - size, at))) * step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "relative"), [(16, 1e-11), (32, 1e-11), (8, 2e-8)])
+@pytest.mark.parametrize(
+    ("density", "pdf", "far"),
+    [
+        (Gaussian(), lambda x: np.exp(-x * x / 2) / math.sqrt(2 * math.pi), 12.0),
+        (Laplace(), lambda x: np.exp(-x) / 2, 70.0),
+    ],
+    ids=["gaussian", "laplace"],
+)
+def test_sums_on_lattices(
+    density: Density,
+    pdf: Callable[[FloatArray], FloatArray],
+    far: float,
+    n: int,
+    relative: float,
+) -> None:
+    assert error(density, n).mse == pytest.approx(on_lattices(pdf, n, far), rel=relative)
+
+
+def test_single_values_by_plain_integration() -> None:
+    # Blocks of one value: the smaller of both squared errors, exactly, between all thresholds.
+    middles = 0.5 * (SCALES[1:] + SCALES[:-1]) * TENSOR
+    edges = np.unique(np.concatenate([6 * middles, 4 * middles]))
+    total = mpmath.mpf(0)
+    for a, b in itertools.pairwise([*edges[edges > 1e-3].tolist(), 45.0]):
+        scales = [
+            float(SCALES[np.searchsorted(middles, 0.5 * (a + b) / d)]) * TENSOR for d in (6, 4)
+        ]
+        ends = np.append(0.5 * (LEVELS[1:] + LEVELS[:-1]), LEVELS[-1])
+        marks = [x for s in scales for x in (ends * s).tolist() if a < x < b]
+        for u, v in itertools.pairwise(sorted({a, b, *marks})):
+            one, two = (float(rounded(np.array([0.5 * (u + v)]), s)[0]) for s in scales)
+            cuts = sorted({u, v, min(max(0.5 * (one + two), u), v)})
+            for low, high in itertools.pairwise(cuts):
+                middle = 0.5 * (low + high)
+                total += _laplace(one if abs(one - middle) < abs(two - middle) else two, low, high)
+    # Below 1e-3 all errors are below 1e-6, of that probability.
+    assert error(Laplace(), 1).mse == pytest.approx(float(total), rel=1e-7)
+
+
+def _laplace(q: float, low: float, high: float) -> mpmath.mpf:
+    """Integrate (x - q)^2 exp(-x)."""
+    with mpmath.workdps(40):
+        return sum(
+            sign * mpmath.exp(-mpmath.mpf(x)) * ((mpmath.mpf(x) - q + 1) ** 2 + 1)
+            for sign, x in ((1, low), (-1, high))
+        )
+
+
+# ---- samples, for what has no other way
 
 
 def _sampled(
-    density: Density, n: int, rule: FourOverSix, rng: np.random.Generator
+    density: Density, n: int, choice: str, rng: np.random.Generator
 ) -> tuple[list[float], FloatArray]:
     """Return figures and kept scales of sampled blocks, rounded by midpoints."""
-    grid = _ELEMENT.grid()
-    levels, _ = scale_levels(as_scalar_format("e4m3"))
-    x = density.sample(2000 * n, rng).reshape(-1, n)
+    x = density.sample(1000 * n, rng).reshape(-1, n)
     peak = np.abs(x).max(axis=1)
-    errors, kept, costs = [], [], []
+    found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
     for divisor in (6, 4):
-        wanted = peak / divisor / _TENSOR
-        level = levels[np.searchsorted(0.5 * (levels[1:] + levels[:-1]), wanted)]
-        scale = (level * _TENSOR)[:, None]
+        level = SCALES[np.searchsorted(0.5 * (SCALES[1:] + SCALES[:-1]), peak / divisor / TENSOR)]
+        scale = (level * TENSOR)[:, None]
         safe = np.where(scale > 0, scale, 1.0)
-        e = (
-            np.where(scale > 0, grid.points[np.searchsorted(grid.thresholds, x / safe)] * safe, 0)
-            - x
-        )
-        errors.append(e)
-        kept.append(level)
-        costs.append((e * e if rule.error == "mse" else np.abs(e)).sum(axis=1))
-    four = costs[1] < costs[0] * (1 - 1e-13)
-    e = np.where(four[:, None], errors[1], errors[0])
-    level = np.where(four, kept[1], kept[0])
-    top = (6 * level * _TENSOR)[:, None]
-    square = e * e
-    pairs = n * (n - 1) or 1
+        middles = 0.5 * (LEVELS[1:] + LEVELS[:-1])
+        q = LEVELS[np.searchsorted(middles, np.abs(x) / safe)] * scale
+        e = np.copysign(q, x) - x
+        found.append((e, level, (np.abs(e) if choice else e * e).sum(axis=1)))
+    four = found[1][2] < found[0][2] * (1 - 1e-13)
+    e = np.where(four[:, None], found[1][0], found[0][0])
+    level = np.where(four, found[1][1], found[0][1])
+    top, square = (6 * level * TENSOR)[:, None], e * e
+    pairs = n * (n - 1)
     return [
         float(np.where(np.abs(x) <= top, square, 0).mean()),
         float(np.where(x < -top, square, 0).mean()),
@@ -57,50 +307,99 @@ def _sampled(
     ], level
 
 
-@pytest.mark.parametrize("error", ["mse", "mae"])
-@pytest.mark.parametrize(("density", "n"), [(Gaussian(), 16), (Gaussian(0.4), 1)], ids=str)
-def test_samples_agree(density: Density, n: int, error: Literal["mse", "mae"]) -> None:
-    rule = FourOverSix(_E4M3, _TENSOR, None, error)
-    found = four_over_six_sums(_ELEMENT, density, n, rule)
-    figures = [*found.sums.singles[:5], found.sums.pair_error, found.sums.pair_cross, found.clipped]
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("density", "n", "choice"),
+    [
+        (Gaussian(0.4), 16, "=mae"),
+        (StudentT(6.0), 16, ""),
+        (Rectified(Gaussian(0.2)), 32, ""),
+        (Clipped(Gaussian(), -1.57, 2.03), 16, ""),
+        (Mixture((Gaussian(), Discrete((0.0, 2.03), (0.5, 0.5))), (0.5, 0.5)), 16, ""),
+        (Empirical(np.random.default_rng(3).standard_normal(50)), 16, "=mae"),
+    ],
+    ids=lambda x: str(x)[:30],
+)
+def test_samples_agree(density: Density, n: int, choice: str) -> None:
+    report = error(density, n, choice=choice)
+    figures = [
+        report.rounding,
+        report.clipping_low,
+        report.clipping_high,
+        report.mean_error,
+        report.cross_moment,
+        report.pair_error,
+        report.pair_cross,
+        report.clipped_blocks,
+    ]
     rng = np.random.default_rng(11)
-    batches, levels = zip(*(_sampled(density, n, rule, rng) for _ in range(30)), strict=True)
+    batches, levels = zip(*(_sampled(density, n, choice, rng) for _ in range(30)), strict=True)
     means = np.array(batches)
     spread = means.std(axis=0, ddof=1) / math.sqrt(means.shape[0])
     assert np.all(np.abs(means.mean(axis=0) - figures) <= 5 * spread + 1e-9)
-    assert sum(found.codes.values()) == pytest.approx(1, abs=1e-12)
+    assert sum(report.code_probabilities.values()) == pytest.approx(1, abs=1e-12)
     kept = np.concatenate(levels)
-    for code, p in found.codes.items():
+    for code, p in report.code_probabilities.items():
         if p > 0.01:
             share = float((kept == code).mean())
             assert abs(share - p) <= 5 * math.sqrt(p * (1 - p) / kept.size)
 
 
-def test_single_values_by_plain_integration() -> None:
-    # Blocks of one value: the smaller of both squared errors, integrated on a fine grid.
-    rule = FourOverSix(_E4M3, _TENSOR)
-    found = four_over_six_sums(_ELEMENT, Laplace(), 1, rule).sums.singles
-    grid, (levels, _) = _ELEMENT.grid(), scale_levels(as_scalar_format("e4m3"))
-    x = (np.arange(2_000_000) + 0.5) * 1.5e-5
-    least = np.full(x.size, np.inf)
-    for divisor in (6, 4):
-        cuts = 0.5 * (levels[1:] + levels[:-1])
-        scale = levels[np.searchsorted(cuts, x / divisor / _TENSOR)] * _TENSOR
-        safe = np.where(scale > 0, scale, 1.0)
-        q = np.where(scale > 0, grid.points[np.searchsorted(grid.thresholds, x / safe)] * safe, 0.0)
-        least = np.minimum(least, (q - x) ** 2)
-    expected = float((least * np.exp(-x)).sum()) * 1.5e-5
-    assert found[:3].sum() == pytest.approx(expected, rel=1e-7)
+# ---- laws
 
 
 def test_powers_of_two_change_the_unit_alone() -> None:
-    one = four_over_six_sums(_ELEMENT, Gaussian(), 16, FourOverSix(_E4M3, _TENSOR))
-    eight = four_over_six_sums(_ELEMENT, Gaussian(0.0, 8.0), 16, FourOverSix(_E4M3, 8 * _TENSOR))
-    np.testing.assert_allclose(eight.sums.singles, 64 * one.sums.singles, rtol=1e-11, atol=1e-15)
+    one, eight = error(Gaussian()), error(Gaussian(0.0, 8.0), tensor=8 * TENSOR)
+    assert eight.mse == pytest.approx(64 * one.mse, rel=1e-13)
+    assert eight.code_probabilities == pytest.approx(dict(one.code_probabilities), abs=1e-14)
 
 
-def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="tensor scale"):
-        four_over_six_sums(_ELEMENT, Gaussian(), 16, FourOverSix(_E4M3, Amax(1024)))
-    with pytest.raises(InvalidValue, match="point masses"):
-        four_over_six_sums(_ELEMENT, Discrete((-1.0, 1.0), (0.5, 0.5)), 16, FourOverSix(_E4M3))
+def test_one_scale_alone_is_never_better() -> None:
+    for density in (Gaussian(), Laplace()):
+        least = error(density).mse
+        for divisor in (6, 4):
+            name = f"e2m1:g16:scale=e4m3:tensor={TENSOR!r}:divisor={divisor}"
+            assert least < quantization_error(parse_format(name), density).mse
+
+
+@pytest.mark.parametrize("n", [64, 1024, 10**6])
+def test_large_blocks(n: int) -> None:
+    # With many values the mean gain decides: the error is the smaller of both at each scale.
+    report = error(Gaussian(), n)
+    alone = [
+        quantization_error(
+            parse_format(f"e2m1:g{n}:scale=e4m3:tensor={TENSOR!r}:divisor={divisor}"), Gaussian()
+        ).mse
+        for divisor in (6, 4)
+    ]
+    assert report.mse <= min(alone) * (1 + 1e-12)
+    assert sum(report.code_probabilities.values()) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_tensor_scale_of_one_block_and_of_many() -> None:
+    # All values in one block: both scales are A / 6 and A / 4, of real numbers.
+    one = error(Gaussian(), 16, "16")
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((200_000, 16))
+    costs = []
+    for divisor in (6, 4):
+        s = np.abs(x).max(axis=1, keepdims=True) / divisor
+        q = LEVELS[np.searchsorted(0.5 * (LEVELS[1:] + LEVELS[:-1]), np.abs(x) / s)] * s
+        costs.append(((q - np.abs(x)) ** 2).mean(axis=1))
+    least = np.minimum(*costs)
+    assert abs(one.mse - least.mean()) < 5 * least.std() / math.sqrt(least.size)
+    # A large tensor has the scale of its largest value, which hardly varies.
+    many = error(Uniform(-1, 1), 16, str(2**20))
+    assert many.mse == pytest.approx(error(Uniform(-1, 1), 16, 1 / (6 * 256)).mse, rel=1e-4)
+
+
+def test_a_scale_format_with_half_the_scales_is_refused() -> None:
+    form: Any = parse_format("nvfp4:4over6:scale=ufixed9.1:of=1024")
+    with pytest.raises(InvalidValue, match="256 and 384"):
+        quantization_error(form, Gaussian())
+
+
+def test_choices_by_absolute_error_are_others() -> None:
+    kinds: tuple[Literal["", "=mae"], ...] = ("", "=mae")
+    squared, absolute = (error(Gaussian(), choice=kind) for kind in kinds)
+    assert squared.mse < absolute.mse

@@ -271,6 +271,14 @@ def test_a_phase_average_does_not_depend_on_the_phase() -> None:
     assert first.signal_power == pytest.approx(1.0, rel=1e-14)
 
 
+def test_blocks_that_all_saturate() -> None:
+    # Of a million values the largest always lies beyond the largest scale, which holds alone.
+    found = error("nvfp4:n=1000000:tensor=0.001", Gaussian())
+    alone = quantization_error("e2m1", Gaussian(), 448 * 0.001)
+    assert found.mse == pytest.approx(alone.mse, rel=1e-13)
+    assert found.clipped_blocks == pytest.approx(1, rel=1e-13)
+
+
 @pytest.mark.parametrize("nu", [1.2, 2.0])
 def test_tails_without_a_variance(nu: float) -> None:
     stepped = error("mxfp4", StudentT(nu))
