@@ -45,7 +45,7 @@ class PointSums(NamedTuple):
             total = float(probability.sum())
             return cls((_of_zeros(total, n - 3), _of_zeros(total, n - 2), _of_zeros(total, n - 1)))
         one = merged(gain, probability)
-        if n <= _ONE_BY_ONE and math.comb(n + one[0].size - 2, n - 1) > _MOST_SUMS:
+        if n <= _ONE_BY_ONE and math.comb(max(n + one[0].size - 2, 0), n - 1) > _MOST_SUMS:
             return None
         nothing = np.empty(0), np.empty(0)
         found = _power(one, n - 3) if n > 3 else (np.zeros(1), np.ones(1))
