@@ -52,6 +52,7 @@ from qerror.formats import StoredScale as StoredScale
 from qerror.formats import parse_format as parse_format
 from qerror.formats import parse_formats as parse_formats
 from qerror.grids import Grid as Grid
+from qerror.optimize import ChannelScales as ChannelScales
 from qerror.optimize import OptimalScale as OptimalScale
 from qerror.optimize import RangeChoice as RangeChoice
 from qerror.optimize import block_law as block_law

@@ -3,9 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
 
 from qerror._arrays import integer
-from qerror.analysis.report import ErrorReport
+from qerror.analysis.report import ErrorReport, mean_report
 from qerror.analysis.scalar_product import ScalarProductReport, scalar_product_error
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
@@ -15,6 +19,7 @@ from qerror.execution import Progress, silent
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
+from qerror.optimize.channels import channels_of
 from qerror.optimize.scale import optimal_scale
 from qerror.tables import decibels, html_table, short
 
@@ -34,18 +39,28 @@ class Operand:
     scale, max_value, bias : float, optional
         Where all of the formats stand; at most one is given. Without any, each format stands
         at its best range.
+    axis : int, optional
+        For an array: along which its channels lie, each of which stands at a range of its own.
+        Of weights these are output channels, each with a sum of its own, and every figure is the
+        mean over them; of activations each value of a sum comes from any channel.
 
     Raises
     ------
+    InvalidType
+        If an axis is given for a density.
     InvalidValue
         If there is no format, more than one range, or a bias for a format that has none.
     """
 
     formats: tuple[ScalarFormat, ...]
     density: Density
+    """What all values are drawn from, whatever their channel."""
     scale: float | None = None
     max_value: float | None = None
     bias: float | None = None
+    axis: int | None = None
+    channels: tuple[Density, ...] = ()
+    """The channels' own densities, if they have ranges of their own."""
 
     def __init__(
         self,
@@ -55,11 +70,21 @@ class Operand:
         scale: float | None = None,
         max_value: float | None = None,
         bias: float | None = None,
+        axis: int | None = None,
     ) -> None:
         given = (formats,) if isinstance(formats, str | Format) else tuple(formats)
         object.__setattr__(self, "formats", tuple(as_scalar_format(form) for form in given))
-        object.__setattr__(self, "density", as_density(density))
-        for name, value in (("scale", scale), ("max_value", max_value), ("bias", bias)):
+        whole = as_density(density)
+        if axis is not None and not isinstance(density, np.ndarray):
+            raise InvalidType(
+                f"axis says along which the channels of an array lie, got {density_name(whole)}; "
+                "leave axis out for a density"
+            )
+        object.__setattr__(self, "density", whole)
+        parts = () if axis is None else channels_of(cast("npt.ArrayLike", density), axis)
+        object.__setattr__(self, "channels", parts)
+        ranges = {"scale": scale, "max_value": max_value, "bias": bias, "axis": axis}
+        for name, value in ranges.items():
             object.__setattr__(self, name, value)
         self.__post_init__()
 
@@ -80,11 +105,13 @@ class Operand:
     def factor(self, form: ScalarFormat) -> "Factor":
         """Return one of the formats at its place, with its exact error."""
         scale = self._scale_of(form)
-        if scale is not None:
-            report = quantization_error(form, self.density, scale)
-            return Factor(form, self.density, scale, report)
-        best = optimal_scale(form, self.density)
-        return Factor(form, self.density, best.scale, best.report, best.at_edge)
+        if not self.channels:
+            return _factor(form, self.density, scale)
+        found = tuple(_factor(form, channel, scale) for channel in self.channels)
+        common = math.nan if scale is None else scale
+        report = mean_report([each.report for each in found])
+        at_edge = any(each.at_edge for each in found)
+        return Factor(form, self.density, common, report, at_edge, found)
 
     def _scale_of(self, form: ScalarFormat) -> float | None:
         if self.max_value is not None:
@@ -105,6 +132,14 @@ class Factor:
     report: ErrorReport[float]
     at_edge: bool = False
     """Whether the scale is the end of a search and not an optimum."""
+    channels: tuple["Factor", ...] = ()
+    """The channels, each at its range; `report` is then their mean, and `scale` nan unless they
+    share it."""
+
+    @property
+    def reports(self) -> tuple[ErrorReport[float], ...]:
+        """The errors of every channel; of a side without channels its own."""
+        return tuple(each.report for each in self.channels) or (self.report,)
 
     @property
     def max_value(self) -> float:
@@ -122,6 +157,14 @@ class Factor:
     def is_infinite(self) -> bool:
         """Whether E[X^2] is infinite, and with it the MSE at every scale."""
         return math.isinf(self.report.signal_power)
+
+
+def _factor(form: ScalarFormat, density: Density, scale: float | None) -> Factor:
+    """Return a format at a scale, or at its best one."""
+    if scale is not None:
+        return Factor(form, density, scale, quantization_error(form, density, scale))
+    best = optimal_scale(form, density)
+    return Factor(form, density, best.scale, best.report, best.at_edge)
 
 
 @dataclass(frozen=True)
@@ -170,6 +213,8 @@ def _side(which: str, factor: Factor) -> dict[str, object]:
         f"{which}_scale": factor.scale,
         f"{which}_max_value": factor.max_value,
         f"{which}_bias": factor.bias,
+        f"{which}_channels": len(factor.channels) or None,
+        f"{which}_channel_scales": [each.scale for each in factor.channels] or None,
         f"{which}_mse": factor.report.mse,
         f"{which}_sqnr_db": factor.report.sqnr_db,
     }
@@ -263,6 +308,13 @@ def scalar_products(
     ... )
     >>> [(row.weight.format.name, round(row.report.sqnr_db, 2)) for row in found]
     [('INT8', 36.95), ('4M3E', 35.39)]
+
+    Weights as they are, each output channel at its own best range:
+
+    >>> w = np.random.default_rng(1).normal(size=(8, 512))
+    >>> (row,) = scalar_products(Operand("4M3E", w, axis=0), Operand("int8", "laplace"), 512)
+    >>> len(row.weight.channels), round(row.report.sqnr_db, 2)
+    (8, 33.51)
     """
     integer("length", length, 1, _LONGEST)
     for side in (weights, activations):
@@ -272,7 +324,7 @@ def scalar_products(
     left = tuple(count(weights.factor(form)) for form in weights.formats)
     right = tuple(count(activations.factor(form)) for form in activations.formats)
     reports = [
-        (w, x, scalar_product_error(w.report, x.report, length)) for w in left for x in right
+        (w, x, scalar_product_error(w.reports, x.report, length)) for w in left for x in right
     ]
     defined = [found.sqnr_db for _, _, found in reports if not math.isnan(found.sqnr_db)]
     best = max(defined, default=math.nan)

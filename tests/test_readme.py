@@ -77,11 +77,11 @@ def test_python_prints_what_is_shown() -> None:
 
 
 def test_options_and_extras_exist() -> None:
-    from qerror_cli.commands import error, sweep, verify
+    from qerror_cli.commands import dot, error, sweep, verify
 
     known = {
         name
-        for command in (error.command, sweep.command, verify.command)
+        for command in (dot.command, error.command, sweep.command, verify.command)
         for option in command.params
         for name in option.opts
     }

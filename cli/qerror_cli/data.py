@@ -1,6 +1,7 @@
 """Errors measured on files: options and the work that `quantize` and `error --data` share."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,33 +9,41 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qerror_cli.output import say
+from qerror_cli.parameters import DtypeType
+from qerror_cli.ranges import DataRange
 
 if TYPE_CHECKING:
     from qerror.analysis import ErrorReport
     from qerror.execution import Progress
     from qerror.fitting import FitResult
-    from qerror.formats import ScalarFormat
+    from qerror.formats import Format
     from qerror.reporting import Document
     from qerror.simulation import Measured
     from qerror.storage import StoredArray
 
 FAMILIES = "gaussian,student-t,laplace"
+_MOST_WEIGHED = 4  # arrays for which the cost of scale 1 is said
 
 
-def range_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --scale, --max-value and --bias."""
-    add = (
-        click.option("--scale", type=float, help="Multiply every level of the format by this."),
-        click.option(
-            "--max-value", type=float, help="Scale the format so that this is its largest level."
-        ),
-        click.option(
-            "--bias", type=float, help="Exponent bias of a floating-point format, any real."
-        ),
+def data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --axis, --dtype and --fit."""
+    axis = click.option(
+        "--axis",
+        type=int,
+        help="With --max-value best or absmax: along which the channels lie, each of which gets a "
+        "range of its own. For block formats: along which blocks lie.  [default: one range; -1]",
     )
-    for option in reversed(add):
-        command = option(command)
-    return command
+    return axis(dtype_option(families_option(command)))
+
+
+def dtype_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --dtype."""
+    return click.option(
+        "--dtype",
+        type=DtypeType(),
+        help="What 8 or 16 bits are that NumPy has saved without a name: bfloat16, float8_e4m3fn, "
+        "float8_e5m2, ...; they are read as float32.",
+    )(command)
 
 
 def families_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,60 +52,95 @@ def families_option(command: Callable[..., None]) -> Callable[..., None]:
         "--fit",
         metavar="NAMES",
         help="Families of which the most likely density is fitted to the values, or none.  "
-        f"[default: {FAMILIES}]",
+        f"[default: {FAMILIES}, with channels and grids recognised]",
     )(command)
 
 
-def check_range(given: Mapping[str, float | None]) -> None:
-    """Refuse more than one option that sets the range."""
-    named = [name for name, value in given.items() if value is not None]
-    if len(named) > 1:
+def open_source(path: Path, dtype: str | None) -> "list[StoredArray]":
+    """Return the arrays of a file; a --dtype that fits none of them is refused."""
+    from qerror.storage import open_arrays
+
+    arrays = open_arrays(path, dtype=dtype)
+    if dtype is not None and all(array.narrow is None for array in arrays):
+        kinds = ", ".join(dict.fromkeys(str(array.dtype) for array in arrays)) or "no array"
         raise click.UsageError(
-            f"{' and '.join(named)} each set the range; give one of {', '.join(given)}"
+            f"--dtype {dtype} is for arrays that NumPy has saved without a type; {str(path)!r} "
+            f"holds {kinds}"
         )
+    return arrays
 
 
-def scale_of(
-    form: "ScalarFormat", scale: float | None, max_value: float | None, bias: float | None
-) -> float:
-    """Return the scale that the options ask for; without any it is 1."""
-    check_range({"--scale": scale, "--max-value": max_value, "--bias": bias})
-    if max_value is not None:
-        return form.scale_for(max_value)
-    if bias is not None:
-        return _scale_of_bias(form, bias)
-    return 1.0 if scale is None else scale
+def say_left_out(path: Path, arrays: "Sequence[StoredArray]", what: str) -> None:
+    """Name the arrays and the other members of a file that have no part in a result."""
+    from qerror.storage import other_members
 
-
-def _scale_of_bias(form: "ScalarFormat", bias: float) -> float:
-    from qerror.formats import FloatingPoint
-
-    if not isinstance(form, FloatingPoint):
-        raise click.UsageError(
-            f"{form.name} has no exponent bias, got --bias {bias:g}; use --scale or --max-value"
-        )
-    return form.scale_at(bias)
+    named = [f"{array.name or str(path)!r} ({array.dtype})" for array in arrays]
+    if path.suffix.lower() == ".npz":
+        named += [f"{name!r} (no array)" for name in other_members(path)]
+    if named:
+        say(f"note: {what}: {', '.join(named)}")
 
 
 @dataclass(frozen=True)
 class DataErrors:
-    """A format at a scale, and the file whose arrays it is tried on."""
+    """A format, where it stands, and the file whose arrays it is tried on."""
 
     source: Path
-    format: "ScalarFormat"
-    scale: float
+    format: "Format"
+    range: DataRange
+    dtype: str | None = None
+    rounding: str = "nearest-even"
 
-    def note_scale(self, *given: float | None) -> None:
-        """Say that the scale is 1 if nothing was said about it."""
-        if all(value is None for value in given):
-            say("note: no --scale, --max-value or --bias given: scale 1")
+    def __post_init__(self) -> None:
+        self.range.check(self.format)
 
-    def measure(self, progress: "Progress") -> "dict[str, Measured]":
+    def say_what_is_left_out(self, what: str) -> None:
+        """Name what the file holds besides arrays of floats."""
+        arrays = open_source(self.source, self.dtype)
+        say_left_out(self.source, [array for array in arrays if not array.is_float], what)
+
+    def scales(self, progress: "Progress") -> dict[str, Any]:
+        """Return the scale of every array; 1 for formats that find their own."""
+        from qerror.formats import BlockFormat
+
+        form = self.format
+        if isinstance(form, BlockFormat):
+            return {array.name: 1.0 for array in self._arrays()}
+        scalar: Any = form
+        return {
+            array.name: self.range.scales(scalar, array, self.rounding, progress)
+            for array in self._arrays()
+        }
+
+    def say_cost(self) -> None:
+        """Where no range was given: say what scale 1 costs against the best."""
+        from qerror.formats import BlockFormat
+        from qerror.optimize.stored import cost_of
+        from qerror.tables import decibels, short
+
+        form: Any = self.format
+        if isinstance(form, BlockFormat) or not self.range.is_open:
+            return
+        say("note: no --scale, --max-value or --bias given: scale 1")
+        arrays = [array for array in self._arrays() if array.size]
+        for array in sorted(arrays, key=lambda each: -each.size)[:_MOST_WEIGHED]:
+            cost = cost_of(form, array, 1.0, self.rounding)
+            if cost is None or math.isnan(cost.loss_db):
+                continue
+            name = f"{array.name!r}: " if array.name else ""
+            say(
+                f"note: {name}that costs {decibels(cost.loss_db)} dB against the best range, "
+                f"--max-value {short(cost.best.max_value, 6)}; --max-value best finds it"
+            )
+
+    def measure(self, scales: Mapping[str, Any], progress: "Progress") -> "dict[str, Measured]":
         """Measure every array of the file that holds floats."""
         from qerror.simulation import measure_error
 
         return {
-            array.name: measure_error(array, self.format, self.scale, progress=progress)
+            array.name: measure_error(
+                array, self.format, scales[array.name], axis=self.block_axis, progress=progress
+            )
             for array in self._arrays()
         }
 
@@ -105,16 +149,16 @@ class DataErrors:
     ) -> "list[tuple[StoredArray, FitResult | None]]":
         """Fit a density to every array of the file that holds floats."""
         arrays = self._arrays()
-        names = FAMILIES if families is None else families
         fitted: list[tuple[StoredArray, FitResult | None]] = []
         for array in arrays:
-            fitted.append((array, None if names == "none" else _fit(array, names)))
+            fitted.append((array, None if families == "none" else _fit(array, families)))
             progress(len(fitted), len(arrays))
         return fitted
 
     def document(
         self,
         name: str,
+        scales: Mapping[str, Any],
         measured: "Mapping[str, Measured]",
         fitted: "list[tuple[StoredArray, FitResult | None]]",
         **more: object,
@@ -122,40 +166,62 @@ class DataErrors:
         """Return what was measured, with the exact prediction for a fitted density beside it."""
         from qerror.reporting import MeasuredArray, data_document
 
-        rounding = str(more.get("rounding", "nearest-even"))
         arrays = [
             MeasuredArray(
                 array,
+                scales[array.name],
                 measured[array.name],
                 found,
-                None if found is None else self._predict(found, rounding),
+                *self._predict(found, scales[array.name]),
             )
             for array, found in fitted
         ]
-        return data_document(name, self.source, self.format, self.scale, arrays, **more)
+        return data_document(name, self.source, self.format, arrays, self.range.axis, **more)
 
-    def _predict(self, fitted: "FitResult", rounding: str) -> "ErrorReport[float]":
-        from qerror.analysis import quantization_error
+    def _predict(
+        self, fitted: "FitResult | None", scale: Any
+    ) -> "tuple[ErrorReport[float] | None, str]":
+        """Return the exact errors on a fitted density, or the reason why there are none."""
+        from qerror.crosscheck.predict import predicted_error
+        from qerror.exceptions import QErrorException
 
-        return quantization_error(self.format, fitted.predictive, self.scale, rounding=rounding)
+        if fitted is None:
+            return None, ""
+        try:
+            return predicted_error(
+                fitted, self.format, scale, axis=self.block_axis, rounding=self.rounding
+            ), ""
+        except QErrorException as error:
+            return None, str(error)
+
+    @property
+    def block_axis(self) -> int | None:
+        """Along which the blocks lie; None for formats that have none."""
+        from qerror.formats import BlockFormat
+
+        return self.range.axis if isinstance(self.format, BlockFormat) else None
 
     def _arrays(self) -> "list[StoredArray]":
         from qerror.simulation import require_floats
-        from qerror.storage import open_arrays
 
-        return require_floats(open_arrays(self.source))
+        return require_floats(open_source(self.source, self.dtype))
 
 
-def _fit(array: "StoredArray", families: str) -> "FitResult | None":
+def _fit(array: "StoredArray", families: str | None) -> "FitResult | None":
     """Fit the finite values of an array, if there are any."""
     import numpy as np
 
-    from qerror.fitting import fit_parts
+    from qerror.fitting import Layout, fit_parts
 
     def parts() -> Iterator[Any]:
         for piece in array.pieces():
             yield piece[np.isfinite(piece)]
 
-    if not any(part.size for part in parts()):
+    size = sum(part.size for part in parts())
+    if not size:
         return None
-    return fit_parts(parts, [name.strip() for name in families.split(",") if name.strip()])
+    names = None
+    if families is not None:
+        names = [name.strip() for name in families.split(",") if name.strip()]
+    whole = size == array.size  # else values have lost their channels
+    return fit_parts(parts, names, Layout(array.shape, array.fortran_order) if whole else None)

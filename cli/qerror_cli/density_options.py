@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qerror_cli.data import dtype_option, open_source, say_left_out
 from qerror_cli.parameters import DensityText, Over
 
 if TYPE_CHECKING:
     from qerror.densities import Density
     from qerror.densities.density import Family
+    from qerror.storage import StoredArray
 
 _MEANINGS = {
     "nu": "degrees of freedom",
@@ -49,6 +51,8 @@ class Densities:
     """Before the options' names: "weight-" of --weight-dist."""
     data: Path | None = None
     """A file whose arrays stand for their own values instead."""
+    dtype: str | None = None
+    """What its arrays are, where NumPy does not save it."""
 
     @property
     def given(self) -> list[str]:
@@ -67,7 +71,7 @@ class Densities:
         from qerror.densities import parse_density
 
         if self.data is not None:
-            return self._samples(self.data, over)
+            return self._samples(over)
         if not self.texts:
             raise click.UsageError(
                 "no density given; add one, for example --dist student-t --nu 3. "
@@ -84,26 +88,35 @@ class Densities:
             densities.append(parse_density(text, **own))
         return densities
 
-    def _samples(self, path: Path, over: Over | None) -> "list[Density]":
-        """Return the values of every array of a file, each as a density of its own."""
-        import numpy as np
-
-        from qerror.densities import Empirical
-        from qerror.storage import open_arrays
-
+    def arrays(self) -> "list[StoredArray]":
+        """Return the arrays of --data, and say what else the file holds."""
+        assert self.data is not None
         if self.given:
             raise click.UsageError(
-                f"--data are values and take no density: leave out {' and '.join(self.given)}"
+                f"--{self.side}data are values and take no density: leave out "
+                f"{' and '.join(self.given)}"
             )
+        found = open_source(self.data, self.dtype)
+        arrays = [array for array in found if array.is_real and array.size]
+        if not arrays:
+            kinds = ", ".join(dict.fromkeys(str(array.dtype) for array in found if array.size))
+            hint = (
+                f": it holds {kinds}; if these are numbers, name them by --dtype" if kinds else ""
+            )
+            raise click.UsageError(f"there are no values in {str(self.data)!r}{hint}")
+        say_left_out(self.data, [array for array in found if array not in arrays], "left out")
+        return arrays
+
+    def _samples(self, over: Over | None) -> "list[Density]":
+        """Return the values of every array of the file, each as a density of its own."""
+        from qerror.densities import Empirical
+
         if over is not None and over.name not in _OF_FORMATS:
             raise click.UsageError(
                 f"cannot sweep {over.name!r}: --data have no parameters; the formats have "
                 f"{', '.join(_OF_FORMATS)}"
             )
-        arrays = [array for array in open_arrays(path) if array.size]
-        if not arrays:
-            raise click.UsageError(f"there are no values in {str(path)!r}")
-        return [Empirical(np.concatenate(list(array.pieces()))) for array in arrays]
+        return [Empirical(array.values()) for array in self.arrays()]
 
     def parse_one(self, over: Over | None = None) -> "Density":
         """Return the density of a command that takes a single one."""
@@ -226,7 +239,11 @@ def density_options(
         @functools.wraps(command)
         def gathered(dist: tuple[str, ...], **given: Any) -> None:
             path = given.pop("data") if data else None
-            command(densities=Densities(dist, take_parameters(given), data=path), **given)
+            dtype = given.pop("dtype") if data else None
+            if dtype is not None and path is None:
+                raise click.UsageError("--dtype says what --data are, which are not given")
+            chosen = Densities(dist, take_parameters(given), data=path, dtype=dtype)
+            command(densities=chosen, **given)
 
         add = click.option(
             "--dist",
@@ -238,12 +255,12 @@ def density_options(
             f"See: qerror densities  [{f'this or {instead}' if instead else 'required'}]",
         )
         found = add(add_parameters(gathered))
-        return _data_option(found) if data else found
+        return data_option(dtype_option(found)) if data else found
 
     return decorate
 
 
-_data_option = click.option(
+data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="FILE",

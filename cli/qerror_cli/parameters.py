@@ -1,5 +1,6 @@
 """Click types: formats and swept values."""
 
+import difflib
 import math
 import re
 from collections.abc import Iterable
@@ -134,6 +135,60 @@ rounding_option = click.option(
     help="nearest-even, nearest-away, toward-zero, up, down, to-odd or stochastic; or RNE, RNA, "
     "RTZ, RTP, RTN, RTO, SR; stochastic:8 draws 8 random bits.",
 )
+
+
+class MaxValueType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
+    """A largest level, or the rule by which it is found."""
+
+    name = "number|best|absmax"
+    _RULES = ("best", "absmax")
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """Parse a number or a rule."""
+        if value in self._RULES:
+            return str(value)
+        text = str(value)
+        try:
+            return float(text)
+        except ValueError:
+            close: list[str] = difflib.get_close_matches(text.lower(), self._RULES, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            self.fail(f"{value!r} is no number, and neither 'best' nor 'absmax'{hint}", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the rules that begin so."""
+        del ctx, param
+        return _beginning(self._RULES, incomplete)
+
+
+class DtypeType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
+    """A narrow type whose name NumPy does not save; `torch.` in front does not matter."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Find the name."""
+        from qerror.storage import NARROW
+
+        name = str(value).lower().removeprefix("torch.").replace("-", "_")
+        if name not in NARROW:
+            close: list[str] = difflib.get_close_matches(name, list(NARROW), 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            self.fail(f"{value!r} is none of {', '.join(NARROW)}{hint}", param, ctx)
+        return name
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names that begin so."""
+        del ctx, param
+        from qerror.storage import NARROW
+
+        return _beginning(NARROW, incomplete)
 
 
 class DensityText(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]

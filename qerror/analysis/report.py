@@ -1,6 +1,8 @@
 """What an analysis returns."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -107,3 +109,26 @@ FIELDS = (
     "signal_mean",
 )
 """The names of a report's figures."""
+
+
+def mean_report(
+    reports: Sequence[ErrorReport[float]], weights: Sequence[float] | None = None
+) -> ErrorReport[float]:
+    """Return the errors of several parts taken together.
+
+    Parameters
+    ----------
+    reports : sequence of ErrorReport
+        At least one.
+    weights : sequence of float, optional
+        How much each part counts; alike by default.
+    """
+    shares = [1.0] * len(reports) if weights is None else list(weights)
+    total = math.fsum(shares)
+    names = [field.name for field in fields(ErrorReport)]
+    pairs = [*zip(shares, reports, strict=True)]
+    means = {
+        name: math.fsum(share * getattr(report, name) for share, report in pairs) / total
+        for name in names
+    }
+    return ErrorReport(**means)

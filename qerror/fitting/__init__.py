@@ -7,9 +7,12 @@ from qerror.fitting import laplace as laplace
 from qerror.fitting import logistic as logistic
 from qerror.fitting import student_t as student_t
 from qerror.fitting import uniform as uniform
-from qerror.fitting.fit import Candidate as Candidate
-from qerror.fitting.fit import FitResult as FitResult
+from qerror.fitting.channels import ChannelSpread as ChannelSpread
+from qerror.fitting.channels import Layout as Layout
 from qerror.fitting.fit import fit as fit
 from qerror.fitting.fit import fit_parts as fit_parts
+from qerror.fitting.lattice import Lattice as Lattice
+from qerror.fitting.result import Candidate as Candidate
+from qerror.fitting.result import FitResult as FitResult
 from qerror.fitting.summary import Summary as Summary
 from qerror.fitting.summary import Unit as Unit

@@ -1,21 +1,21 @@
 """Which density makes the data most likely."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, FrozenMapping
+from qerror._arrays import FloatArray, FrozenMapping, unmasked
 from qerror.densities.density import DENSITIES, Density
 from qerror.densities.discrete import Discrete
-from qerror.densities.mixture import Mixture
-from qerror.densities.truncated import Truncated
+from qerror.densities.empirical import Empirical
 from qerror.exceptions import InvalidType, InvalidValue
+from qerror.fitting.channels import ChannelSpread, Layout, likely_channels, normalised
 from qerror.fitting.family import FITTERS
+from qerror.fitting.lattice import Distinct, Lattice, distinct_values, lattice_of
+from qerror.fitting.result import Candidate, FitResult, joined
 from qerror.fitting.summary import DIRECT, Summary, Unit
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -25,56 +25,12 @@ Parts: TypeAlias = Callable[[], Iterator[Array]]
 
 DEFAULT = ("gaussian", "student-t", "laplace")
 CHUNK = 1 << 20  # values read at a time
+_MOST_LISTED = 256  # point masses of a density that lists them
 _ATOM = 0.01  # share of all values from which a repeated one counts as a point mass
 _PROBES = 1 << 16
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One family at its maximum likelihood."""
-
-    family: str
-    density: Density
-    log_likelihood: float
-    """Natural logarithm, over the values that are no point masses."""
-    parameters: int
-    """Number of fitted parameters."""
-    bounds: tuple[str, ...] = ()
-    """The parameters that ended at the edge of what is searched, such as "nu <= 10000": the
-    likelihood still rises beyond it."""
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """The density that makes the data most likely."""
-
-    density: Density
-    """The best candidate, joined with point masses where values repeat."""
-    candidates: tuple[Candidate, ...]
-    """Every family that fits the data, the most likely first; one more parameter must raise the
-    log-likelihood by 1 (Akaike's criterion), or Student's t would displace every Gaussian."""
-    excluded: Mapping[str, str]
-    """The families that cannot have made the data, each with the reason."""
-    size: int
-    """Number of values."""
-    atoms: tuple[tuple[float, float], ...]
-    """Values that make up more than 1% of the data each, with their shares."""
-    limits: tuple[float, float] = (-math.inf, math.inf)
-    """The least and the largest value."""
-
-    @cached_property
-    def predictive(self) -> Density:
-        """The density to predict errors with, which has a variance.
-
-        The fitted one; or, where that has none (Student's t with nu <= 2), the same cut to the
-        limits of the data: the sample's errors are finite, and those of the whole density not.
-        """
-        if math.isfinite(self.density.second_moment):
-            return self.density
-        return _joined(Truncated(self.candidates[0].density, *self.limits), self.atoms)
-
-
-def fit(x: npt.ArrayLike, families: Sequence[str] = DEFAULT) -> FitResult:
+def fit(x: npt.ArrayLike, families: Sequence[str] | None = None) -> FitResult:
     """Fit densities to data and return the most likely one.
 
     Arrays of any size, memory-mapped ones too: they are read in pieces, and beyond 131,072
@@ -86,9 +42,12 @@ def fit(x: npt.ArrayLike, families: Sequence[str] = DEFAULT) -> FitResult:
     ----------
     x : array_like
         Real numbers, any shape; finite.
-    families : sequence of str
+    families : sequence of str, optional
         Of "gaussian", "student-t", "laplace", "logistic", "generalized-gaussian", "uniform"
-        and "half-gaussian".
+        and "half-gaussian": one density of the most likely family is fitted to all values. By
+        default of the first three, and structure is recognised that none of them has: a grid on
+        which the values lie (`FitResult.lattice`), and channels of different spread
+        (`FitResult.channels`).
 
     Returns
     -------
@@ -109,38 +68,114 @@ def fit(x: npt.ArrayLike, families: Sequence[str] = DEFAULT) -> FitResult:
     >>> best = fit(x).density
     >>> type(best).__name__, round(best.loc, 2), round(best.scale, 2)
     ('Laplace', 2.0, 0.5)
+    >>> fit(np.round(x, 1)).lattice.description
+    '94 distinct values on a uniform grid of step 0.1'
     """
+    unmasked("data", x)
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
         raise InvalidType(f"data must be real numbers, got dtype {array.dtype}")
-    return fit_parts(lambda: _parts(array), families)
+    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    return fit_parts(lambda: _parts(array), families, Layout(array.shape, fortran))
 
 
-def fit_parts(parts: Parts, families: Sequence[str] = DEFAULT) -> FitResult:
+def fit_parts(
+    parts: Parts, families: Sequence[str] | None = None, layout: Layout | None = None
+) -> FitResult:
     """Fit densities to data that come in pieces, such as a file's; see `fit`.
 
     Parameters
     ----------
     parts : callable
         Returns the pieces, flat arrays of finite real numbers; called several times.
-    families : sequence of str
+    families : sequence of str, optional
         As for `fit`.
+    layout : Layout, optional
+        Of the array that the pieces make up, in its order, so that channels are looked for.
     """
-    names = _checked_families(families)
+    names = _checked_families(DEFAULT if families is None else families)
     size, low, high = _checked_size(parts)
     probe = _probe(parts, size)
+    lattice = None
+    if families is None:
+        found = distinct_values(parts, probe)
+        lattice = None if found is None else lattice_of(found)
+        if found is not None and lattice is not None and lattice.is_coarse:
+            return _of_masses(found, lattice)
     atoms = _atoms(parts, size, probe)
-    data = _summary(parts, probe, [value for value, _ in atoms], (low, high), size)
+    masses = [value for value, _ in atoms]
+    data = _summary(_rest(parts, masses), _unit(probe, masses, (low, high)), size)
     if data is not None and data.low == data.high:
         atoms.append((data.low, data.size / size))
         data = None
     candidates: list[Candidate] = []
     excluded: dict[str, str] = {}
+    channels = None
     if data is not None:
         candidates, excluded = _candidates(data, names)
-    density = _joined(candidates[0].density if candidates else None, atoms)
-    reasons = FrozenMapping(excluded)
-    return FitResult(density, tuple(candidates), reasons, size, tuple(atoms), (low, high))
+        if families is None and layout is not None:
+            channels = _channels(parts, layout, masses, names, candidates[0])
+    best = candidates[0].density if candidates else None
+    density = joined(best if channels is None else channels.mixture(), atoms)
+    return FitResult(
+        density,
+        tuple(candidates),
+        FrozenMapping(excluded),
+        size,
+        tuple(atoms),
+        (low, high),
+        lattice,
+        channels,
+    )
+
+
+def _of_masses(found: Distinct, lattice: Lattice) -> FitResult:
+    """Return the data themselves as point masses."""
+    size = int(found.counts.sum())
+    shares = (found.counts / size).tolist()
+    values = found.values.tolist()
+    density: Density = Empirical(found.values, found.counts)
+    if len(values) <= _MOST_LISTED:
+        density = Discrete(values, shares)
+    often = tuple(
+        (value, share) for value, share in zip(values, shares, strict=True) if share >= _ATOM
+    )
+    limits = (values[0], values[-1])
+    return FitResult(density, (), FrozenMapping({}), size, often, limits, lattice)
+
+
+def _channels(
+    parts: Parts, layout: Layout, masses: list[float], names: list[str], plain: Candidate
+) -> ChannelSpread | None:
+    """Return channels of different spread, if they are worth their parameters."""
+    found = likely_channels(parts, layout, masses)
+    if found is None:
+        return None
+
+    def scaled() -> Iterator[Array]:
+        return normalised(parts, layout, found, masses)
+
+    size, low, high = _checked_size(scaled)
+    unit = Unit.of(_probe(scaled, size), low, high)
+    data = Summary.of(scaled(), unit, binned=size > DIRECT)
+    best = _candidates(data, names)[0][0]
+    level = best.log_likelihood - found.log_spread
+    # The common scale is one of the spreads.
+    parameters = best.parameters + int(np.count_nonzero(found.counts)) - 1
+    if parameters - level >= plain.parameters - plain.log_likelihood:
+        return None
+    shares = found.counts / found.counts.sum()
+    return ChannelSpread(
+        found.axis,
+        len(layout.shape),
+        found.spread,
+        shares,
+        best.density,
+        best.family,
+        level,
+        parameters,
+        (low, high),
+    )
 
 
 def _candidates(data: Summary, names: list[str]) -> tuple[list[Candidate], dict[str, str]]:
@@ -195,16 +230,22 @@ def _checked_size(parts: Parts) -> tuple[int, float, float]:
     return size, low, high
 
 
-def _parts(array: Array) -> Iterator[FloatArray]:
-    """Read the array piece by piece, at double precision, in whatever order is quick."""
-    flat = array.reshape(-1) if array.flags.c_contiguous else None
-    if flat is not None:
+def _parts(array: Array) -> Iterator[Array]:
+    """Read the array piece by piece, floats as they are, in the order of Fortran or else of C."""
+    if array.flags.f_contiguous:
+        array = array.T
+    if array.flags.c_contiguous:
+        flat = array.reshape(-1)
         for start in range(0, flat.size, CHUNK):
-            yield np.asarray(flat[start : start + CHUNK], dtype=np.float64)
+            yield _floats(flat[start : start + CHUNK])
         return
     flags = ["external_loop", "buffered", "zerosize_ok"]
-    for part in np.nditer(array, flags=flags, buffersize=CHUNK, order="K"):  # type: ignore[call-overload]
-        yield np.asarray(part, dtype=np.float64)
+    for part in np.nditer(array, flags=flags, buffersize=CHUNK, order="C"):  # type: ignore[call-overload]
+        yield _floats(np.array(part))
+
+
+def _floats(part: Array) -> Array:
+    return part if part.dtype.kind == "f" else part.astype(np.float64)
 
 
 def _probe(parts: Parts, size: int) -> FloatArray:
@@ -229,17 +270,14 @@ def _atoms(parts: Parts, size: int, probe: FloatArray) -> list[tuple[float, floa
     return [*zip(often[kept].tolist(), share[kept].tolist(), strict=True)]
 
 
-def _summary(
-    parts: Parts,
-    probe: FloatArray,
-    atoms: Sequence[float],
-    limits: tuple[float, float],
-    size: int,
-) -> Summary | None:
-    """Read the values that are no point masses; None if there are none."""
+def _unit(probe: FloatArray, atoms: Sequence[float], limits: tuple[float, float]) -> Unit:
     inner = probe[~np.isin(probe, atoms)]
-    unit = Unit.of(inner if inner.size else probe, *limits)
-    found = Summary.of(_rest(parts, atoms), unit, binned=size > DIRECT)
+    return Unit.of(inner if inner.size else probe, *limits)
+
+
+def _summary(rest: Iterator[FloatArray], unit: Unit, size: int) -> Summary | None:
+    """Read the values that are no point masses; None if there are none."""
+    found = Summary.of(rest, unit, binned=size > DIRECT)
     return found if found.size else None
 
 
@@ -247,14 +285,3 @@ def _rest(parts: Parts, atoms: Sequence[float]) -> Iterator[FloatArray]:
     for part in parts():
         wide = part.astype(np.float64)
         yield wide[~np.isin(wide, atoms)] if atoms else wide
-
-
-def _joined(density: Density | None, atoms: Sequence[tuple[float, float]]) -> Density:
-    if not atoms and density is not None:
-        return density
-    values, shares = zip(*atoms, strict=True)
-    total = min(math.fsum(shares), 1.0)
-    masses = Discrete(values, [share / math.fsum(shares) for share in shares])
-    if density is None:
-        return masses
-    return Mixture((density, masses), (1 - total, total))

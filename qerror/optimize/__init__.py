@@ -8,9 +8,12 @@ from qerror.optimize.blocks import block_size_for as block_size_for
 from qerror.optimize.blocks import optimal_multiplier as optimal_multiplier
 from qerror.optimize.blocks import optimal_threshold as optimal_threshold
 from qerror.optimize.blocks import rank_blocks as rank_blocks
+from qerror.optimize.channels import ChannelScales as ChannelScales
+from qerror.optimize.channels import optimal_channel_scales as optimal_channel_scales
 from qerror.optimize.fractional_length import FixedPointChoice as FixedPointChoice
 from qerror.optimize.fractional_length import FractionalLength as FractionalLength
 from qerror.optimize.fractional_length import fixed_point_choice as fixed_point_choice
+from qerror.optimize.fractional_length import fixed_point_choice_of as fixed_point_choice_of
 from qerror.optimize.fractional_length import (
     fractional_length_constant as fractional_length_constant,
 )

@@ -13,7 +13,9 @@ from functools import cache
 import numpy as np
 
 from qerror._arrays import FrozenMapping, positive
+from qerror.analysis.decibels import decibels_above
 from qerror.analysis.single import quantization_error
+from qerror.densities.density import Density
 from qerror.densities.gaussian import Gaussian
 from qerror.densities.names import DensityLike, as_density
 from qerror.densities.rectified import Rectified
@@ -185,6 +187,61 @@ def fixed_point_choice(word_length: int, std: float, signed: bool = True) -> Fix
         None if rule is None else at(rule),
         tuple(at(length) for length in shown),
     )
+
+
+def fixed_point_choice_of(
+    density: DensityLike, word_length: int, signed: bool = True
+) -> FixedPointChoice:
+    """Return the best fractional length for any density, or for data, and what lies around it.
+
+    Parameters
+    ----------
+    density : Density, str or array_like
+        What is quantized, as it is.
+    word_length : int
+        Bits of a code, the sign included.
+    signed : bool
+        Whether codes have a sign.
+
+    Returns
+    -------
+    FixedPointChoice
+        Relative errors are sqrt(MSE) over the root mean square. There is no constant (nan);
+        F8Net's rule takes the standard deviation, and has a choice for signed codes alone:
+        unsigned ones would need that before the ReLU.
+
+    Raises
+    ------
+    InvalidValue
+        If a parameter is outside its range, E[X^2] is infinite, or all values are 0.
+    """
+    density, form = as_density(density), FixedPoint(word_length, 0, signed)
+    own = optimal_fractional_length(density, word_length, signed)
+    power = density.second_moment
+    if not power > 0:
+        raise InvalidValue("all values are 0: every fractional length holds them")
+    least = _mse(form.with_fractional_length(own), density)
+
+    def at(length: int) -> FractionalLength:
+        candidate = form.with_fractional_length(length)
+        mse = _mse(candidate, density)
+        legal = length == _clamped(length, form)
+        loss = decibels_above(mse, least)
+        return FractionalLength(candidate, mse, math.sqrt(mse / power), loss, legal)
+
+    std = math.sqrt(density.variance)
+    rule = _f8net_length(form, std) if signed and std > 0 else None
+    return FixedPointChoice(
+        math.nan,
+        at(own),
+        at(_clamped(own, form)),
+        None if rule is None else at(rule),
+        tuple(at(length) for length in range(own - _SHOWN, own + _SHOWN + 1)),
+    )
+
+
+def _mse(form: FixedPoint, density: Density) -> float:
+    return quantization_error(form, density, 1.0).mse
 
 
 @cache

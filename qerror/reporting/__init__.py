@@ -7,6 +7,7 @@ from qerror.reporting._catalogue import densities_document as densities_document
 from qerror.reporting._catalogue import format_document as format_document
 from qerror.reporting._catalogue import formats_document as formats_document
 from qerror.reporting._certified import certified_document as certified_document
+from qerror.reporting._channels import channels_document as channels_document
 from qerror.reporting._data import MeasuredArray as MeasuredArray
 from qerror.reporting._data import data_document as data_document
 from qerror.reporting._distribution import distribution_document as distribution_document

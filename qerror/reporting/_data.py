@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
+import numpy.typing as npt
+
+from qerror._arrays import FloatArray
 from qerror.analysis import ErrorReport
 from qerror.densities import density_name
 from qerror.densities.names import parameter_values
-from qerror.formats import ScalarFormat
+from qerror.formats import BlockFormat, Format, ScalarFormat
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._results import ERROR_LINES, range_line
 from qerror.tables import short
@@ -26,19 +30,28 @@ class MeasuredArray:
     """One array of a file: what was measured on it, and what was predicted for its fit."""
 
     array: "StoredArray"
+    scale: npt.ArrayLike
+    """Where the format stands: one scale, or one a channel in the shape of the array."""
     measured: "Measured"
     fitted: "FitResult | None"
     """None where no density was fitted."""
     predicted: ErrorReport[float] | None
     """The exact errors on the fitted density; None without one."""
+    reason: str = ""
+    """Why there is no prediction though a density was fitted."""
+
+    @property
+    def scales(self) -> FloatArray:
+        """The scales, flat."""
+        return np.asarray(self.scale, dtype=np.float64).reshape(-1)
 
 
 def data_document(
     name: str,
     source: Path,
-    form: ScalarFormat,
-    scale: float,
+    form: Format,
     arrays: Sequence[MeasuredArray],
+    axis: int | None = None,
     **params: object,
 ) -> Document:
     """Return the errors of a format on a file's arrays as a document, a row an array.
@@ -49,33 +62,36 @@ def data_document(
         Of the schema.
     source : Path
         The file.
-    form, scale
-        The format and where it stands.
+    form : Format
+        The format.
     arrays : sequence of MeasuredArray
         What was found.
+    axis : int, optional
+        Along which channels, or blocks, lie.
     **params
         What else was asked for.
     """
-    rows = [_row(source, form, scale, each) for each in arrays]
-    views = [_view(source, form, scale, each) for each in arrays]
-    asked = {"file": str(source), "format": form.name, "scale": scale, **params}
+    rows = [_row(source, form, each, axis) for each in arrays]
+    views = [_view(source, form, each, axis) for each in arrays]
+    asked: Row = {"file": str(source), "format": form.name, "axis": axis, **params}
     return Document(name, asked, rows, views)
 
 
-def _row(source: Path, form: ScalarFormat, scale: float, each: MeasuredArray) -> Row:
+def _row(source: Path, form: Format, each: MeasuredArray, axis: int | None) -> Row:
     array, found = each.array, each.measured
     return {
         "file": str(source),
         "array": array.name or None,
         "shape": list(array.shape),
-        "dtype": array.dtype.name,
+        "dtype": array.narrow or array.dtype.name,
         "format": form.name,
-        "scale": scale,
-        "max_value": form.max_value * scale,
-        "bias": form.bias_at(scale),
+        "bits_per_value": form.bits_per_value,
+        "axis": axis,
+        **_range_of(form, each),
         "size": found.size,
         "nan": found.nan,
         "infinite": found.infinite,
+        "spoiled": found.spoiled,
         "clipped_low": found.clipped[0],
         "clipped_high": found.clipped[1],
         **found.figures.to_dict(),
@@ -83,24 +99,41 @@ def _row(source: Path, form: ScalarFormat, scale: float, each: MeasuredArray) ->
     }
 
 
+def _range_of(form: Format, each: MeasuredArray) -> Row:
+    """Return where the format stands: numbers for one scale, lists for one a channel."""
+    if isinstance(form, BlockFormat):
+        return {"scale": None, "max_value": None, "bias": None}
+    scalar, scales = cast("ScalarFormat", form), each.scales.tolist()
+    tops = [scalar.max_value * scale for scale in scales]
+    biases = [scalar.bias_at(scale) for scale in scales]
+    if len(scales) == 1:
+        return {"scale": scales[0], "max_value": tops[0], "bias": biases[0]}
+    shown = None if biases[0] is None else biases
+    return {"scale": scales, "max_value": tops, "bias": shown}
+
+
 def _prediction(each: MeasuredArray) -> Row:
-    if each.fitted is None or each.predicted is None:
+    fitted = each.fitted
+    if fitted is None or each.predicted is None:
         return {"fitted": None, "log_likelihoods": None}
-    likelihoods = [f"{one.family}={one.log_likelihood!r}" for one in each.fitted.candidates]
+    likelihoods = [f"{one.family}={one.log_likelihood!r}" for one in fitted.candidates]
+    channels, lattice = fitted.channels, fitted.lattice
     return {
-        "fitted": density_name(each.fitted.predictive),
+        "fitted": density_name(fitted.predictive),
         "log_likelihoods": likelihoods,
+        "lattice": None if lattice is None else lattice.description,
+        "channel_axis": None if channels is None else channels.axis,
+        "channel_spread_ratio": None if channels is None else channels.ratio,
         **{f"predicted_{key}": value for key, value in each.predicted.to_dict().items()},
     }
 
 
-def _view(source: Path, form: ScalarFormat, scale: float, each: MeasuredArray) -> View:
+def _view(source: Path, form: Format, each: MeasuredArray, axis: int | None) -> View:
     array = each.array
     shape = " x ".join(map(str, array.shape)) or "one value"
     name = f" {array.name!r}" if array.name else ""
-    title = (
-        f"{form.name} on {source}{name} ({array.dtype.name}, {shape})\n{range_line(form, scale)}"
-    )
+    kind = array.narrow or array.dtype.name
+    title = f"{form.name} on {source}{name} ({kind}, {shape})\n{_place(form, each, axis)}"
     columns = {"measured": each.measured.figures.to_dict()}
     if each.predicted is not None:
         columns["predicted"] = each.predicted.to_dict()
@@ -109,8 +142,26 @@ def _view(source: Path, form: ScalarFormat, scale: float, each: MeasuredArray) -
         for key, label in ERROR_LINES.items()
         if key in columns["measured"]
     ]
-    notes = [*_counts(each.measured), *_fit_notes(each.fitted)]
+    notes = [*_counts(each.measured), *_fit_notes(each.fitted, each.scales.size > 1)]
+    notes += [f"note: no prediction: {each.reason}"] if each.reason else []
     return View(title, ("e = Q(x) - x", *columns), body, notes=notes)
+
+
+def _place(form: Format, each: MeasuredArray, axis: int | None) -> str:
+    if isinstance(form, BlockFormat):
+        along = "the last axis" if axis is None else f"axis {axis}"
+        return (
+            f"blocks of {form.block_size} along {along}, {short(form.bits_per_value)} bits a value"
+        )
+    scalar, scales = cast("ScalarFormat", form), each.scales
+    if scales.size == 1:
+        return range_line(scalar, float(scales[0]))
+    low, high = float(scales.min()), float(scales.max())
+    top = scalar.max_value
+    return (
+        f"{scales.size:,} channels along axis {axis}: scales {short(low)} to {short(high)}, "
+        f"max values {short(top * low)} to {short(top * high)}"
+    )
 
 
 def _counts(found: "Measured") -> list[str]:
@@ -119,17 +170,16 @@ def _counts(found: "Measured") -> list[str]:
         notes.append(
             f"note: {found.nan:,} NaN and {found.infinite:,} infinite values have no part in this"
         )
+    if found.spoiled:
+        notes.append(f"note: {found.spoiled:,} more share a block with them and become NaN")
     return notes
 
 
-def _fit_notes(fitted: "FitResult | None") -> list[str]:
+def _fit_notes(fitted: "FitResult | None", by_channel: bool) -> list[str]:
     """Name the fitted density, what repeats, and the likelihood of each candidate."""
     if fitted is None:
         return []
-    notes = [f"predicted for {_described(fitted)}"]
-    if fitted.predictive is not fitted.density:
-        low, high = map(short, fitted.limits)
-        notes.append(f"note: it has no variance: predicted for it cut to the data, {low} to {high}")
+    notes = [f"predicted for {_described(fitted)}", *_structure(fitted, by_channel)]
     notes += [
         f"note: {each.family}: {', '.join(each.bounds)} is where the search ends"
         for each in fitted.candidates
@@ -146,9 +196,37 @@ def _fit_notes(fitted: "FitResult | None") -> list[str]:
     return notes + [f"note: no {name}: {reason}" for name, reason in fitted.excluded.items()]
 
 
+def _structure(fitted: "FitResult", by_channel: bool) -> list[str]:
+    """Say what there is besides a density of one family."""
+    notes: list[str] = []
+    lattice, channels = fitted.lattice, fitted.channels
+    if lattice is not None:
+        masses = ": predicted for the values themselves" if lattice.is_coarse else ""
+        notes.append(f"note: on a grid already: {lattice.description}{masses}")
+    if channels is not None:
+        gain = channels.log_likelihood - fitted.candidates[0].log_likelihood
+        axis = channels.axis
+        advice = "" if by_channel else f", so that a range for each may lose less (--axis {axis})"
+        notes.append(
+            f"note: channels of different spread: {channels.spread.size:,} along axis {axis} "
+            f"differ up to {short(channels.ratio)} times{advice}; "
+            f"log-likelihood {gain:+.2f} for "
+            f"{channels.parameters - fitted.candidates[0].parameters:,} more parameters"
+        )
+    if fitted.predictive is not fitted.density:
+        low, high = map(short, fitted.limits)
+        notes.append(f"note: it has no variance: predicted for it cut to the data, {low} to {high}")
+    return notes
+
+
 def _described(fitted: "FitResult") -> str:
     if not fitted.candidates:
         return "point masses alone"
     best = fitted.candidates[0]
-    values = parameter_values(best.density).items()
-    return f"{best.family}({', '.join(f'{name}={short(value, 5)}' for name, value in values)})"
+    family, density, what = best.family, best.density, ""
+    if fitted.channels is not None:
+        family, density = fitted.channels.family, fitted.channels.shape
+        what = " at the channels' own spreads"
+    values = parameter_values(density).items()
+    listed = ", ".join(f"{name}={short(value, 5)}" for name, value in values)
+    return f"{family}({listed}){what}"

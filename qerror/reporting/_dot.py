@@ -76,12 +76,20 @@ def _term(report: ScalarProductReport[float], value: float) -> tuple[str, str]:
 
 
 def _place(factor: "Factor") -> str:
-    bias = "" if factor.bias is None else f", bias {short(factor.bias, 8)}"
     return (
         f"{factor.format.name} on {density_name(factor.density)}, "
-        f"max value {short(factor.max_value, 8)}{bias}, "
-        f"SQNR {decibels(factor.report.sqnr_db)} dB"
+        f"{_range_of(factor)}, SQNR {decibels(factor.report.sqnr_db)} dB"
     )
+
+
+def _range_of(factor: "Factor") -> str:
+    if factor.channels:
+        tops = [each.max_value for each in factor.channels]
+        return (
+            f"{len(tops):,} channels at max values {short(min(tops), 6)} to {short(max(tops), 6)}"
+        )
+    bias = "" if factor.bias is None else f", bias {short(factor.bias, 8)}"
+    return f"max value {short(factor.max_value, 8)}{bias}"
 
 
 def _matrix_views(products: "Products") -> list[View]:
@@ -128,8 +136,8 @@ def _ranges_view(which: str, factors: "Sequence[Factor]") -> View:
     body = [
         (
             factor.format.name,
-            short(factor.max_value),
-            short(factor.bias),
+            _top_of(factor),
+            "" if factor.channels else short(factor.bias),
             short(factor.report.mse),
             decibels(factor.report.sqnr_db),
         )
@@ -137,6 +145,13 @@ def _ranges_view(which: str, factors: "Sequence[Factor]") -> View:
     ]
     title = f"{which} formats on {density_name(factors[0].density)}"
     return View(title, (which, "max value", "bias", "MSE", "SQNR dB"), body, spare=(2, 3))
+
+
+def _top_of(factor: "Factor") -> str:
+    if not factor.channels:
+        return short(factor.max_value)
+    tops = [each.max_value for each in factor.channels]
+    return f"{short(min(tops))} to {short(max(tops))}"
 
 
 def _notes(products: "Products") -> list[str]:

@@ -1,6 +1,7 @@
 """Fixed point as documents: the best fractional lengths, and what F8Net states."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from qerror.optimize.fractional_length import FixedPointChoice, FractionalLength
 from qerror.reporting._document import Document, Row, View
@@ -8,7 +9,7 @@ from qerror.tables import decibels, short
 
 
 def fixed_point_document(
-    word_length: int, std: float, choices: Mapping[bool, FixedPointChoice]
+    word_length: int, std: float, choices: Mapping[bool, FixedPointChoice], data: str = ""
 ) -> Document:
     """Return the best fractional lengths of one word length and standard deviation.
 
@@ -19,16 +20,28 @@ def fixed_point_document(
     choices : mapping
         The choice for signed codes under True, for unsigned codes under False; either may be
         missing.
+    data : str
+        What the choices were made for instead of a Gaussian and its ReLU.
     """
     rows = [
         _length_row(entry, choice, signed)
         for signed, choice in choices.items()
         for entry in choice.nearby
     ]
-    views = [_lengths_view(word_length, std, choices), _choices_view(choices)]
+    lengths = sorted(
+        {entry.format.fractional_length for each in choices.values() for entry in each.nearby}
+    )
+    title = (
+        f"fixed point, {word_length} bits, on {data}"
+        if data
+        else f"fixed point, {word_length} bits, std {short(std, 6)}: Gaussian (signed), "
+        "its ReLU (unsigned)"
+    )
+    views = [_lengths_view(title, lengths, choices, bool(data)), _choices_view(choices, bool(data))]
     params: Row = {
         "word_length": word_length,
         "std": std,
+        "data": data or None,
         "choices": {_sign(signed): _choice_facts(choice) for signed, choice in choices.items()},
     }
     return Document("fixed-point", params, rows, views)
@@ -56,7 +69,7 @@ def _length_row(entry: FractionalLength, choice: FixedPointChoice, signed: bool)
 
 def _choice_facts(choice: FixedPointChoice) -> dict[str, object]:
     facts: dict[str, object] = {
-        "constant": choice.constant,
+        "constant": None if math.isnan(choice.constant) else choice.constant,
         "fractional_length": choice.best.format.fractional_length,
         "relative_error": choice.best.relative_error,
         "legal_fractional_length": choice.legal.format.fractional_length,
@@ -69,28 +82,27 @@ def _choice_facts(choice: FixedPointChoice) -> dict[str, object]:
     return facts
 
 
-def _lengths_view(word_length: int, std: float, choices: Mapping[bool, FixedPointChoice]) -> View:
+def _lengths_view(
+    title: str, lengths: Sequence[int], choices: Mapping[bool, FixedPointChoice], of_data: bool
+) -> View:
     header = ["FL"]
     columns: list[list[str]] = []
-    lengths: list[str] = []
     for signed, choice in choices.items():
-        lengths = [str(entry.format.fractional_length) for entry in choice.nearby]
+        entries = {entry.format.fractional_length: entry for entry in choice.nearby}
         header += [f"{_sign(signed)} to", "error", "dB", ""]
+        shown = [entries.get(length) for length in lengths]
         columns += [
-            [short(entry.format.max_value, 5) for entry in choice.nearby],
-            [percent(entry.relative_error) for entry in choice.nearby],
-            [decibels(entry.above_best_db) for entry in choice.nearby],
-            [_remark(entry, choice) for entry in choice.nearby],
+            ["" if entry is None else short(entry.format.max_value, 5) for entry in shown],
+            ["" if entry is None else percent(entry.relative_error) for entry in shown],
+            ["" if entry is None else decibels(entry.above_best_db) for entry in shown],
+            ["" if entry is None else _remark(entry, choice) for entry in shown],
         ]
-    title = (
-        f"fixed point, {word_length} bits, std {short(std, 6)}: Gaussian (signed), "
-        "its ReLU (unsigned)"
-    )
-    body = list(zip(lengths, *columns, strict=True))
+    body = list(zip(map(str, lengths), *columns, strict=True))
     words = [i for i, text in enumerate(header) if not text]
     spare = [i for i, text in enumerate(header) if text.endswith(" to")]
+    over = "the root mean square" if of_data else "std, that of the Gaussian in both cases"
     notes = [
-        "error: sqrt(MSE) / std, that of the Gaussian in both cases; dB: above the best;",
+        f"error: sqrt(MSE) / {over}; dB: above the best;",
         "(x): no length that F8Net allows",
     ]
     return View(title, header, body, words, notes, spare=spare)
@@ -104,14 +116,23 @@ def _remark(entry: FractionalLength, choice: FixedPointChoice) -> str:
     return " ".join(marks)
 
 
-def _choices_view(choices: Mapping[bool, FixedPointChoice]) -> View:
-    header = ("", "C", "best FL", "legal FL", "error", "F8Net FL", "error", "loss dB")
+def _choices_view(choices: Mapping[bool, FixedPointChoice], of_data: bool) -> View:
+    header: tuple[str, ...] = (
+        "",
+        "C",
+        "best FL",
+        "legal FL",
+        "error",
+        "F8Net FL",
+        "error",
+        "loss dB",
+    )
     body: list[tuple[str, ...]] = []
     for signed, choice in choices.items():
         legal, rule = choice.legal, choice.f8net
         cells = (
             _sign(signed),
-            short(choice.constant, 10),
+            "" if of_data else short(choice.constant, 10),
             str(choice.best.format.fractional_length),
             str(legal.format.fractional_length),
             percent(legal.relative_error),
@@ -129,6 +150,9 @@ def _choices_view(choices: Mapping[bool, FixedPointChoice]) -> View:
                 )
             )
     notes = ["best FL = floor(log2(C / std)), C exact; F8Net's C at 8 bits: 40 and 70"]
+    if of_data:
+        notes = ["best FL: the least MSE on the values; F8Net: floor(log2(40 / std)) at 8 bits"]
+        header, body = (header[0], *header[2:]), [(row[0], *row[2:]) for row in body]
     return View("The choice", header, body, notes=notes)
 
 

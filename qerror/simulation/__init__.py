@@ -10,8 +10,8 @@ from qerror.simulation.estimate import estimate_error as estimate_error
 from qerror.simulation.figures import BlockEstimate as BlockEstimate
 from qerror.simulation.figures import Estimate as Estimate
 from qerror.simulation.figures import TruncatedEstimate as TruncatedEstimate
-from qerror.simulation.files import Measured as Measured
-from qerror.simulation.files import measure_error as measure_error
 from qerror.simulation.files import quantize_file as quantize_file
 from qerror.simulation.files import require_floats as require_floats
+from qerror.simulation.measure import Measured as Measured
+from qerror.simulation.measure import measure_error as measure_error
 from qerror.simulation.quantize import quantize as quantize

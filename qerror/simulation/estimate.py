@@ -124,23 +124,24 @@ def estimate_error(
 
 
 def figures_of_data(
-    errors: Iterable[tuple[FloatArray, FloatArray]], limits: tuple[float, float]
+    errors: Iterable[tuple[FloatArray, FloatArray, tuple[float | FloatArray, float | FloatArray]]],
 ) -> tuple[Figures, int, tuple[int, int]]:
     """Return the mean errors of data, the number of values, and how many lie below and above.
 
     Parameters
     ----------
-    errors : iterable of (x, e)
-        Finite values and their errors, piece by piece.
-    limits : (float, float)
-        The range of the grid.
+    errors : iterable of (x, e, (low, high))
+        Finite values, their errors and the range of the grid, for all values or for each, piece
+        by piece.
     """
     sums = Sums()
-    for x, error in errors:
+    for x, error, (low, high) in errors:
         for start in range(0, x.size, CHUNK):
-            part, of_part = x[start : start + CHUNK], error[start : start + CHUNK]
+            at = slice(start, start + CHUNK)
+            part, of_part = x[at], error[at]
             with np.errstate(over="ignore", invalid="ignore"):
-                below, above = part < limits[0], part > limits[1]
+                below = part < (low[at] if isinstance(low, np.ndarray) else low)
+                above = part > (high[at] if isinstance(high, np.ndarray) else high)
                 sums.add(error_terms(part, of_part, below, above), below, above)
     return sums.figures()
 

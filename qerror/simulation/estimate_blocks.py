@@ -17,8 +17,10 @@ from qerror.formats.block_scales import PowerOfTwo
 from qerror.formats.four_over_six import FourOverSix
 from qerror.formats.scale_rule import largest
 from qerror.formats.stored_scales import Amax, StoredScale
+from qerror.simulation._block_arguments import axis_of
 from qerror.simulation._block_rows import NumpyRows, Task, Worker, task_for
 from qerror.simulation._block_scaling import Scaling
+from qerror.simulation._chunks import AnyArray
 from qerror.simulation._tails import Tails, cut_of, tails_of
 from qerror.simulation._tensor_scales import per_block, tensor_scales
 from qerror.simulation.figures import (
@@ -130,6 +132,36 @@ def _quantized(task: Task, x: FloatArray) -> tuple[FloatArray, Scaling]:
     return levels.reshape(x.shape), scaling
 
 
+def limits_of_blocks(x: AnyArray, form: BlockFormat, axis: int) -> tuple[FloatArray, FloatArray]:
+    """Return, value by value, the limits of its block beyond which it clips.
+
+    Parameters
+    ----------
+    x : ndarray
+        Of a dtype that `quantize_blocks` takes.
+    form, axis
+        As for `quantize_blocks`.
+
+    Returns
+    -------
+    low, high : ndarray
+        In the shape of `x`; nan where the block is not finite.
+    """
+    source = np.moveaxis(x, axis_of(x, form, axis), -1)
+    blocks = np.ascontiguousarray(source).reshape(-1, form.block_size)
+    task = task_for(form, x.dtype, "nearest-even")
+    worker = Worker(task, NumpyRows(task, blocks.size, None), blocks.size)
+    with np.errstate(all="ignore"):
+        tensor = per_block(tensor_scales(source, form, task), blocks.shape[0])
+        scaling = worker.scaling(worker.values(blocks), tensor)
+        # The scale itself is rounded to the working dtype.
+        room = 4 * float(np.finfo(task.layout.kind).eps)
+        ends = _range(form, _wide(scaling), room)
+    spread = (np.repeat(end, form.block_size) for end in ends)
+    low, high = (np.moveaxis(end.reshape(source.shape), -1, axis) for end in spread)
+    return low, high
+
+
 class _BlockSums:
     """Sums over samples, each a row of values."""
 
@@ -195,7 +227,15 @@ def _unless_infinite(errors: dict[str, float], tails: Tails) -> dict[str, float]
     }
 
 
-def _range(form: BlockFormat, scaling: Scaling) -> tuple[FloatArray, FloatArray]:
+def _wide(scaling: Scaling) -> Scaling:
+    """Return the scales in float64."""
+    low, zero = (None if part is None else part.astype(np.float64) for part in scaling[2:])
+    return Scaling(scaling.unit.astype(np.float64), scaling.stored, low, zero)
+
+
+def _range(
+    form: BlockFormat, scaling: Scaling, rounding: float = _ROUNDING
+) -> tuple[FloatArray, FloatArray]:
     """Return the limits of each block beyond which its values clip, with room for roundings.
 
     Where the scale is 0 every value becomes 0: that is rounding, as in the analysis.
@@ -206,7 +246,7 @@ def _range(form: BlockFormat, scaling: Scaling) -> tuple[FloatArray, FloatArray]
         low, high = low + scaling.low, high + scaling.low
     if scaling.zero is not None:
         low, high = low - scaling.zero * unit, high - scaling.zero * unit
-    slack = _ROUNDING * (high - low)
+    slack = rounding * (high - low)
     dead = unit == 0
     return np.where(dead, -np.inf, low - slack), np.where(dead, np.inf, high + slack)
 

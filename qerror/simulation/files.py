@@ -1,22 +1,17 @@
-"""Arrays in files: quantized and measured piece by piece, whatever their size."""
+"""Arrays in files, quantized into other files piece by piece, whatever their size."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import positive
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.execution import Progress
 from qerror.formats.format import Format
-from qerror.formats.names import as_scalar_format
 from qerror.simulation._arguments import DTYPES
-from qerror.simulation.estimate import figures_of_data
-from qerror.simulation.figures import Figures
-from qerror.simulation.quantize import quantize
+from qerror.simulation.measure import Measured, measure_error
 from qerror.storage.atomic import replacing
 from qerror.storage.files import open_arrays
 from qerror.storage.npy import write_header
@@ -24,22 +19,7 @@ from qerror.storage.npz import rewrite_npz
 from qerror.storage.source import StoredArray
 
 AnyArray: TypeAlias = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The errors of a quantizer on data, e = Q(x) - x, means over the finite values.
-
-    Without any finite value they are nan.
-    """
-
-    figures: Figures
-    size: int
-    """Number of finite values."""
-    nan: int
-    infinite: int
-    clipped: tuple[int, int]
-    """How many finite values lie below and above the range of the grid."""
+Scales: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
 def require_floats(arrays: list[StoredArray]) -> list[StoredArray]:
@@ -59,84 +39,25 @@ def _advice(arrays: list[StoredArray]) -> str:
     widths = {each.dtype.itemsize for each in arrays if each.dtype.kind == "V"}
     if 2 in widths:
         return (
-            "two bytes without a type are mostly bfloat16: name it, dtype='bfloat16', or widen x: "
+            "two bytes without a type are mostly bfloat16: name it, dtype='bfloat16' or "
+            "--dtype bfloat16, or widen x: "
             "(x.view(np.uint16).astype(np.uint32) << 16).view(np.float32)"
         )
     if 1 in widths:
         return (
-            "one byte without a type is mostly a float8: name it, such as dtype='float8_e4m3fn', "
-            "or save x.astype(np.float32)"
+            "one byte without a type is mostly a float8: name it, such as dtype='float8_e4m3fn' or "
+            "--dtype float8_e4m3fn, or save x.astype(np.float32)"
         )
     return "convert it first, np.save(file, x.astype(np.float32))"
-
-
-def measure_error(
-    array: StoredArray | npt.ArrayLike,
-    format: Format | str,  # noqa: A002 - the field's word
-    scale: float = 1.0,
-    *,
-    rounding: str = "nearest-even",
-    rng: np.random.Generator | None = None,
-    progress: Progress | None = None,
-    keep: Callable[[AnyArray], None] | None = None,
-) -> Measured:
-    """Quantize data and return the mean errors over its finite values.
-
-    Parameters
-    ----------
-    array : StoredArray or array_like
-        The data; a stored array is read in pieces.
-    format, scale, rounding, rng
-        As for `quantize`; one scale.
-    progress : callable, optional
-        Called with (done, total) values.
-    keep : callable, optional
-        Receives the quantized values piece by piece.
-
-    Raises
-    ------
-    InvalidValue, InvalidType
-        As for `quantize`.
-
-    Examples
-    --------
-    >>> found = measure_error(np.array([0.25, 1.0, 5.5]), "int4")
-    >>> found.figures.mse
-    0.10416666666666667
-    """
-    form, scale = as_scalar_format(format), positive("scale", scale)
-    stored = array if isinstance(array, StoredArray) else None
-    data = None if stored else np.asarray(array)
-    total = stored.size if stored else cast("AnyArray", data).size
-    pieces = stored.pieces() if stored else iter([cast("AnyArray", data).reshape(-1)])
-    grid = form.grid(scale)
-    counts = {"nan": 0, "infinite": 0, "done": 0}
-
-    def errors() -> Iterator[tuple[AnyArray, AnyArray]]:
-        for piece in pieces:
-            levels = quantize(piece, form, scale, rounding=rounding, rng=rng)
-            if keep is not None:
-                keep(levels)
-            finite = np.isfinite(piece)
-            missing = int(np.isnan(piece).sum())
-            counts["nan"] += missing
-            counts["infinite"] += piece.size - int(finite.sum()) - missing
-            x = piece[finite].astype(np.float64)
-            yield x, levels[finite].astype(np.float64) - x
-            counts["done"] += piece.size
-            if progress is not None:
-                progress(counts["done"], total)
-
-    figures, size, clipped = figures_of_data(errors(), (grid.min, grid.max))
-    return Measured(figures, size, counts["nan"], counts["infinite"], clipped)
 
 
 def quantize_file(
     source: str | Path,
     target: str | Path,
     format: Format | str,  # noqa: A002 - the field's word
-    scale: float = 1.0,
+    scale: Scales = 1.0,
     *,
+    axis: int | None = None,
     rounding: str = "nearest-even",
     rng: np.random.Generator | None = None,
     dtype: str | None = None,
@@ -144,17 +65,20 @@ def quantize_file(
 ) -> dict[str, Measured]:
     """Quantize the arrays of a file into another, and measure the errors.
 
-    Works on files larger than memory: values pass through in pieces of 4 MiB. The target
-    appears in one step when all is done; a failure leaves what was there. Every other member of
-    a .npz file is copied whole: arrays that are not float16, float32 or float64, files that are
-    no arrays, and arrays hidden by a later one of the same name.
+    Works on files larger than memory: values pass through in pieces of 4 MiB, but for block
+    formats, which take each array as a whole. The target appears in one step when all is done; a
+    failure leaves what was there. Every other member of a .npz file is copied whole: arrays that
+    are not float16, float32 or float64, files that are no arrays, and arrays hidden by a later one
+    of the same name.
 
     Parameters
     ----------
     source, target : str or Path
         Both .npy or both .npz; they may be the same file.
-    format, scale, rounding, rng
-        As for `quantize`; one scale.
+    format, axis, rounding, rng
+        As for `quantize`.
+    scale : array_like or mapping of array_like
+        One for all arrays, as for `quantize`, or one for each by its name ("" in a .npy file).
     dtype : str, optional
         As for `open_arrays`; what is read as a narrow type is written as float32.
     progress : callable, optional
@@ -189,7 +113,8 @@ def quantize_file(
         measured[array.name] = measure_error(
             array,
             format,
-            scale,
+            _scale_of(scale, array),
+            axis=axis,
             rounding=rounding,
             rng=rng,
             progress=_shifted(progress, done, total),
@@ -203,6 +128,14 @@ def quantize_file(
         else:
             rewrite_npz(file, source, floats, write)
     return measured
+
+
+def _scale_of(scale: Scales, array: StoredArray) -> npt.ArrayLike:
+    if not isinstance(scale, Mapping):
+        return scale
+    if array.name not in scale:
+        raise InvalidValue(f"there is no scale for the array {array.name!r}")
+    return scale[array.name]
 
 
 def _shifted(progress: Progress | None, base: int, total: int) -> Progress | None:

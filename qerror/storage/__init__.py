@@ -5,5 +5,6 @@ from qerror.storage.atomic import is_stream as is_stream
 from qerror.storage.atomic import replacing as replacing
 from qerror.storage.atomic import write_atomically as write_atomically
 from qerror.storage.files import open_arrays as open_arrays
+from qerror.storage.narrow import NARROW as NARROW
 from qerror.storage.npz import other_members as other_members
 from qerror.storage.source import StoredArray as StoredArray

@@ -58,6 +58,11 @@ class StoredArray:
         """Whether it can be quantized."""
         return self.dtype.kind == "f" and self.dtype.itemsize <= 8
 
+    @property
+    def is_real(self) -> bool:
+        """Whether it holds real numbers of at most 64 bits, so that its values can be counted."""
+        return self.dtype.kind in "fiu" and self.dtype.itemsize <= 8
+
     def pieces(self) -> Iterator[AnyArray]:
         """Read the values in the order of the file, in pieces of a few megabytes, flat.
 
@@ -72,6 +77,18 @@ class StoredArray:
         with readable(self.path):
             for piece in self.read(count):
                 yield piece if self.narrow is None else NARROW[self.narrow].decode(piece)
+
+    def values(self) -> AnyArray:
+        """Read the whole array, in its shape.
+
+        Raises
+        ------
+        InvalidValue
+            If the file turns out to be damaged.
+        """
+        pieces = [np.ascontiguousarray(piece) for piece in self.pieces()]
+        flat = np.concatenate(pieces) if pieces else np.empty(0, self.dtype)
+        return flat.reshape(self.shape, order="F" if self.fortran_order else "C")
 
 
 @contextlib.contextmanager

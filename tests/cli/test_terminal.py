@@ -26,6 +26,12 @@ LINES = [
     + ",".join(f"4M3E:bias={bias}.25" for bias in range(1, 9)),
     "error 4M3E --dist gaussian --max-value 4",
     "error e4m3 --data w.npy --scale 0.01",
+    "error nvfp4 --data x.npy",
+    "error int8 --data x.npy --max-value best --axis 0",
+    "error int8 --data q.npy --max-value absmax",
+    "optimize int8 --data x.npy --axis 0",
+    "fixed-point --data x.npy",
+    "dot --weight 4M3E --weight-data x.npy --axis 0 --activation int8 --activation-data w.npy",
     "error mxfp4 --dist gaussian",
     "sweep --dist gaussian --formats int8,mxfp4,nvfp4",
     "optimize 4M3E --dist gaussian",
@@ -90,7 +96,10 @@ def on_a_terminal(width: int, folder: Path) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with an array of weights."""
     path = tmp_path_factory.mktemp("terminal")
-    np.save(path / "w.npy", np.random.default_rng(1).normal(size=500))
+    rng = np.random.default_rng(1)
+    np.save(path / "w.npy", rng.normal(size=500))
+    np.save(path / "x.npy", (rng.normal(size=(4, 64)) * [[0.01], [1], [2], [300]]).astype("f4"))
+    np.save(path / "q.npy", np.round(rng.normal(size=900), 1))
     return path
 
 

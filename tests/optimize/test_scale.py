@@ -266,7 +266,7 @@ def test_refused_formats() -> None:
     with pytest.raises(InvalidValue, match="no positive level"):
         optimal_scale(Codebook([-1.0, 0.0]), "gaussian")
     with pytest.raises(InvalidType):
-        optimal_scale(8, "gaussian")  # type: ignore[arg-type]
+        optimal_scale(8, "gaussian")  # type: ignore[call-overload]
     with pytest.raises(InvalidValue, match="power-of-two"):
         optimal_scale("FIXED8.4", "gaussian", low=4.1, high=4.2)
 

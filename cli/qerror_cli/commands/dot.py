@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qerror_cli.command import Command
-from qerror_cli.data import check_range
 from qerror_cli.density_options import Densities, add_parameters, take_parameters
 from qerror_cli.output import Output, output_options, plot_option, plotted_files, save
-from qerror_cli.parameters import FormatList
+from qerror_cli.parameters import DtypeType, FormatList
 from qerror_cli.progress import Bar
+from qerror_cli.ranges import check_range
 
 if TYPE_CHECKING:
     from qerror.products import Operand
@@ -30,11 +30,26 @@ def side_options(side: str, letter: str) -> Callable[[Callable[..., None]], Call
         option("-bias", type=float, help=f"Exponent bias of the formats of {letter}.")
         option("-max-value", type=float, help=f"The largest level of the formats of {letter}.")
         option("-scale", type=float, help=f"Scale of {letter}'s formats.  [default: the best]")
+        option("-dtype", type=DtypeType(), help=f"As --dtype elsewhere, for --{side}-data.")
+        option(
+            "-axis",
+            *(["--axis"] if side == "weight" else []),
+            f"{side}_axis",
+            type=int,
+            help=f"With --{side}-data: along which the channels of {letter} lie, each of which "
+            "stands at a range of its own.",
+        )
+        option(
+            "-data",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help=f"The values of {letter}: the array of a .npy or .npz file instead of a density.",
+        )
         option(
             "-dist",
-            required=True,
             metavar="DENSITY",
-            help=f"Density of {letter}, such as gaussian or 'student-t(nu=3)'.",
+            help=f"Density of {letter}, such as gaussian or 'student-t(nu=3)'.  "
+            f"[this or --{side}-data]",
         )
         option(
             "",
@@ -59,12 +74,15 @@ def side_options(side: str, letter: str) -> Callable[[Callable[..., None]], Call
 def command(length: int, plot: Path | None, output: Output, **given: Any) -> None:
     r"""Break down the error of y = w x, or of a scalar product, with both factors quantized.
 
-    Each factor stands at its best range unless a scale, largest level or bias is given. With
-    several formats on a side: the SQNR of every pair.
+    Each factor stands at its best range unless a scale, largest level or bias is given; with
+    --axis every output channel of the weights has its own, and the figures are means over them.
+    With several formats on a side: the SQNR of every pair.
 
     \b
     qerror dot --weight 4M3E --weight-dist gaussian --activation int8 --activation-dist laplace \
         --length 512
+    qerror dot --weight 4M3E --weight-data w.npy --axis 0 --activation int8 \
+        --activation-data x.npy --length 512
     qerror dot --weight int8,5M2E,4M3E --weight-dist gaussian \
         --activation int8,5M2E,4M3E --activation-dist student-t --activation-nu 3 --plot pairs.svg
     """
@@ -73,7 +91,8 @@ def command(length: int, plot: Path | None, output: Output, **given: Any) -> Non
 
     if length < 1:
         raise click.UsageError(f"--length must be at least 1, got {length}")
-    output.refuse_collisions(plotted_files(plot))
+    inputs = {f"--{side}-data": given[f"{side}_data"] for side in ("weight", "activation")}
+    output.refuse_collisions(plotted_files(plot), inputs)
     weights, activations = _operand("weight", given), _operand("activation", given)
     with Bar("dot") as bar:
         products = scalar_products(weights, activations, length, progress=bar)
@@ -103,5 +122,23 @@ def _operand(side: str, given: dict[str, Any]) -> "Operand":
                 f"use --{side}-scale or --{side}-max-value"
             )
     parameters = take_parameters(given, f"{side}-")
-    density = Densities([given[f"{side}_dist"]], parameters, f"{side}-").parse()[0]
-    return Operand(formats, density, **ranges)
+    density = _density(side, given, parameters)
+    return Operand(formats, density, axis=given[f"{side}_axis"], **ranges)
+
+
+def _density(side: str, given: dict[str, Any], parameters: dict[str, float]) -> Any:
+    """Return what one side is drawn from, or its values."""
+    dist, data = given[f"{side}_dist"], given[f"{side}_data"]
+    if (dist is None) == (data is None):
+        both = "each say what the side holds" if dist else "is missing: say what the side holds"
+        named = f"--{side}-dist and --{side}-data" if dist else f"--{side}-dist"
+        raise click.UsageError(f"{named} {both}; give --{side}-dist DENSITY or --{side}-data FILE")
+    if data is None:
+        for option in ("axis", "dtype"):
+            if given[f"{side}_{option}"] is not None:
+                raise click.UsageError(f"--{side}-{option} goes with --{side}-data")
+        return Densities([dist], parameters, f"{side}-").parse()[0]
+    arrays = Densities((), parameters, f"{side}-", data, given[f"{side}_dtype"]).arrays()
+    if len(arrays) > 1:
+        raise click.UsageError(f"--{side}-data takes one array, {str(data)!r} holds {len(arrays)}")
+    return arrays[0].values()

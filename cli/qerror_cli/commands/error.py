@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from qerror_cli.command import Command, was_given
-from qerror_cli.data import DataErrors, families_option, range_options, scale_of
+from qerror_cli.data import DataErrors, data_options
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, file_option, output_options, plotted_files, save, say
 from qerror_cli.parameters import FormatType, rounding_option
 from qerror_cli.progress import Bar
+from qerror_cli.ranges import DataRange, MaxValue, range_options, scale_of_density
 
 if TYPE_CHECKING:
     from qerror.densities import Density
@@ -31,7 +32,7 @@ _METHOD = "quadrature"
     metavar="FILE",
     help="Measure on the arrays of a .npy or .npz file instead of a density.",
 )
-@families_option
+@data_options
 @click.option(
     "--method",
     type=click.Choice(["quadrature", "closed-form"]),
@@ -70,9 +71,11 @@ def command(  # noqa: PLR0917 - click passes them by name
     form: "Format",
     densities: Densities,
     scale: float | None,
-    max_value: float | None,
+    max_value: MaxValue | None,
     bias: float | None,
     data: Path | None,
+    axis: int | None,
+    dtype: str | None,
     fit: str | None,
     method: str,
     rounding: str,
@@ -93,7 +96,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     \b
     qerror error 4M3E --dist gaussian --max-value 4
     qerror error e4m3 --dist 'truncated(student-t(nu=2), low=-20, high=20)' --scale 0.1
-    qerror error 4M3E --data weights.npy --max-value 4
+    qerror error 4M3E --data weights.npy --max-value best --axis 0
+    qerror error nvfp4 --data weights.npy
     qerror error mxfp4 --dist gaussian --binade-average
     qerror error int8 --dist gaussian --max-value 4 --certify
     qerror error int8 --dist gaussian --max-value 4 --distribution --atol 0.01 --rtol 0.01
@@ -121,28 +125,23 @@ def command(  # noqa: PLR0917 - click passes them by name
             f"{' and '.join(rigorous)}: one of --certify, --digits and --method, for formats whose "
             "values stand alone, on a density"
         )
-    if isinstance(form, BlockFormat) and data is None:
-        given = was_given(ctx, "scale", "max_value", "bias", "fit", "method", "rounding")
+    if data is not None:
+        _check_data(ctx, densities)
+        output.refuse_collisions({}, {"--data": data})
+        errors = DataErrors(data, form, DataRange(scale, max_value, bias, axis), dtype)
+        output.emit(_on_data(errors, fit))
+        return
+    if others := was_given(ctx, "fit", "axis", "dtype"):
+        raise click.UsageError(f"{' and '.join(others)} goes with --data: nothing else has values")
+    if isinstance(form, BlockFormat):
+        given = was_given(ctx, "scale", "max_value", "bias", "method", "rounding")
         output.emit(_of_blocks(form, densities.parse_one(), binade_average, given))
         return
     if binade_average:
         raise click.UsageError("--binade-average is for block formats such as mxfp4, on a density")
     form = as_scalar_format(form)
-    chosen = scale_of(form, scale, max_value, bias)
-    if data is not None:
-        _check_data(ctx, densities)
-        output.refuse_collisions({}, {"--data": data})
-        errors = DataErrors(data, form, chosen)
-        with Bar("measure") as bar:
-            measured = errors.measure(bar)
-        with Bar("fit") as bar:
-            fitted = errors.fit(fit, bar)
-        errors.note_scale(scale, max_value, bias)
-        output.emit(errors.document("data", measured, fitted))
-        return
-    if fit is not None:
-        raise click.UsageError("--fit goes with --data: it fits a density to the values")
     density = densities.parse_one()
+    chosen = scale_of_density(form, density, DataRange(scale, max_value, bias), rounding)
     if distribution:
         output.refuse_collisions(plotted_files(plot))
         output.emit(_of_distribution(form, density, chosen, rounding, (atol, rtol), plot))
@@ -191,6 +190,18 @@ def _of_distribution(  # noqa: PLR0917 - one command's options
     return distribution_document(form, scale, found, *tolerance)
 
 
+def _on_data(errors: DataErrors, fit: str | None) -> "Document":
+    errors.say_what_is_left_out("left out")
+    with Bar("range") as bar:
+        scales = errors.scales(bar)
+    errors.say_cost()
+    with Bar("measure") as bar:
+        measured = errors.measure(scales, bar)
+    with Bar("fit") as bar:
+        fitted = errors.fit(fit, bar)
+    return errors.document("data", scales, measured, fitted)
+
+
 def _of_blocks(
     form: "BlockFormat", density: "Density", average: bool, given: list[str]
 ) -> "Document":
@@ -220,3 +231,5 @@ def _check_data(ctx: click.Context, densities: Densities) -> None:
         raise click.UsageError(
             "--rounding is for densities; `qerror quantize` rounds data in every mode"
         )
+    if was_given(ctx, "binade_average"):
+        raise click.UsageError("--binade-average is for densities; --data are measured as they are")

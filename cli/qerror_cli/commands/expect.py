@@ -6,10 +6,10 @@ import click
 
 from qerror_cli.command import Command
 from qerror_cli.commands.verify import NOT_MET, Count
-from qerror_cli.data import range_options, scale_of
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
 from qerror_cli.parameters import ScalarFormatType, rounding_option
+from qerror_cli.ranges import DataRange, MaxValue, range_options, scale_of_density
 
 if TYPE_CHECKING:
     from qerror.formats import ScalarFormat
@@ -45,7 +45,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     form: "ScalarFormat",
     densities: Densities,
     scale: float | None,
-    max_value: float | None,
+    max_value: MaxValue | None,
     bias: float | None,
     size: int,
     confidence: float,
@@ -74,8 +74,9 @@ def command(  # noqa: PLR0917 - click passes them by name
     if measured is not None and measured != measured:  # noqa: PLR0124 - nan
         raise click.UsageError("--measured must be a number, got nan")
     output.refuse_collisions({}, {"--data": densities.data})
-    chosen = scale_of(form, scale, max_value, bias)
+    where = DataRange(scale, max_value, bias)
     density = densities.parse_one()
+    chosen = scale_of_density(form, density, where, rounding)
     found = expected_bands(
         form, density, chosen, size=size, confidence=confidence, rounding=rounding
     )

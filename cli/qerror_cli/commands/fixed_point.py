@@ -1,9 +1,17 @@
 """``qerror fixed-point``: the best fractional length."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from qerror_cli.command import Command
+from qerror_cli.data import dtype_option
+from qerror_cli.density_options import Densities, data_option
 from qerror_cli.output import Output, output_options
+
+if TYPE_CHECKING:
+    from qerror.reporting import Document
 
 
 @click.command("fixed-point", cls=Command)
@@ -15,25 +23,71 @@ from qerror_cli.output import Output, output_options
     help="Bits of a code, the sign included.",
 )
 @click.option(
-    "--std", type=float, required=True, help="Standard deviation of the Gaussian, before a ReLU."
+    "--std",
+    type=float,
+    help="Standard deviation of the Gaussian, before a ReLU.  [this or --data]",
 )
+@data_option
+@dtype_option
 @click.option("--claims", is_flag=True, help="Also check what the F8Net paper states on 8 bits.")
 @output_options
-def command(word_length: int, std: float, claims: bool, output: Output) -> None:
-    r"""Find the best fractional length for Gaussian data and for a ReLU's output.
+def command(  # noqa: PLR0917 - click passes them by name
+    word_length: int,
+    std: float | None,
+    data: Path | None,
+    dtype: str | None,
+    claims: bool,
+    output: Output,
+) -> None:
+    r"""Find the best fractional length for Gaussian data and for a ReLU's output, or for a file.
 
-    Signed codes hold the Gaussian, unsigned ones its positive half. The rule of F8Net
+    Of a file: for signed codes, and for unsigned ones where no value is negative. Of a Gaussian:
+    signed codes hold the Gaussian, unsigned ones its positive half. The rule of F8Net
     (Jin et al. 2022), found by sampling at 8 bits, stands beside the exact choice.
 
     \b
     qerror fixed-point --word-length 8 --std 0.3
+    qerror fixed-point --data activations.npy
     qerror fixed-point --std 0.62 --claims
     """
-    from qerror.optimize import fixed_point_choice
-    from qerror.reporting import fixed_point_document
     from qerror.studies.f8net import f8net_claims, with_claims
 
-    signs = (True, False) if word_length != 1 else (False,)  # one bit cannot hold a sign
-    choices = {signed: fixed_point_choice(word_length, std, signed) for signed in signs}
-    document = fixed_point_document(word_length, std, choices)
+    if (std is None) == (data is None):
+        raise click.UsageError("give one of --std and --data, for example --std 0.3")
+    if data is not None:
+        document = _of_data(word_length, data, dtype, output)
+    elif dtype is not None:
+        raise click.UsageError("--dtype says what --data are, which are not given")
+    else:
+        assert std is not None
+        document = _of_gaussian(word_length, std)
     output.emit(with_claims(document, f8net_claims() if claims else ()))
+
+
+def _of_gaussian(word_length: int, std: float) -> "Document":
+    from qerror.optimize import fixed_point_choice
+    from qerror.reporting import fixed_point_document
+
+    choices = {
+        signed: fixed_point_choice(word_length, std, signed) for signed in _signs(word_length)
+    }
+    return fixed_point_document(word_length, std, choices)
+
+
+def _of_data(word_length: int, path: Path, dtype: str | None, output: Output) -> "Document":
+    from qerror.densities import density_name
+    from qerror.optimize import fixed_point_choice_of
+    from qerror.reporting import fixed_point_document
+
+    output.refuse_collisions({}, {"--data": path})
+    density = Densities((), {}, data=path, dtype=dtype).parse_one()
+    signs = [each for each in _signs(word_length) if each or density.support[0] >= 0]
+    if not signs:
+        raise click.UsageError("one bit cannot hold a sign, and there are negative values")
+    choices = {signed: fixed_point_choice_of(density, word_length, signed) for signed in signs}
+    what = f"{path}: {density_name(density)}"
+    return fixed_point_document(word_length, density.variance**0.5, choices, what)
+
+
+def _signs(word_length: int) -> tuple[bool, ...]:
+    return (True, False) if word_length != 1 else (False,)  # one bit cannot hold a sign

@@ -10,6 +10,7 @@ from qerror_cli.command import Command
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
 from qerror_cli.parameters import FormatList, FormatType, Over, rounding_option
+from qerror_cli.progress import Bar
 
 if TYPE_CHECKING:
     from qerror.densities import Density
@@ -85,6 +86,12 @@ class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
     "the mean]",
 )
 @rounding_option
+@click.option(
+    "--axis",
+    type=int,
+    help="With FORMAT and --data: along which the channels lie, each of which gets a range of its "
+    "own.",
+)
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
     form: "Format | None",
@@ -96,19 +103,21 @@ def command(  # noqa: PLR0917 - click passes them by name
     over: Span | None,
     binade_average: bool | None,
     rounding: str,
+    axis: int | None,
     output: Output,
 ) -> None:
     r"""Find the best range of FORMAT, or the best of many formats.
 
     With FORMAT: the range with the least mean squared error, all local minima, and what other
-    ways to choose the range lose; of a format that shares scales in blocks, the best threshold
-    or multiplier of its scales. With --bits or --formats: the formats ranked, each at its
-    best range; with --over, where the best one changes, to ten digits. With --bits-per-value:
-    block formats of equal cost.
+    ways to choose the range lose, or with --axis a range for every channel of the data; of a format
+    that shares scales in blocks, the best threshold or multiplier of its scales. With --bits or
+    --formats: the formats ranked, each at its best range; with --over, where the best one changes,
+    to ten digits. With --bits-per-value: block formats of equal cost.
 
     \b
     qerror optimize 3M4E --dist student-t --nu 3
     qerror optimize int8 --data weights.npy
+    qerror optimize int8 --data weights.npy --axis 0
     qerror optimize --bits 8 --dist gaussian
     qerror optimize --bits 8 --dist student-t --over nu=2.1:20
     qerror optimize --bits-per-value 4.5 --dist laplace
@@ -118,7 +127,11 @@ def command(  # noqa: PLR0917 - click passes them by name
     _check_choice(form, bits, formats, unsigned=unsigned, over=over, bits_per_value=bits_per_value)
     output.refuse_collisions({}, {"--data": densities.data})
     averaged = binade_average if binade_average is not None else form is None
-    if form is not None:
+    if axis is not None:
+        if form is None or densities.data is None:
+            raise click.UsageError("--axis goes with FORMAT and --data: it names their channels")
+        output.emit(_channels(form, densities, axis, rounding))
+    elif form is not None:
         output.emit(_one(form, densities, averaged, rounding))
     elif bits_per_value is not None:
         _refuse_rounding(rounding)
@@ -212,6 +225,22 @@ def _one(form: "Format", densities: Densities, averaged: bool, rounding: str) ->
     alone = math.isnan(best.scale) or isinstance(form, FixedPoint) or not nearest
     choices: Sequence[RangeChoice] = [] if alone else compare_ranges(form, density)
     return optimum_document(form, density, best, choices)
+
+
+def _channels(form: "Format", densities: Densities, axis: int, rounding: str) -> "Document":
+    from qerror.optimize import optimal_channel_scales, optimal_scale
+    from qerror.reporting import channels_document
+
+    arrays = densities.arrays()
+    if len(arrays) > 1:
+        raise click.UsageError(
+            f"this command takes one array, {str(densities.data)!r} holds {len(arrays)}"
+        )
+    x = arrays[0].values()
+    with Bar("channels") as bar:
+        best = optimal_channel_scales(form, x, axis, rounding=rounding, progress=bar)
+    whole = optimal_scale(form, x.reshape(-1), rounding=rounding)
+    return channels_document(arrays[0].path, arrays[0], best, whole)
 
 
 def _chosen(bits: int | None, unsigned: bool, formats: "list[Format] | None") -> "list[Format]":

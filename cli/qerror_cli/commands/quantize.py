@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 import click
 
 from qerror_cli.command import Command, was_given
-from qerror_cli.data import DataErrors, families_option, range_options, scale_of
+from qerror_cli.data import DataErrors, data_options
 from qerror_cli.output import Output, form_options, say
-from qerror_cli.parameters import ScalarFormatType, rounding_option
+from qerror_cli.parameters import FormatType, rounding_option
 from qerror_cli.progress import Bar
+from qerror_cli.ranges import DataRange, MaxValue, range_options
 
 if TYPE_CHECKING:
-    from qerror.formats import ScalarFormat
+    from qerror.formats import Format
     from qerror.reporting import Kind
 
 
 @click.command("quantize", cls=Command)
-@click.argument("form", metavar="FORMAT", type=ScalarFormatType())
+@click.argument("form", metavar="FORMAT", type=FormatType())
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -30,19 +31,21 @@ if TYPE_CHECKING:
 @range_options
 @rounding_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For stochastic rounding.")
-@families_option
+@data_options
 @form_options
 @click.pass_context
 def command(  # noqa: PLR0917 - click passes them by name
     ctx: click.Context,
-    form: "ScalarFormat",
+    form: "Format",
     source: Path,
     output: Path,
     scale: float | None,
-    max_value: float | None,
+    max_value: MaxValue | None,
     bias: float | None,
     rounding: str,
     seed: int,
+    axis: int | None,
+    dtype: str | None,
     fit: str | None,
     output_format: "Kind | None",
     as_json: bool,
@@ -52,12 +55,16 @@ def command(  # noqa: PLR0917 - click passes them by name
     r"""Quantize the arrays of INPUT (.npy or .npz) to FORMAT and report what it cost.
 
     Beside the measured errors stands the exact prediction for a density fitted to the values.
-    Files may be larger than memory: they pass through in pieces. The output appears when all
-    is done; if anything fails, what was there stays.
+    Without --scale, --max-value or --bias the scale is 1, and what that costs is said; block
+    formats take their scales from the data. Files may be larger than memory: they pass through in
+    pieces, except for block formats and --max-value best, which read an array at a time. The output
+    appears when all is done; if anything fails, what was there stays.
 
     \b
     qerror quantize 4M3E weights.npy --max-value 4 -o weights-4m3e.npy
     qerror quantize int8 model.npz --scale 0.01 -o model-int8.npz
+    qerror quantize int8 weights.npy --max-value best --axis 0 -o weights-int8.npy
+    qerror quantize nvfp4 weights.npy -o weights-nvfp4.npy
     """
     import numpy as np
 
@@ -71,7 +78,12 @@ def command(  # noqa: PLR0917 - click passes them by name
         raise click.UsageError(f"--seed must not be negative, got {seed}")
     if was_given(ctx, "seed") and not rounding.startswith("stochastic"):
         raise click.UsageError(f"--seed is for --rounding stochastic; {rounding} draws nothing")
-    errors = DataErrors(source, form, scale_of(form, scale, max_value, bias))
+    where = DataRange(scale, max_value, bias, axis)
+    errors = DataErrors(source, form, where, dtype, rounding)
+    errors.say_what_is_left_out("copied as they are")
+    with Bar("range") as bar:
+        scales = errors.scales(bar)
+    errors.say_cost()
     with Bar("fit") as bar:
         fitted = errors.fit(fit, bar)  # first: OUTPUT may be INPUT
     with Bar("quantize") as bar:
@@ -79,11 +91,12 @@ def command(  # noqa: PLR0917 - click passes them by name
             source,
             output,
             form,
-            errors.scale,
+            scales,
+            axis=errors.block_axis,
             rounding=rounding,
             rng=np.random.default_rng(seed),
+            dtype=dtype,
             progress=bar,
         )
     say(f"wrote {output}")
-    errors.note_scale(scale, max_value, bias)
-    report.emit(errors.document("quantize", measured, fitted, rounding=rounding))
+    report.emit(errors.document("quantize", scales, measured, fitted, rounding=rounding))

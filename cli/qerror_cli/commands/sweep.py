@@ -8,7 +8,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from qerror_cli.command import Command
-from qerror_cli.data import check_range
 from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import (
     Output,
@@ -20,6 +19,7 @@ from qerror_cli.output import (
 )
 from qerror_cli.parameters import FormatList, Over, OverType, rounding_option
 from qerror_cli.progress import Bar
+from qerror_cli.ranges import check_range
 
 if TYPE_CHECKING:
     from qerror.formats import Format
