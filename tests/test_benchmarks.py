@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import block_errors
 from benchmarks.__main__ import main
 from benchmarks.peers import (
     Cells,
@@ -105,3 +106,12 @@ def test_fake_quantizers_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert fake_quantize.Row("x", 1.0, "y", 0.4, 0.5).is_met is True
     assert fake_quantize.Row("x", 1.0, "y", 0.6, 0.5).is_met is False
     assert fake_quantize.Row("x", 1.0, "y", 0.6, None).is_met is None
+
+
+def test_block_errors_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = block_errors.rows(1, 131_072)
+    assert [row.what.split(",")[0] for row in found] == [case[0] for case in block_errors.CASES]
+    assert all(row.ours > 0 for row in found)
+    endless = [row.what for row in found if row.other == math.inf]
+    assert endless == ["mxfp8_e4m3:rceil, StudentT(nu=3.0, loc=0.0, scale=1.0)"]
+    assert "nvfp4:of=65536" in capsys.readouterr().out

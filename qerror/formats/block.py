@@ -197,7 +197,10 @@ def unknown_option(name: str, key: str) -> str:
     """Return the message about an option that neither blocks nor their elements have."""
     if set(nearest(key, {rule: rule for rule in RULES})):
         return unknown_rule(key)
-    return f"{name} has no option {key!r}; blocks take {', '.join(BlockFormat.OPTIONS.values())}"
+    near = nearest(key, {option: option for option in BlockFormat.OPTIONS})
+    hint = f", did you mean {' or '.join(near)}?" if near else ""
+    takes = ", ".join(BlockFormat.OPTIONS.values())
+    return f"{name} has no option {key!r}{hint}; blocks take {takes}"
 
 
 _NAMED: dict[tuple[ScalarFormat, type[ScaleRule]], tuple[str, ScaleRule, int]] = {}

@@ -370,3 +370,9 @@ def test_af4_is_the_least_absolute_error_for_blocks_of_64() -> None:
         for level, low, high in zip(side[:-1], cuts[:-1], cuts[1:], strict=True):
             left, right = below(level) - below(low), below(high) - below(level)
             assert left == pytest.approx(right, rel=3e-7)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("affin", "affine"), ("alhpa=2", "alpha")])
+def test_an_option_that_is_nearly_right(typed: str, meant: str) -> None:
+    with pytest.raises(InvalidValue, match=f"did you mean {meant}"):
+        parse_format(f"int4:g32:{typed}")
