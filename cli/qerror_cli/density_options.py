@@ -88,6 +88,19 @@ class Densities:
             densities.append(parse_density(text, **own))
         return densities
 
+    def starting(self, by: Over) -> "Densities":
+        """Return these densities at the first value of a parameter of theirs that is swept."""
+        own = by.name.removeprefix("density.")
+        if own in self.parameters:
+            raise click.UsageError(f"{own} is given by {self._option(own)} and by --by")
+        if self.data is not None:
+            raise click.UsageError(f"--data have no parameters; leave out --by {by.name}")
+        if own not in parameters_of_densities():
+            raise click.UsageError(
+                f"--by sweeps a parameter of the densities, such as nu or std; got {by.name!r}"
+            )
+        return dataclasses.replace(self, parameters={**self.parameters, own: by.values[0]})
+
     def arrays(self) -> "list[StoredArray]":
         """Return the arrays of --data, and say what else the file holds."""
         assert self.data is not None

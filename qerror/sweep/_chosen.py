@@ -177,6 +177,27 @@ def checked_over(over: object) -> tuple[str | None, tuple[float, ...]]:
     return _short_name(name), values
 
 
+def densities_by(
+    densities: Sequence[Density], by: tuple[str, Sequence[float]] | None
+) -> tuple[Density, ...]:
+    """Return the densities at each value of a parameter of theirs."""
+    if by is None:
+        return tuple(densities)
+    name, values = checked_over(by)
+    if name in {*QUANTIZER_PARAMETERS, BLOCK_SIZE}:
+        raise InvalidValue(
+            f"by takes a parameter of the densities, and {name} is one of the formats: sweep it by "
+            "over, and the density's by by"
+        )
+    own = own_parameter(str(name))
+    for density in densities:
+        known = parameter_values(density)
+        if own not in known:
+            listed = ", ".join(_shown(each) for each in known) or "no parameters"
+            raise InvalidValue(f"cannot sweep {name!r}: {density_name(density)} has {listed}")
+    return tuple(at_parameter(density, own, value) for density in densities for value in values)
+
+
 def checked_range(scale: float | None, max_value: float | None) -> tuple[str, float] | None:
     """Return what sets the range of all formats, and its value."""
     given = {"scale": scale, "max_value": max_value}

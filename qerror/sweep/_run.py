@@ -30,6 +30,7 @@ from qerror.sweep._chosen import (
     Chosen,
     checked_over,
     checked_range,
+    densities_by,
     formats_of,
     listed,
     refuse_blocks,
@@ -54,6 +55,7 @@ def sweep(
     densities: Sequence[DensityLike] | DensityLike,
     over: tuple[str, Sequence[float]] | None = None,
     *,
+    by: tuple[str, Sequence[float]] | None = None,
     scale: float | None = None,
     max_value: float | None = None,
     limits: bool = False,
@@ -77,6 +79,9 @@ def sweep(
         formats; "block_size" of block formats, where "int4:gN" stands for every size and "int4" or
         "nf4" for the same; or a parameter of all the densities,
         "density.std", or "std" for short where the formats have none of that name.
+    by : (str, sequence of float), optional
+        A second thing that is swept: a parameter of all the densities. Each of its values makes
+        densities of their own, in the order of the values.
     scale, max_value : float, optional
         Where every format stands, while a parameter of the densities is swept or without one:
         the factor on its own grid, or its largest level. At most one of them.
@@ -111,7 +116,7 @@ def sweep(
     parameter, values = checked_over(over)
     chosen = Chosen(
         formats_of(listed(formats, Format, "format"), parameter),
-        tuple(as_density(density) for density in listed(densities, Density, "density")),
+        densities_by([as_density(each) for each in listed(densities, Density, "density")], by),
         parameter,
         values,
         checked_range(scale, max_value),

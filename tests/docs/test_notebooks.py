@@ -8,6 +8,7 @@ import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = [
+    "choosing_a_4_bit_format",
     "choosing_an_fp8_format",
     "deriving_the_closed_forms",
     "fixed_point",

@@ -289,6 +289,23 @@ def test_a_sweep_over_block_sizes() -> None:
     assert {record["format"] for record in result.to_records()} == {"INT4:gN", "MXFP4:gN"}
 
 
+def test_two_parameters() -> None:
+    result = sweep(["int8", "4M3E"], StudentT(3), ("max_value", [4.0, 9.0]), by=("nu", [3, 8]))
+    assert [series.title for series in result.series] == ["student-t(nu=3)", "student-t(nu=8)"]
+    assert len(result) == 8
+    for row in result:
+        alone = quantization_error(row.format, row.density, max_value=row.value)
+        assert row.report.mse == pytest.approx(alone.mse, rel=1e-14)
+    both = sweep("int8", StudentT(3), ("nu", [3, 5]), by=("density.scale", [1.0, 2.0]))
+    assert [row.density for row in both] == [
+        StudentT(3), StudentT(5), StudentT(3, scale=2.0), StudentT(5, scale=2.0),
+    ]  # fmt: skip
+    with pytest.raises(InvalidValue, match="is one of the formats"):
+        sweep("int8", "gaussian", by=("max_value", [1.0]))
+    with pytest.raises(InvalidValue, match="cannot sweep 'nu': gaussian has mean, std"):
+        sweep("int8", "gaussian", by=("nu", [3.0]))
+
+
 def test_every_block_size_of_a_format() -> None:
     """A format whose values stand alone means its blocks, as gN does."""
     over = ("block_size", [8, 64])

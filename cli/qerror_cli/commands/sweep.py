@@ -72,6 +72,12 @@ _ANY_SIZE = re.compile(r":gN(?=:|,|\s*\Z)", re.IGNORECASE)
     "scale, max-value or bias, or the block-size of block formats. VALUES: LO:HI:N, LO:HI:Nlog or "
     "A,B,C.",
 )
+@click.option(
+    "--by",
+    type=OverType(),
+    metavar="NAME=VALUES",
+    help="A second parameter of the densities to sweep: a table, and a panel of --plot, a value.",
+)
 @click.option("--scale", type=float, help="Where every format stands.  [default: the best]")
 @click.option("--max-value", type=float, help="The largest level of every format.")
 @rounding_option
@@ -88,6 +94,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     densities: Densities,
     formats: "list[Format | str]",
     over: Over | None,
+    by: Over | None,
     scale: float | None,
     max_value: float | None,
     rounding: str,
@@ -110,6 +117,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror sweep --dist student-t --over nu=2.5:10:16log --plot nu.svg
     qerror sweep --dist gaussian --formats int4..int16 --plot bits.svg
     qerror sweep --dist gaussian --formats int8,4M3E --max-value 4 --over std=0.5,1,2
+    qerror sweep --dist student-t --by nu=3,5,9 --over max-value=1:100:21log --plot clip.png
     qerror sweep --dist gaussian --formats mxfp4,nf4,int4:gN --over block-size=8:1024:8log
     """
     from qerror.reporting import encode, sweep_document
@@ -118,12 +126,13 @@ def command(  # noqa: PLR0917 - click passes them by name
     check_range({"--scale": scale, "--max-value": max_value})
     _check_csv(csv)
     output.refuse_collisions({**plotted_files(plot), "--csv": csv}, {"--data": densities.data})
-    chosen = densities.parse(over)
+    chosen = (densities if by is None else densities.starting(by)).parse(over)
     with Bar("sweep") as bar:
         result = sweep(
             formats,
             chosen,
             over,
+            by=by,
             scale=scale,
             max_value=max_value,
             limits=limits,

@@ -101,7 +101,7 @@ def command(  # noqa: PLR0917 - click passes them by name
 
     from qerror.crosscheck import verify
     from qerror.densities import DENSITIES
-    from qerror.formats import scalar_formats
+    from qerror.formats import FORMATS
     from qerror.reporting import unmet, verify_document
 
     if scale is not None and max_value is not None:
@@ -118,7 +118,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     if seed < 0:
         raise click.UsageError(f"--seed must not be negative, got {seed}")
     on = [family.example for family in DENSITIES.values()] if everything else densities.parse()
-    chosen = list(scalar_formats().values()) if everything else named or formats
+    chosen = list(FORMATS.values()) if everything else named or formats
     samples = size or (SIZE_OF_ALL if everything else SIZE)
     with Bar("verify") as bar:
         pairs = verify(
