@@ -84,7 +84,8 @@ found = format_switches(["nf4:g64", "int4:g64:affine"], Gaussian(), "block_size"
 found
 
 # %% [markdown]
-# That is at equal sizes. Where the tails are heavy enough NVFP4 leads NF4 at equal cost:
+# That is at equal sizes, where the offset costs more. NVFP4 leads NF4 at equal cost where the tails
+# are heavy enough, below this number of degrees of freedom:
 
 # %%
 format_switches(["nvfp4", "nf4:g32"], StudentT(5), "nu", 3, 30, points=5)
@@ -138,6 +139,7 @@ for name in ("mxfp4:even", "nvfp4", "nf4:g64", "int4:g64"):
 # ## The choice
 #
 # - Gaussian values, 4.25 bits: NF4 in blocks of 64.
-# - 4.5 bits: NVFP4 where tails are heavier than those of t(5), NF4 in blocks of 32 elsewhere.
+# - 4.5 bits: NVFP4 where tails are as heavy as those of Laplace or t(5), by a little; NF4 in blocks
+#   of 32 on lighter ones.
 # - More bits: INT4 with an offset in small groups, on Gaussian values.
-# - MXFP4 costs 1 to 2 dB at equal bits; with it, round the scale to even.
+# - MXFP4 costs about 2 dB at equal bits; with it, round the scale to even.

@@ -19,7 +19,8 @@ def normal_float() -> Finding:
     nf4 = sqnr_db(f"nf4:g{_BLOCK}", "gaussian")
     int4 = sqnr_db(f"int4:g{_BLOCK}", "gaussian")
     law, power = block_law("gaussian", _BLOCK)
-    best = -10 * math.log10(lloyd_max(law, 16).report.mse * power)
+    found = lloyd_max(law, 16)
+    best = -10 * math.log10(found.report.mse * power)
     return Finding(
         "NF4 is the optimal 4-bit data type for normally distributed values.",
         "Dettmers et al. 2023 (QLoRA), section 3, and discussions of 4-bit weights",
@@ -29,9 +30,9 @@ def normal_float() -> Finding:
             ("levels", "SQNR dB"),
             [("INT4", f"{int4:.2f}"), ("NF4", f"{nf4:.2f}"), ("Lloyd-Max", f"{best:.2f}")],
         )
-        + "\n\nThe levels of NF4 are quantiles, each used equally often. The least squared error "
-        "asks for wider steps in the middle, and the largest value of a block, which is met "
-        "without error, for fewer levels beside it.",
+        + "\n\nNF4 has 0 and both ends of the range among its levels. The least squared error has "
+        f"neither: its last level lies at {found.codebook.max_value:.3f} of a block's largest "
+        "value, which is then no longer met exactly, and the steps before it are finer.",
         (
             Check(
                 f"no other 16 levels have a smaller error in blocks of {_BLOCK} "
