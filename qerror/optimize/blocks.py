@@ -76,6 +76,12 @@ class RankedBlocks:
     report: BlockErrorReport
     below_best_db: float
 
+    def __repr__(self) -> str:
+        return (
+            f"RankedBlocks({self.form.name}, {self.form.bits_per_value:g} bits, "
+            f"{self.report.sqnr_db:.4f} dB, {self.below_best_db:.4f} below the best)"
+        )
+
 
 def optimal_threshold(
     form: BlockFormat | str, density: DensityLike, *, binade_average: bool = False

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from qerror import Density, Gaussian, StudentT, format_switches, parse_format, quantization_error
+from qerror import (
+    Density,
+    Gaussian,
+    StudentT,
+    format_switches,
+    parse_format,
+    quantization_error,
+    rank_blocks,
+)
 from qerror.exceptions import InvalidValue
 from qerror.formats import BlockFormat
 from qerror.optimize import block_choices
@@ -67,6 +75,12 @@ def test_powers_of_two_are_averaged_unless_it_is_refused() -> None:
 def test_what_cannot_be_swept(formats: list[str], over: str, low: float, message: str) -> None:
     with pytest.raises((InvalidValue, TypeError), match=message):
         format_switches(formats, Gaussian(), over, low, 64)
+
+
+def test_rankings_are_short_to_read() -> None:
+    best, second = rank_blocks("laplace", 4.5, ["nvfp4", "nf4:g64"])
+    assert repr(best) == "RankedBlocks(NVFP4, 4.5 bits, 20.6582 dB, 0.0000 below the best)"
+    assert repr(second) == "RankedBlocks(NF4:g32, 4.5 bits, 20.6097 dB, 0.0484 below the best)"
 
 
 def test_choices_of_a_scale_rule() -> None:
