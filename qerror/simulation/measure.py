@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import FloatArray, positive
+from qerror.exceptions import InvalidValue
 from qerror.execution import Progress, silent
 from qerror.formats.block import BlockFormat
 from qerror.formats.format import Format, ScalarFormat
@@ -174,6 +175,11 @@ def _in_blocks(
     else:
         x, fortran = np.asarray(array), False
     levels = quantize(x, form, axis=axis, **how)
+    if np.isinf(levels[np.isfinite(x)]).any():
+        raise InvalidValue(
+            f"levels of {form.name} times their scales go beyond {x.dtype}, whose largest number "
+            f"is {float(np.finfo(x.dtype).max):g}; widen the array first: x.astype(np.float32)"
+        )
     low, high = limits_of_blocks(x, form, axis)
     yield _flat(x, fortran), _flat(levels, fortran), (_flat(low, fortran), _flat(high, fortran))
 

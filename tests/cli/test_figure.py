@@ -85,3 +85,17 @@ def test_a_folder_that_is_refused(
     assert result.exit_code == 2
     assert "no permission to write" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_of_them(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qerror.plotting import papers
+
+    def drawn(name: str, kinds: object) -> dict[str, bytes]:
+        del kinds
+        return {f"{name}.csv": b"1\n"}
+
+    monkeypatch.setattr(papers, "paper_files", drawn)
+    result = run("figure", "all")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(papers.FIGURES)
+    assert run("figure", "all", "-o", "missing").exit_code == 2

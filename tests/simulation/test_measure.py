@@ -88,3 +88,12 @@ def test_blocks_that_become_nan_are_counted() -> None:
     found = measure_error(x, "int8:g4")
     assert (found.size, found.nan, found.spoiled) == (4, 1, 3)
     assert found.figures.mse == pytest.approx(0, abs=1e-12)
+
+
+def test_blocks_beyond_the_dtype_are_refused() -> None:
+    """The scale of the block is rounded up, and a level times it leaves float16."""
+    x = np.full((2, 4), 65504, dtype=np.float16)
+    assert np.isinf(quantize(x, "mxfp4:g4:even")).all()
+    with pytest.raises(InvalidValue, match="beyond float16, whose largest number is 65504"):
+        measure_error(x, "mxfp4:g4:even")
+    assert measure_error(x.astype(np.float32), "mxfp4:g4:even").figures.mse == 32.0**2

@@ -40,12 +40,13 @@ def command(  # noqa: PLR0917 - click passes them by name
 ) -> None:
     r"""Draw figures of the papers from exact data, with the data as CSV beside each.
 
-    The same figure gives the same bytes every time.
+    The same figure gives the same bytes every time. The name all stands for every figure.
 
     \b
     qerror figure --list
     qerror figure fp8-fig3 -o figures/
     qerror figure int8-fig5 --format pdf
+    qerror figure all -o figures/
     """
     from qerror.plotting.papers import figures_document, file_names, paper_files
     from qerror.storage import check_writable
@@ -63,6 +64,8 @@ def command(  # noqa: PLR0917 - click passes them by name
         if was_given(ctx, "out"):
             raise click.UsageError("-o and --out each name the folder; give -o alone")
         out = old_out
+    if "all" in names:
+        names = [str(row["figure"]) for row in figures_document().rows]
     wanted = tuple(kinds) or ("svg", "png")
     # All names and files are checked before the first figure is computed.
     for name in names:
