@@ -183,3 +183,27 @@ def test_the_callers_world() -> None:
         usual = qerror.quantization_error(name, density, 0.01)
         with np.errstate(all="raise"):
             assert qerror.quantization_error(name, density, 0.01) == usual
+
+
+@pytest.mark.parametrize(
+    "density",
+    [
+        Laplace(0.3), Rectified(Gaussian()), Truncated(Laplace(), -1.0, 2.0),
+        GeneralizedGaussian(8.0), Mixture([Gaussian(1.0, 0.001), Laplace(-2.0, 0.01)], [0.5, 0.5]),
+    ],
+    ids=["laplace", "rectified", "truncated", "generalized", "mixture"],
+)  # fmt: skip
+def test_searches_in_the_callers_world(density: Density) -> None:
+    """Underflow to 0 is right wherever it happens, and no error."""
+    from qerror.codebooks import shannon_bound
+    from qerror.optimize import best_zero_point
+
+    def searched() -> list[float]:
+        best = qerror.optimal_scale("int4", density)
+        zero, book = best_zero_point(2, density), qerror.lloyd_max(density, 4)
+        figures = [best.report.mse, best.plateau[0], zero.report.mse, book.report.mse]
+        return [*figures, shannon_bound(density, 4.0)]
+
+    usual = searched()
+    with np.errstate(all="raise"):
+        assert searched() == usual

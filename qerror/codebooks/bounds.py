@@ -15,6 +15,7 @@ _MOST_LEVELS = 2**64
 _GAUSSIAN_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 
 
+@np.errstate(under="ignore")
 def panter_dite(density: Density | str, levels: int) -> float:
     """Return the MSE that the best quantizer of many levels tends to.
 
@@ -52,6 +53,7 @@ def panter_dite(density: Density | str, levels: int) -> float:
     return cube_root_integral(density) ** 3 / 12 / levels / levels
 
 
+@np.errstate(under="ignore")
 def shannon_bound(density: Density | str, bits: float) -> float:
     """Return the MSE below which no code of so many bits per value gets, however long.
 
@@ -103,6 +105,7 @@ def shannon_bound(density: Density | str, bits: float) -> float:
     return mass * entropy_power * 2 ** (-2 * bits / mass)
 
 
+@np.errstate(under="ignore")
 def differential_entropy(density: Density | str) -> float:
     """Return -int p ln p in nats of the continuous part, taken as a density of its own.
 
@@ -126,6 +129,7 @@ def differential_entropy(density: Density | str) -> float:
     return total / part.mass + math.log(part.mass)
 
 
+@np.errstate(under="ignore")
 def cube_root_integral(density: Density) -> float:
     """Return int p^(1/3) over the continuous part; E[X^2] must be finite."""
     known = density.cube_root_integral

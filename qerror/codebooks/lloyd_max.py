@@ -35,6 +35,7 @@ class LloydMax:
         )
 
 
+@np.errstate(under="ignore")
 def lloyd_max(density: DensityLike, levels: int) -> LloydMax:
     """Return the best quantizer with so many levels.
 

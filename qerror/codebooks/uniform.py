@@ -35,6 +35,7 @@ class UniformQuantizer:
     report: ErrorReport[float]
 
 
+@np.errstate(under="ignore")
 def best_uniform(density: Density | str, levels: int) -> UniformQuantizer:
     """Return the best quantizer with so many equally spaced levels, wherever they lie.
 

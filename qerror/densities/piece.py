@@ -61,6 +61,7 @@ class Piece:
         level = self.weight / self.spread
         return np.where(inside, level * self.law.pdf(self.standard(x)), 0.0)
 
+    @np.errstate(under="ignore")
     def integrals(
         self,
         q: FloatArray,

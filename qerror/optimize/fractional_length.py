@@ -61,6 +61,7 @@ class FixedPointChoice:
     """The fractional lengths around the best ones of both signs, in ascending order."""
 
 
+@np.errstate(under="ignore")
 def optimal_fractional_length(density: DensityLike, word_length: int, signed: bool = True) -> int:
     """Return the fractional length with the least mean squared error.
 
@@ -104,6 +105,7 @@ def optimal_fractional_length(density: DensityLike, word_length: int, signed: bo
     return -round(math.log2(found.scale))
 
 
+@np.errstate(under="ignore")
 def fractional_length_constant(word_length: int, signed: bool = True) -> float:
     """Return C such that floor(log2(C / std)) is the best fractional length.
 
@@ -140,6 +142,7 @@ def fractional_length_constant(word_length: int, signed: bool = True) -> float:
     return _constant(FixedPoint(word_length, 0, signed).max_code)
 
 
+@np.errstate(under="ignore")
 def fixed_point_choice(word_length: int, std: float, signed: bool = True) -> FixedPointChoice:
     """Return the best fractional length for a Gaussian or its ReLU, and what lies around it.
 

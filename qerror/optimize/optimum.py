@@ -104,6 +104,7 @@ class OptimalScale:
         step = float(self.format.grid().steps.min())
         return self.format.max_value / step < _QUICK
 
+    @np.errstate(under="ignore")
     def within(self, decibels: float) -> tuple[float, float]:
         """Return the connected interval of largest values that lose less than so many dB.
 
@@ -125,6 +126,7 @@ class OptimalScale:
             low, high = _plateau.interval(self.format, self.density, self.scale, most)
         return low * self.format.max_value, high * self.format.max_value
 
+    @np.errstate(under="ignore")
     def smallest_within(self, decibels: float) -> float:
         """Return the smallest largest value, of those searched, that loses less than so many dB.
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from qerror._arrays import integer, real
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
@@ -49,6 +51,7 @@ class RangeChoice:
         )
 
 
+@np.errstate(under="ignore")
 def compare_ranges(
     format: Format | str,  # noqa: A002 - the field's word
     density: DensityLike,
@@ -96,6 +99,7 @@ def compare_ranges(
     return tuple(_against(choice, best.report.sqnr_db) for choice in found)
 
 
+@np.errstate(under="ignore")
 def best_zero_point(bits: int, density: DensityLike) -> RangeChoice:
     """Return the best scale and zero point of an unsigned integer: levels s (code - z).
 

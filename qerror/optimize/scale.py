@@ -36,6 +36,7 @@ def optimal_scale(
     rounding: str = "nearest-even",
     axis: int,
 ) -> ChannelScales: ...
+@np.errstate(under="ignore")
 def optimal_scale(
     format: Format | str,  # noqa: A002 - the field's word
     density: DensityLike,

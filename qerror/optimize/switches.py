@@ -57,6 +57,7 @@ class FormatSwitches:
         return html_table("", (f"from {self.parameter}", "to", "best"), body)
 
 
+@np.errstate(under="ignore")
 def format_switches(
     formats: Formats,
     density: DensityLike,

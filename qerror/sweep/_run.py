@@ -50,6 +50,7 @@ _BLOCKS = "each block takes its scale from its values"
 _EDGE = "no optimum inside the searched ranges: their end is shown"
 
 
+@np.errstate(under="ignore")
 def sweep(
     formats: Sequence[Format | str] | Format | str,
     densities: Sequence[DensityLike] | DensityLike,
