@@ -13,6 +13,7 @@ from qerror_cli.parameters import DtypeType
 from qerror_cli.ranges import DataRange
 
 if TYPE_CHECKING:
+    from qerror.analysis.bands import Band
     from qerror.analysis import ErrorReport
     from qerror.execution import Progress
     from qerror.fitting import FitResult
@@ -161,6 +162,8 @@ class DataErrors:
         scales: Mapping[str, Any],
         measured: "Mapping[str, Measured]",
         fitted: "list[tuple[StoredArray, FitResult | None]]",
+        *,
+        bands: bool = False,
         **more: object,
     ) -> "Document":
         """Return what was measured, with the exact prediction for a fitted density beside it."""
@@ -173,6 +176,7 @@ class DataErrors:
                 measured[array.name],
                 found,
                 *self._predict(found, scales[array.name]),
+                self._band(found, scales[array.name], measured[array.name].size) if bands else None,
             )
             for array, found in fitted
         ]
@@ -193,6 +197,19 @@ class DataErrors:
             ), ""
         except QErrorException as error:
             return None, str(error)
+
+    def _band(self, fitted: "FitResult | None", scale: Any, size: int) -> "Band | None":
+        """Return where the SQNR of so many values of the fitted density should lie."""
+        import numpy as np
+
+        from qerror.analysis import expected_bands
+        from qerror.formats import as_scalar_format
+
+        if fitted is None or size < 2 or np.size(scale) != 1:
+            return None
+        one = float(np.asarray(scale).reshape(()))
+        form = as_scalar_format(self.format)
+        return expected_bands(form, fitted.predictive, one, size=size)["sqnr_db"]
 
     @property
     def block_axis(self) -> int | None:

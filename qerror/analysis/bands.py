@@ -7,7 +7,7 @@ with the largest influence one by one, the many others by their normal sum.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 from qerror._arrays import BoolArray, FloatArray, FrozenMapping, IntArray, integer, real
 from qerror.analysis._arguments import grid_and_scales
 from qerror.analysis._measure import Measure, measure_of
+from qerror.analysis.measurements import FIGURES, Statistic
 from qerror.densities.density import Density
 from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue, UnknownName
@@ -44,52 +45,6 @@ class Band(NamedTuple):
     def holds(self, measured: float) -> bool:
         """Tell whether a measurement lies inside."""
         return self.low <= measured <= self.high
-
-
-Statistic = Callable[[FloatArray, float], FloatArray]
-
-
-def _sqnr(mean: FloatArray, peak: float) -> FloatArray:
-    del peak
-    return 10 * (np.log10(mean[..., 0]) - np.log10(mean[..., 2]))
-
-
-def _cosine(mean: FloatArray, peak: float) -> FloatArray:
-    del peak
-    x, cross, e = mean[..., 0], mean[..., 1], mean[..., 2]
-    return (x + cross) / np.sqrt(x * np.maximum(x + 2 * cross + e, 0.0))
-
-
-def _relative(mean: FloatArray, peak: float) -> FloatArray:
-    del peak
-    return np.sqrt(mean[..., 2] / mean[..., 0])
-
-
-def _mse(mean: FloatArray, peak: float) -> FloatArray:
-    del peak
-    return mean[..., 2]
-
-
-def _absolute(mean: FloatArray, peak: float) -> FloatArray:
-    del peak
-    return mean[..., 3]
-
-
-def _psnr(mean: FloatArray, peak: float) -> FloatArray:
-    return 10 * (2 * math.log10(peak) - np.log10(mean[..., 2]))
-
-
-FIGURES: Mapping[str, Statistic] = FrozenMapping(
-    {
-        "sqnr_db": _sqnr,
-        "cosine_similarity": _cosine,
-        "relative_l2": _relative,
-        "mse": _mse,
-        "mean_absolute": _absolute,
-        "psnr_db": _psnr,
-    }
-)
-"""The figures that have bands. The peak of the PSNR is the largest level in size."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +269,7 @@ def _sums(
         return total
     for start in range(0, counts.size, _TOGETHER):
         part = counts[start : start + _TOGETHER]
-        at = np.searchsorted(upto, upto[-1] * rng.random(int(part.sum())), "right")
+        at: IntArray = np.searchsorted(upto, upto[-1] * rng.random(int(part.sum())), "right")
         drawn = terms[np.minimum(at, weight.size - 1)]
         some = np.flatnonzero(part)
         if some.size:
@@ -336,10 +291,11 @@ def _slope(statistic: Statistic, mean: FloatArray, peak: float) -> FloatArray:
 
 
 def _root(covariance: FloatArray) -> FloatArray:
-    """Return a matrix whose product with its transpose is the covariance."""
+    """Return a matrix whose product with its transpose is the covariance: always the same one."""
     size = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     size[size == 0] = 1.0
     values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
+    vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), range(4)])
     root: FloatArray = size[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
     return root
 

@@ -19,6 +19,7 @@ from qerror.tables import short
 
 if TYPE_CHECKING:
     from qerror.fitting import FitResult
+    from qerror.analysis.bands import Band
     from qerror.simulation import Measured
     from qerror.storage import StoredArray
 
@@ -39,6 +40,8 @@ class MeasuredArray:
     """The exact errors on the fitted density; None without one."""
     reason: str = ""
     """Why there is no prediction though a density was fitted."""
+    band: "Band | None" = None
+    """Where the SQNR of as many values of the fitted density should lie; None if not asked for."""
 
     @property
     def scales(self) -> FloatArray:
@@ -96,6 +99,7 @@ def _row(source: Path, form: Format, each: MeasuredArray, axis: int | None) -> R
         "clipped_high": found.clipped[1],
         **found.figures.to_dict(),
         **_prediction(each),
+        **_band(each),
     }
 
 
@@ -110,6 +114,24 @@ def _range_of(form: Format, each: MeasuredArray) -> Row:
         return {"scale": scales[0], "max_value": tops[0], "bias": biases[0]}
     shown = None if biases[0] is None else biases
     return {"scale": scales, "max_value": tops, "bias": shown}
+
+
+def _band(each: MeasuredArray) -> Row:
+    if each.band is None:
+        return {}
+    inside = each.band.holds(each.measured.figures.sqnr_db)
+    return {"band_low": each.band.low, "band_high": each.band.high, "inside": inside}
+
+
+def _band_notes(each: MeasuredArray) -> list[str]:
+    if each.band is None:
+        return []
+    low, high = short(each.band.low, 6), short(each.band.high, 6)
+    lies = "inside" if each.band.holds(each.measured.figures.sqnr_db) else "outside"
+    return [
+        f"95% of samples of {each.measured.size:,} independent values have an SQNR of {low} to "
+        f"{high} dB: the measured one lies {lies}"
+    ]
 
 
 def _prediction(each: MeasuredArray) -> Row:
@@ -144,6 +166,7 @@ def _view(source: Path, form: Format, each: MeasuredArray, axis: int | None) -> 
     ]
     notes = [*_counts(each.measured), *_fit_notes(each.fitted, each.scales.size > 1)]
     notes += [f"note: no prediction: {each.reason}"] if each.reason else []
+    notes += _band_notes(each)
     return View(title, ("e = Q(x) - x", *columns), body, notes=notes)
 
 

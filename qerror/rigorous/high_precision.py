@@ -42,7 +42,7 @@ class HighPrecisionReport:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         del values["digits"]
         return {
-            name: None if value is None else str(mpmath.nstr(value, self.digits))
+            name: None if value is None else str(shown(value, self.digits))
             for name, value in values.items()
         }
 

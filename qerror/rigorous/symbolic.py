@@ -7,6 +7,10 @@ the cell (Kuzmin et al. 2022, appendix A.3)
     J(a, b, q) = int w (q - w) p = q M_1 - M_2.
 """
 
+# sympy is published without types.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias

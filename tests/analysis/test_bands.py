@@ -7,7 +7,7 @@ import pytest
 
 from qerror.analysis import expected_bands, quantization_error, sqnr_band
 from qerror.analysis._measure import measure_of
-from qerror.analysis.bands import FIGURES
+from qerror.analysis.measurements import FIGURES
 from qerror.densities import (
     DENSITIES,
     Clipped,

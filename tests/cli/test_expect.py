@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from qerror.analysis import sqnr_band
@@ -51,3 +52,17 @@ def test_bad_input(run: Run, more: tuple[str, ...]) -> None:
     assert result.exit_code == 2
     assert result.stdout == ""
     assert run("expect", "mxfp4", "--dist", "gaussian", "--size", "10").exit_code == 2
+
+
+def test_the_band_of_data(run: Run) -> None:
+    rng = np.random.default_rng(4)
+    np.save("x.npy", rng.standard_normal(5000).astype(np.float32))
+    given = ("error", "int8", "--data", "x.npy", "--scale", "0.05", "--fit", "gaussian", "--band")
+    result = run(*given)
+    assert result.exit_code == 0, result.stderr
+    assert "the measured one lies inside" in result.stdout.replace("\n", " ")
+    row = json.loads(run(*given, "--json").stdout)["rows"][0]
+    assert row["band_low"] < row["sqnr_db"] < row["band_high"]
+    assert row["inside"] is True
+    assert run("error", "int8", "--dist", "gaussian", "--band").exit_code == 2
+    assert "inside" not in json.loads(run(*given[:-1], "--json").stdout)["rows"][0]

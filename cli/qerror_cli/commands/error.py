@@ -47,6 +47,11 @@ _METHOD = "quadrature"
     help="For block formats: average over where the data lie between two powers of two.",
 )
 @click.option(
+    "--band",
+    is_flag=True,
+    help="With --data: say where the SQNR of as many values of the fitted density should lie.",
+)
+@click.option(
     "--certify",
     is_flag=True,
     help="Show value and radius, proved by ball arithmetic (needs qerror[rigorous]).",
@@ -80,6 +85,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     method: str,
     rounding: str,
     binade_average: bool,
+    band: bool,
     certify: bool,  # noqa: ARG001 - asked of the context, beside --digits
     digits: int | None,
     distribution: bool,
@@ -129,9 +135,11 @@ def command(  # noqa: PLR0917 - click passes them by name
         _check_data(ctx, densities)
         output.refuse_collisions({}, {"--data": data})
         errors = DataErrors(data, form, DataRange(scale, max_value, bias, axis), dtype)
-        output.emit(_on_data(errors, fit))
+        if band and isinstance(form, BlockFormat):
+            raise click.UsageError("--band is for formats whose values stand alone")
+        output.emit(_on_data(errors, fit, band))
         return
-    if others := was_given(ctx, "fit", "axis", "dtype"):
+    if others := was_given(ctx, "fit", "axis", "dtype", "band"):
         raise click.UsageError(f"{' and '.join(others)} goes with --data: nothing else has values")
     if isinstance(form, BlockFormat):
         given = was_given(ctx, "scale", "max_value", "bias", "method", "rounding")
@@ -190,7 +198,7 @@ def _of_distribution(  # noqa: PLR0917 - one command's options
     return distribution_document(form, scale, found, *tolerance)
 
 
-def _on_data(errors: DataErrors, fit: str | None) -> "Document":
+def _on_data(errors: DataErrors, fit: str | None, band: bool) -> "Document":
     errors.say_what_is_left_out("left out")
     with Bar("range") as bar:
         scales = errors.scales(bar)
@@ -199,7 +207,7 @@ def _on_data(errors: DataErrors, fit: str | None) -> "Document":
         measured = errors.measure(scales, bar)
     with Bar("fit") as bar:
         fitted = errors.fit(fit, bar)
-    return errors.document("data", scales, measured, fitted)
+    return errors.document("data", scales, measured, fitted, bands=band)
 
 
 def _of_blocks(
