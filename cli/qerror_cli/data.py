@@ -13,8 +13,8 @@ from qerror_cli.parameters import DtypeType
 from qerror_cli.ranges import DataRange
 
 if TYPE_CHECKING:
-    from qerror.analysis.bands import Band
     from qerror.analysis import ErrorReport
+    from qerror.analysis.bands import Band
     from qerror.execution import Progress
     from qerror.fitting import FitResult
     from qerror.formats import Format

@@ -18,8 +18,8 @@ from qerror.reporting._results import ERROR_LINES, range_line
 from qerror.tables import short
 
 if TYPE_CHECKING:
-    from qerror.fitting import FitResult
     from qerror.analysis.bands import Band
+    from qerror.fitting import FitResult
     from qerror.simulation import Measured
     from qerror.storage import StoredArray
 

@@ -39,6 +39,7 @@ class HighPrecisionReport:
         """Return every figure by its name, as text of so many digits."""
         import mpmath
 
+        shown: Any = mpmath.nstr  # pyright: ignore[reportUnknownMemberType] - untyped
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         del values["digits"]
         return {
