@@ -241,3 +241,47 @@ def qat(models: list[str], formats: "list[Format]", output: Output, **given: Any
         is_first = rank() == 0
     if is_first:
         output.emit(qat_document(rows))
+
+
+@command.command("weights", cls=Command)
+@_one_model
+@_formats
+@output_options
+def weights(model: str, formats: "list[Format]", output: Output) -> None:
+    r"""Predict the SQNR of a network's weights from fitted densities, and measure it.
+
+    Twice: fitted to a whole tensor, at its best range; and fitted to one half of its values, at
+    that half's best range, and measured on the other half.
+
+    \b
+    qerror network weights --model minilm --formats int8,5M2E,4M3E,3M4E
+    """
+    from qerror.pytorch import NETWORKS
+    from qerror.pytorch.studies import weight_document, weight_study
+
+    network = NETWORKS[model]
+    with Bar("weights") as bar:
+        rows = weight_study(network.tensors(), [form.name for form in formats], progress=bar)
+    output.emit(weight_document(network.name, rows))
+
+
+@command.command("noise", cls=Command)
+@_one_model
+@click.option("--layer", help="Whose weights get noise.  [default: the one in the middle]")
+@click.option("--draws", type=int, default=10, show_default=True, help="Of noise, a strength.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of training and noise.")
+@output_options
+def noise(model: str, output: Output, **given: Any) -> None:
+    r"""Add noise to a layer's weights: the error of its output against the accuracy.
+
+    \b
+    qerror network noise --model digits-resnet
+    """
+    from qerror.pytorch.studies import noise_document, noise_study
+
+    for name, least in (("draws", 1), ("seed", 0)):
+        if given[name] < least:
+            raise click.UsageError(f"--{name} must be at least {least}, got {given[name]}")
+    with Bar("noise") as bar:
+        rows = noise_study(model, progress=bar, **given)
+    output.emit(noise_document(rows))

@@ -1,7 +1,8 @@
-"""Three networks for the digits: convolutions, depthwise convolutions, attention."""
+"""Networks for small images: convolutions, depthwise convolutions, attention."""
 
 from qerror.pytorch.training.plan import Plan
 from qerror.pytorch.zoo.digits import DIGITS, digits
+from qerror.pytorch.zoo.fashion import FASHION, fashion_mnist
 from qerror.pytorch.zoo.mobilenet import MobileNet
 from qerror.pytorch.zoo.networks import NETWORKS, Classifier
 from qerror.pytorch.zoo.resnet import ResNet
@@ -25,4 +26,15 @@ NETWORKS.register(
         (DIGITS,),
     ),
     "vit",
+)
+
+NETWORKS.register(
+    "fashion-resnet",
+    Classifier(
+        "fashion-resnet",
+        ResNet,
+        fashion_mnist,
+        Plan(3, batch_size=128, learning_rate=0.01, shifts=2),
+        (FASHION,),
+    ),
 )

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from pathlib import Path
+from typing import Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,16 @@ from qerror.pytorch.networks.layers import feed
 from qerror.pytorch.training.loop import train
 from qerror.pytorch.training.plan import Plan
 from qerror.pytorch.zoo.cache import cached_weights
-from qerror.pytorch.zoo.packaged import PackagedFile
 from qerror.registry import Registry
 
 Data = Callable[[], Dataset]
+
+
+class Needed(Protocol):
+    """What must be installed."""
+
+    def find(self) -> Path:
+        """Return where it is, or raise what says how to install it."""
 
 
 class Network(ABC):
@@ -31,7 +38,7 @@ class Network(ABC):
 
     name: str
     measure: str
-    needs: tuple[PackagedFile, ...]
+    needs: tuple[Needed, ...]
     """The files that must be installed."""
     trains: bool = False
     """Whether it is trained here, once a seed."""
@@ -51,6 +58,11 @@ class Network(ABC):
     @abstractmethod
     def score(self, outputs: Tensor, reference: Tensor) -> float:
         """Return how good outputs are, in percent; `reference` are those of the network itself."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the weights that have more than one axis, by name, of the first seed."""
+        found = self.model().named_parameters()
+        return {name: each.detach() for name, each in found if each.ndim > 1}
 
     def quick(self) -> "Network":
         """Return a cheaper one of the same kind, to try things."""
@@ -77,7 +89,7 @@ class Classifier(Network):
     build: Callable[[], nn.Module]
     data: Data
     plan: Plan
-    needs: tuple[PackagedFile, ...] = ()
+    needs: tuple[Needed, ...] = ()
     measure: str = "accuracy"
     trains: bool = True
 

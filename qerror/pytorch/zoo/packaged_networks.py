@@ -11,7 +11,7 @@ from qerror.pytorch.zoo.crepe import WEIGHTS as CREPE
 from qerror.pytorch.zoo.crepe import crepe, pitch_hz
 from qerror.pytorch.zoo.efficientnet import WEIGHTS as EFFICIENTNET
 from qerror.pytorch.zoo.efficientnet import efficientnet_lite0
-from qerror.pytorch.zoo.minilm import TOKENIZER, minilm, tokenize
+from qerror.pytorch.zoo.minilm import TOKENIZER, minilm, stored_tensors, tokenize
 from qerror.pytorch.zoo.minilm import WEIGHTS as MINILM
 from qerror.pytorch.zoo.networks import NETWORKS, Network
 from qerror.pytorch.zoo.packaged import PackagedFile
@@ -100,6 +100,13 @@ class SentenceNetwork(Network):
         """Return the network; its weights are one."""
         del seed
         return self.build()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the matrices that the package carries, the pooler's too."""
+        found = stored_tensors()
+        return {
+            name: each for name, each in found.items() if each.ndim > 1 and each.is_floating_point()
+        }
 
     def batches(self) -> list[dict[str, Tensor]]:
         """Return docstrings."""

@@ -104,7 +104,7 @@ def test_unknown_networks_bring_the_nearest() -> None:
 
 def test_the_list_names_every_network() -> None:
     document = networks_document()
-    assert [row["model"] for row in document.rows] == [*DIGITS, *PACKAGED]
+    assert [row["model"] for row in document.rows] == [*DIGITS, "fashion-resnet", *PACKAGED]
     assert all(row["installed"] for row in document.rows[:3])
 
 
