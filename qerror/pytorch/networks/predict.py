@@ -50,11 +50,15 @@ class LayerPrediction:
     predicted_mse: float
     measured_mse: float
     predicted_sqnr_db: float
+    """Of outputs: the predicted error against the output of the network itself."""
     measured_sqnr_db: float
     density: str
     """The family that was fitted."""
     reason: str
     """Why the prediction is off by more than 1 dB; empty where it is not."""
+    independent_sqnr_db: float | None = None
+    """Of outputs: the same error against the signal of independent weights and inputs, which the
+    theory would have without a look at the network's own output."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +228,9 @@ def _rows(
         both = scalar_product_error(weights, activation, length)
         facts = fits.weights(layer, None)[0].facts.joined(fits.input(layer).facts)
         fitted = Fitted(fits.input(layer).density, "", facts)
-        pair = (float(both.mse), float(both.signal_power))
-        yield _row(layer, "output", " x ".join(names), pair, measured.output, fitted, length)
+        pair = (float(both.mse), measured.output[1])
+        power = float(both.signal_power)
+        yield _row(layer, "output", " x ".join(names), pair, measured.output, fitted, length, power)
 
 
 def _predicted_weight(
@@ -272,10 +277,11 @@ def _row(  # noqa: PLR0917 - the columns in their order
     measured: tuple[float, float],
     fitted: Fitted,
     length: int,
+    independent: float | None = None,
 ) -> LayerPrediction:
     (mse, power), (seen_mse, seen_power) = predicted, measured
     expected, seen = float(decibels(power, mse)), float(decibels(seen_power, seen_mse))
-    gain = float(decibels(seen_power, power))
+    gain = float(decibels(seen_power, power if independent is None else independent))
     return LayerPrediction(
         layer.name,
         kind,
@@ -287,4 +293,5 @@ def _row(  # noqa: PLR0917 - the columns in their order
         seen,
         fitted.family,
         reason(kind, expected - seen, gain, fitted.facts, fitted.family),
+        None if independent is None else float(decibels(independent, mse)),
     )
