@@ -1,5 +1,9 @@
 """PyTorch's attention with its projections as layers, which can then be quantized."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 from typing import cast
 
 import torch

@@ -1,5 +1,9 @@
 """What was quantized how, read off the network itself."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 from dataclasses import dataclass
 from typing import cast
 

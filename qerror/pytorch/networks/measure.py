@@ -1,5 +1,9 @@
 """The errors of layers on data, each layer by itself."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

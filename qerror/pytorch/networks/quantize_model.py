@@ -1,8 +1,13 @@
 """A whole network with fake quantizers, after a recipe."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import contextlib
 import copy
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -144,7 +149,7 @@ def quantize_layer(
 def _at_edge(recipe: TensorRecipe, form: str | None) -> TensorRecipe:
     if form is None:
         return recipe
-    return TensorRecipe(**{**vars(recipe), "format": form})
+    return replace(recipe, format=form)
 
 
 def _quantize_input(

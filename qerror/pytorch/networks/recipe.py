@@ -1,5 +1,9 @@
 """What is quantized how in a network: plain data, read from and written to JSON and TOML."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import json
 import tomllib
 from collections.abc import Mapping

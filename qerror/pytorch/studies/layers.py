@@ -51,7 +51,9 @@ def predict_study(
 
 def agreements(predictions: Sequence[Prediction]) -> list[Agreement]:
     """Return how well the predictions hold, by kind; kinds without rows are left out."""
-    found = [(kind, [row for each in predictions for row in each.of(kind)]) for kind in KINDS]
+    found: list[tuple[Kind, list[LayerPrediction]]] = [
+        (kind, [row for each in predictions for row in each.of(kind)]) for kind in KINDS
+    ]
     return [_agreement(kind, rows) for kind, rows in found if rows]
 
 

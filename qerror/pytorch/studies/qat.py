@@ -1,5 +1,9 @@
 """Training with quantizers in place: what it gives back of what a format costs."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,5 +1,9 @@
 """How well fitted densities predict the errors of real weights: the tensors of a network alone."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median

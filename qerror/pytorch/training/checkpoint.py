@@ -50,4 +50,5 @@ def load_checkpoint(path: Path, run: str) -> Checkpoint:
             f"the checkpoint {str(path)!r} belongs to another run: {found['run']}, not {run}; "
             "name another file, or delete it to begin anew"
         )
-    return Checkpoint(**{**found, "losses": tuple(found["losses"])})
+    parts: dict[str, Any] = {**found, "losses": tuple(found["losses"])}
+    return Checkpoint(**parts)

@@ -1,5 +1,9 @@
 """Several processes that train one network: what torchrun starts."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import contextlib
 import os
 from collections.abc import Generator

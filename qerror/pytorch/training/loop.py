@@ -1,5 +1,9 @@
 """The training loop: seeded, resumable, in one process or several."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass

@@ -1,5 +1,9 @@
 """Handwritten digits of 8 x 8 pixels, which come with scikit-learn."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import functools
 import gzip
 

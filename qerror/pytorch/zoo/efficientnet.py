@@ -32,15 +32,15 @@ _EPSILON = 1e-3
 class SameConv2d(nn.Conv2d):
     """A convolution that pads as TensorFlow does: what is odd goes to the right and below."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Return ceil(size / stride) values an axis."""
-        (high, wide), sizes = x.shape[2:], list[int]()
+        (high, wide), sizes = input.shape[2:], list[int]()
         for size, kernel, stride in zip(
             (wide, high), self.kernel_size[::-1], self.stride[::-1], strict=True
         ):
             missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             sizes += [missing // 2, missing - missing // 2]
-        found: Tensor = super().forward(pad(x, sizes))
+        found: Tensor = super().forward(pad(input, sizes))
         return found
 
 

@@ -1,5 +1,9 @@
 """Fashion-MNIST, from Debian's package or a folder of one's own."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import gzip
 import hashlib
 import math

@@ -1,5 +1,9 @@
 """A folder of images, a class a folder, as ImageNet's validation set is kept."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,5 +1,9 @@
 """MiniLM: a BERT of six layers that embeds sentences."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 from collections.abc import Mapping
 
 import torch

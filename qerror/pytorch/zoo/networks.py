@@ -1,5 +1,9 @@
 """The networks by name: what builds them, what they are judged on, and by what measure."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +28,7 @@ class Needed(Protocol):
 
     def find(self) -> Path:
         """Return where it is, or raise what says how to install it."""
+        ...
 
 
 class Network(ABC):

@@ -13,8 +13,7 @@ from qerror.pytorch.zoo.efficientnet import WEIGHTS as EFFICIENTNET
 from qerror.pytorch.zoo.efficientnet import efficientnet_lite0
 from qerror.pytorch.zoo.minilm import TOKENIZER, minilm, stored_tensors, tokenize
 from qerror.pytorch.zoo.minilm import WEIGHTS as MINILM
-from qerror.pytorch.zoo.networks import NETWORKS, Network
-from qerror.pytorch.zoo.packaged import PackagedFile
+from qerror.pytorch.zoo.networks import NETWORKS, Needed, Network
 from qerror.pytorch.zoo.photos import PHOTOS, photo_crops
 from qerror.pytorch.zoo.sentences import docstrings
 from qerror.pytorch.zoo.tones import tones
@@ -30,7 +29,7 @@ class PhotoNetwork(Network):
 
     name: str
     build: Callable[[], nn.Module]
-    needs: tuple[PackagedFile, ...]
+    needs: tuple[Needed, ...]
     count: int = 260
     measure: str = "agreement"
 
@@ -63,7 +62,7 @@ class PitchNetwork(Network):
 
     name: str
     build: Callable[[], nn.Module]
-    needs: tuple[PackagedFile, ...]
+    needs: tuple[Needed, ...]
     measure: str = "accuracy"
 
     def model(self, seed: int = 0) -> nn.Module:
@@ -93,7 +92,7 @@ class SentenceNetwork(Network):
 
     name: str
     build: Callable[[], nn.Module]
-    needs: tuple[PackagedFile, ...]
+    needs: tuple[Needed, ...]
     measure: str = "cosine"
 
     def model(self, seed: int = 0) -> nn.Module:

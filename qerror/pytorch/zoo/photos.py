@@ -1,5 +1,9 @@
 """Crops of the photographs that scikit-learn and scikit-image carry."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import functools
 
 import numpy as np

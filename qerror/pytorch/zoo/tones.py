@@ -1,5 +1,9 @@
 """Synthesised tones: harmonics at a known pitch, in noise."""
 
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
 import functools
 
 import numpy as np

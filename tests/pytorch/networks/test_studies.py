@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,13 +117,14 @@ def test_plain_networks_keep_the_levels() -> None:
 
 
 def test_what_cannot_be_trained_is_refused_before_any_work(tmp_path: Path) -> None:
-    for models, formats, rest, said in (
+    cases: list[tuple[list[str], list[str], dict[str, Any], str]] = [
         (["crepe-tiny"], ["int3"], {}, "comes trained"),
         (["resnet"], ["int3"], {"modes": ["format"]}, "no bias and no mantissa bits"),
         (["resnet"], ["4M3E"], {"starts": ["norm"]}, "is for integers"),
         (["resnet"], ["e4m3"], {}, "cannot be trained here"),
         (["resnet"], ["int3"], {"checkpoints": tmp_path / "none"}, "there is no folder"),
-    ):
+    ]
+    for models, formats, rest, said in cases:
         with pytest.raises(InvalidValue, match=said):
             qat_study(models, formats, **rest)
     with pytest.raises(UnknownName, match="did you mean range"):

@@ -123,11 +123,12 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoint(tmp_pat
 
 
 def test_plans_and_sizes_are_checked() -> None:
-    for wrong in (
+    cases: list[dict[str, Any]] = [
         {"epochs": 0},
         {"epochs": 1, "learning_rate": -1.0},
         {"epochs": 1, "label_smoothing": 1.0},
-    ):
+    ]
+    for wrong in cases:
         with pytest.raises(InvalidValue):
             Plan(**wrong)
     with pytest.raises(InvalidValue, match="a batch of 16 needs as many examples, got 5"):

@@ -33,7 +33,7 @@ def test_the_digits_are_scikit_learns() -> None:
     data = digits()
     assert (len(data.train), len(data.test)) == (1352, 445)
     mine = torch.cat([data.train.inputs, data.test.inputs]).reshape(-1, 64)
-    theirs = load_digits().data
+    theirs = load_digits(return_X_y=True)[0]
     restored = mine.double().numpy()
     restored = np.rint(16 * (restored - restored.min()) / np.ptp(restored))
     assert sorted(map(tuple, restored)) == sorted(map(tuple, theirs))
