@@ -39,11 +39,11 @@ class HighPrecisionReport:
         """Return every figure by its name, as text of so many digits."""
         import mpmath
 
-        shown: Any = mpmath.nstr  # pyright: ignore[reportUnknownMemberType] - untyped
+        untyped: Any = mpmath
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         del values["digits"]
         return {
-            name: None if value is None else str(shown(value, self.digits))
+            name: None if value is None else str(untyped.nstr(value, self.digits))
             for name, value in values.items()
         }
 

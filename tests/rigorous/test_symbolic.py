@@ -38,7 +38,7 @@ def test_cells_sum_up_to_the_rigorous_figures(name: str) -> None:
         cells = list(zip(pairwise(edges), points, strict=True))
         square = sum(scope["I"](a, b, q, **given) for (a, b), q in cells)
         exact = exact_report(grid, density)
-        text = mpmath.nstr(square, 40)
+        text = str(mpmath.nstr(square, 40))
     gap = abs(ball_of(text) - exact.rounding).mid()
     assert gap < abs(exact.rounding).mid() * ball(1e-30)
 
@@ -57,7 +57,7 @@ def test_laplace_on_one_side_and_the_cross_moment() -> None:
         cross = scope["J"](a, b, q, mpmath.mpf(0), mpmath.mpf(1))
         _, first, second = cell(Shape("laplace"), 0.75, -0.25, 0.5)
         for ours, theirs in ((square, second), (cross, -(ball(0.75) * first + second))):
-            gap = abs(ball_of(mpmath.nstr(ours, 45)) - theirs).mid()
+            gap = abs(ball_of(str(mpmath.nstr(ours, 45))) - theirs).mid()
             assert gap < abs(theirs).mid() * ball(1e-30)
 
 
