@@ -275,8 +275,8 @@ def _floating() -> str:
             "`qerror network qat --model digits-resnet --formats 3M2E,2M3E --learn "
             "fixed,range,format --start fixed-format,flexible-bias --epochs 4`",
             "So little is lost here that nothing can be told apart: an image is 0.22. The "
-            "conversion costs nothing either. In four epochs no quantizer came to another number "
-            "of mantissa bits: rows with and without that freedom agree.",
+            "conversion costs nothing either. Rows with and without mantissa bits that learn "
+            "agree in all figures.",
         )
     )
 
