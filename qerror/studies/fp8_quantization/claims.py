@@ -1,6 +1,7 @@
 """Kuzmin et al. 2022: their claims, in the paper's order."""
 
 from qerror.studies.fp8_quantization import format_claims as formats
+from qerror.studies.fp8_quantization import mantissa_claims as mantissa
 from qerror.studies.fp8_quantization import range_claims as ranges
 
 FINDINGS = (
@@ -9,6 +10,7 @@ FINDINGS = (
     formats.tails,
     ranges.toy_optimum,
     ranges.toy_learning,
+    mantissa.toy_mantissa,
     ranges.maxima,
     ranges.fixed_bias,
     ranges.integer_bias,
