@@ -69,12 +69,13 @@ def affine() -> Finding:
         for bits, size in _COSTS.items()
     }
     least = min(lead for by in leads.values() for lead in by.values())
+    cheap, dear = min(_COSTS), max(_COSTS)
     return Finding(
         "At equal cost NF4 has a smaller error than INT4 with a scale and an offset for each "
         "group.",
         "discussions of NF4 against the affine groups of GPTQ and AWQ",
-        f"on a Gaussian NF4 leads by {decibels(leads[4.25]['gaussian'])} at 4.25 bits and is "
-        f"{decibels(-leads[5.0]['gaussian'])} behind at 5",
+        f"on a Gaussian NF4 leads by {decibels(leads[cheap]['gaussian'])} at {cheap:g} bits and "
+        f"is {decibels(-leads[dear]['gaussian'])} behind at {dear:g}",
         "By how many dB NF4 leads; scales and offsets are 16 bits each, so affine groups are twice "
         "as large:\n\n"
         + table(
