@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,17 +11,55 @@ from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
-from qerror.optimize._scan import nodes, slope
+from qerror.optimize._scan import Scan, nodes, ripples, slope
 
 _AT_FIRST, _AT_ONCE = 4, 64  # scales looked at together on the way out
 _FARTHEST = 512  # octaves
 _TOLERANCE = 1e-9  # of the last step in ln s: the next one would be a multiple of its square
+_ON_A_CUBIC = 5  # Newton steps, from the secant's root on
 _STEPS = 100
 
 
-def interval(form: ScalarFormat, density: Density, best: float, most: float) -> tuple[float, float]:
-    """Return the connected interval of scales about the best one with an MSE of at most `most`."""
-    return _end(form, density, best, most, -1), _end(form, density, best, most, 1)
+class Wanted(NamedTuple):
+    """An end of a connected interval of scales."""
+
+    start: float
+    """A scale within."""
+    most: float
+    """The MSE at the end."""
+    side: int
+    """-1 for the lower end, 1 for the upper one."""
+
+
+class _Bracket(NamedTuple):
+    """Two scales between which the MSE passes a level."""
+
+    most: float
+    u: FloatArray
+    """ln s, of the inner scale and the outer one."""
+    off: FloatArray
+    """ln(MSE / most) there,"""
+    rise: FloatArray
+    """and its slope."""
+
+    @classmethod
+    def of(cls, most: float, scales: FloatArray, mse: FloatArray, rise: FloatArray) -> "_Bracket":
+        """Take two points of a scan."""
+        with np.errstate(divide="ignore"):
+            return cls(most, np.log(scales), np.log(mse / most), 2 * rise)
+
+
+def ends(
+    form: ScalarFormat, density: Density, scan: Scan | None, wanted: Sequence[Wanted]
+) -> list[float]:
+    """Return where the MSE first passes its level; 0 or inf if nowhere.
+
+    What a scan saw needs not be searched again. All ends are closed in on together.
+    """
+    seen = [_seen(form, density, scan, each) for each in wanted]
+    found = [_walked(form, density, each) if isinstance(each, Wanted) else each for each in seen]
+    roots = iter(_roots(form, density, [each for each in found if isinstance(each, _Bracket)]))
+    return [next(roots) if isinstance(each, _Bracket) else each for each in found]
 
 
 def octaves(form: ScalarFormat, density: Density, best: float, most: float) -> tuple[float, float]:
@@ -40,15 +79,10 @@ def octaves(form: ScalarFormat, density: Density, best: float, most: float) -> t
 def smallest(
     form: ScalarFormat, density: Density, low: float, known: Sequence[float], most: float
 ) -> float:
-    """Return the smallest scale from `low` on with an MSE of at most `most`.
+    """Return the smallest scale from `low` on with an MSE of at most `most`, of data.
 
-    `known` are scales of minima; the last has a small enough MSE. Where the density has a
-    continuous part they are all that count, and the way down from the first is followed.
+    `known` are scales of minima; the last has a small enough MSE.
     """
-    if density.pieces():
-        enough = quantization_error(form, density, np.array(known)).mse <= most
-        first = known[int(np.argmax(enough))] if enough.any() else known[-1]
-        return max(low, _end(form, density, first, most, -1))
     scales = np.union1d(nodes(form, density, low, known[-1]), known)
     for first in range(0, scales.size, _AT_ONCE):
         part = scales[first : first + _AT_ONCE]
@@ -57,15 +91,43 @@ def smallest(
             i = first + int(np.argmax(enough))
             if i == 0:
                 return float(scales[i])
-            bracket = scales[i - 1 : i + 1]
-            report = quantization_error(form, density, bracket)
-            return _root(form, density, bracket, most, (report.mse / most - 1, 2 * slope(report)))
+            pair = Scan.at(form, density, scales[i - 1 : i + 1])
+            inner_first = (part[::-1] for part in (pair.scales, pair.mse, pair.rise))
+            return _roots(form, density, [_Bracket.of(most, *inner_first)])[0]
     return known[-1]
 
 
-def _end(form: ScalarFormat, density: Density, best: float, most: float, side: int) -> float:
-    """Return where the MSE first exceeds `most` on one side; 0 or inf if nowhere."""
-    inner, at_once = best, _AT_FIRST
+def _seen(
+    form: ScalarFormat, density: Density, scan: Scan | None, wanted: Wanted
+) -> _Bracket | Wanted:
+    """Return the scales of a scan about an end, or whence to walk on where it does not show it.
+
+    It does not where it left out ripples.
+    """
+    start, most, side = wanted
+    if scan is None:
+        return wanted
+    scales, mse, rise = (part[::side] for part in (scan.scales, scan.mse, scan.rise))
+    inside = int(np.count_nonzero(side * scales <= side * start))
+    over = mse[inside:] > most
+    outer = inside + int(np.argmax(over)) if over.any() else scales.size
+    # One before the start may be inside or not: what lies between was not looked at.
+    if (
+        not inside
+        or mse[outer - 1] > most
+        or ripples(form, density, scales[inside - 1 : outer + 1])
+    ):
+        return wanted
+    if outer == scales.size:
+        return wanted._replace(start=float(scales[-1])) if outer > inside else wanted
+    pair = slice(outer - 1, outer + 1)
+    return _Bracket.of(most, scales[pair], mse[pair], rise[pair])
+
+
+def _walked(form: ScalarFormat, density: Density, wanted: Wanted) -> _Bracket | float:
+    """Return two scales about an end, found on the way out; 0 or inf if there is none."""
+    inner, most, side = wanted
+    at_once = _AT_FIRST
     for _ in range(_FARTHEST // 2):
         outer = inner * 4.0**side
         if not 0 < outer < math.inf:
@@ -75,57 +137,67 @@ def _end(form: ScalarFormat, density: Density, best: float, most: float, side: i
         while first < scales.size - 1:
             part = scales[first : first + at_once + 1]
             try:
-                report = quantization_error(form, density, part)
+                scan = Scan.at(form, density, part)
             except InvalidValue:  # squares leave float64 somewhere in the part
                 if at_once == 1:
                     return 0.0 if side < 0 else math.inf
                 at_once //= 2
                 continue
             first, at_once = first + at_once, min(2 * at_once, _AT_ONCE)
-            over = report.mse > most
+            over = scan.mse > most
             over[0] = False  # known to be inside: the search came from there
             if over.any():
                 i = int(np.argmax(over))
-                ends = slice(i - 1, i + 1)
-                known = report.mse[ends] / most - 1, 2 * slope(report)[ends]
-                return _root(form, density, part[ends], most, known)
+                pair = slice(i - 1, i + 1)
+                return _Bracket.of(most, part[pair], scan.mse[pair], scan.rise[pair])
         inner = outer
     return 0.0 if side < 0 else math.inf
 
 
-def _root(
-    form: ScalarFormat,
-    density: Density,
-    bracket: FloatArray,
-    most: float,
-    known: tuple[FloatArray, FloatArray],
-) -> float:
-    """Return the scale between two at which the MSE is `most`.
+def _roots(form: ScalarFormat, density: Density, brackets: Sequence[_Bracket]) -> list[float]:
+    """Return the scale in each bracket at which the MSE is at its level.
 
-    Newton's steps on its logarithm, whose slope is exact; halving where they leave the bracket.
-    The first step starts at the end that is nearer to the level. `known` are MSE / most - 1 and
-    the slope of ln MSE at the ends.
+    Newton's steps on the logarithm of the MSE, whose slope is exact, from where a cubic through
+    both ends passes the level; halving where they leave the bracket.
     """
-    u, (over, rise) = np.log(bracket), known
-    nearer = int(np.argmin(np.abs(over)))
-    if not over[0] * over[1] < 0:  # rounding at an end that lies on the level itself
-        return float(bracket[nearer])
-    first_over = over[0]
-    x = _stepped(u[nearer], over[nearer], rise[nearer], u)
+    if not brackets:
+        return []
+    most = np.array([each.most for each in brackets])
+    inner, outer = np.array([each.u for each in brackets]).T
+    x = _by_cubics(brackets)
+    i = np.arange(most.size)
     for _ in range(_STEPS):
-        report = quantization_error(form, density, np.exp([x]))
-        off = report.mse[0] / most - 1
-        # The end on the other side of the level stays.
-        u[0 if off * first_over > 0 else 1] = x
-        next_x = _stepped(x, off, 2 * slope(report)[0], u)
-        if abs(next_x - x) <= _TOLERANCE:
-            return math.exp(next_x)
-        x = next_x
-    return math.exp(x)
+        report = quantization_error(form, density, np.exp(x[i]))
+        over = report.mse > most[i]
+        inner[i] = np.where(over, inner[i], x[i])
+        outer[i] = np.where(over, x[i], outer[i])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            off = np.log1p((report.mse - most[i]) / most[i])
+            moved = _inside(inner[i], outer[i], x[i] - off / (2 * slope(report)))
+        done = np.abs(moved - x[i]) <= _TOLERANCE
+        x[i] = moved
+        i = i[~done]
+        if not i.size:
+            break
+    found: list[float] = np.exp(x).tolist()
+    return found
 
 
-def _stepped(x: float, over: float, rise: float, u: FloatArray) -> float:
-    """Return where Newton's step leads, or the middle of a bracket that it would leave."""
-    next_x = x - math.log1p(over) / rise if rise and over > -1 else math.nan
-    inside = min(u) <= next_x <= max(u)
-    return float(next_x if inside else 0.5 * (u[0] + u[1]))
+def _by_cubics(brackets: Sequence[_Bracket]) -> FloatArray:
+    """Return ln s where cubics with the values and slopes at both ends are 0 (Hermite)."""
+    (a, b), off, rise = (np.array([each[part] for each in brackets]).T for part in (1, 2, 3))
+    width = b - a
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fall, left, right = off[1] - off[0], rise[0] * width, rise[1] * width
+        square, cube = 3 * fall - 2 * left - right, left + right - 2 * fall
+        t = -off[0] / fall
+        for _ in range(_ON_A_CUBIC):
+            value = off[0] + t * (left + t * (square + t * cube))
+            t = t - value / (left + t * (2 * square + t * 3 * cube))
+        return _inside(a, b, a + t * width)
+
+
+def _inside(a: FloatArray, b: FloatArray, x: FloatArray) -> FloatArray:
+    """Return x, or the middle where it does not lie between a and b."""
+    inside = (x >= np.minimum(a, b)) & (x <= np.maximum(a, b))
+    return np.where(inside, x, 0.5 * (a + b))

@@ -6,11 +6,12 @@ one ripple for each level that passes by as the scale grows. The scan follows bo
 """
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray, IntArray
+from qerror._arrays import ArrayValue, BoolArray, FloatArray, IntArray
 from qerror.analysis.report import ErrorReport
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
@@ -42,7 +43,8 @@ def slope(report: ErrorReport[FloatArray]) -> FloatArray:
     return np.divide(report.cross_moment + mse, mse, out=np.zeros(mse.shape), where=mse > 0)
 
 
-class Scan(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Scan(ArrayValue):
     """Scales, ascending, with the MSE and half of its logarithmic slope at each."""
 
     scales: FloatArray
@@ -61,9 +63,14 @@ class Scan(NamedTuple):
         if not more.size:
             return self
         found = Scan.at(form, density, more)
-        joined = [np.concatenate(pair) for pair in zip(self, found, strict=True)]
-        order = np.argsort(joined[0])
-        return Scan(*(part[order] for part in joined))
+        scales = np.concatenate([self.scales, more])
+        order = np.argsort(scales)
+        mse, rise = np.append(self.mse, found.mse), np.append(self.rise, found.rise)
+        return Scan(scales[order], mse[order], rise[order])
+
+    def moved(self, unit: float) -> "Scan":
+        """Return the scan of a density that is `unit` times as wide."""
+        return Scan(self.scales * unit, self.mse * unit * unit, self.rise)
 
 
 def scanned(form: ScalarFormat, density: Density, low: float, high: float) -> Scan:
@@ -125,6 +132,11 @@ def nodes(form: ScalarFormat, density: Density, low: float, high: float) -> Floa
     scales = _octaves(low, high)
     rate, _ = _ripples(form.grid(), density, scales)
     return _between(scales, np.maximum(rate[:-1], rate[1:]))
+
+
+def ripples(form: ScalarFormat, density: Density, scales: FloatArray) -> bool:
+    """Whether the MSE ripples at some of these scales."""
+    return bool(_ripples(form.grid(), density, scales)[0].any())
 
 
 def _octaves(low: float, high: float) -> FloatArray:

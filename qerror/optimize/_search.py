@@ -1,6 +1,7 @@
 """The search of one best range: what is scanned, how far, and which minimum counts."""
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -121,6 +122,7 @@ def _moved(best: OptimalScale, density: Density, unit: float) -> OptimalScale:
         form,
         density,
         best.rounding,
+        None if best.scan is None else best.scan.moved(unit),
     )
 
 
@@ -151,12 +153,14 @@ def _search_reals(
         edge = int(ends.mse[1] < ends.mse[0])
         at_edge = (low, high)[edge], float(ends.mse[edge])
         return best_of(form, density, found, mse, *at_edge, interval, rounding)
-    stretch = promising(form, density, interval)
+    stretch, scan = promising(form, density, interval), None
     if density.pieces():
-        found, mse = minima(form, density, scanned(form, density, stretch.low, stretch.high))
+        scan = scanned(form, density, stretch.low, stretch.high)
+        found, mse = minima(form, density, scan)
     else:
         found, mse = _points.lowest(form, density, stretch.low, stretch.high, exhaustive)
-    return best_of(form, density, found, mse, stretch.edge, stretch.edge_mse, interval)
+    best = best_of(form, density, found, mse, stretch.edge, stretch.edge_mse, interval)
+    return replace(best, scan=scan)
 
 
 def search_octaves(  # noqa: PLR0917 - as all searches

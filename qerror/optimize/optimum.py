@@ -1,7 +1,7 @@
 """The best range of a format, as a search returns it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from qerror.densities.names import density_name
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import ScalarFormat
 from qerror.optimize import _plateau, _values
+from qerror.optimize._scan import Scan
 from qerror.tables import html_table, place, short
 
 NEAREST = "nearest-even"
@@ -78,6 +79,8 @@ class OptimalScale:
     """What was quantized."""
     rounding: str = "nearest-even"
     """How values went to levels."""
+    scan: Scan | None = field(default=None, repr=False, compare=False)
+    """What the search saw, for the plateau; None where it saw no smooth curve."""
 
     @cached_property
     def plateau(self) -> tuple[float, float]:
@@ -92,6 +95,10 @@ class OptimalScale:
     @cached_property
     def leeway(self) -> Leeway:
         """The plateau, and the smallest range that loses less than 0.01 dB."""
+        most, little = self._most(_PLATEAU_DB), self._most(_LITTLE_DB)
+        if self._is_smooth and 0 < most < math.inf:
+            low, high, smallest = self._ends(*self._both(most), self._first(little))
+            return Leeway(low, high, max(self.searched[0], smallest))
         return Leeway(*self.plateau, self.smallest_within(_LITTLE_DB))
 
     @property
@@ -123,7 +130,8 @@ class OptimalScale:
         elif isinstance(self.format, FixedPoint):
             low, high = _plateau.octaves(self.format, self.density, self.scale, most)
         else:
-            low, high = _plateau.interval(self.format, self.density, self.scale, most)
+            low, high = self._ends(*self._both(most))
+            return low, high
         return low * self.format.max_value, high * self.format.max_value
 
     @np.errstate(under="ignore")
@@ -145,6 +153,8 @@ class OptimalScale:
         if isinstance(self.format, FixedPoint):
             return self.within(decibels)[0]
         top = self.format.max_value
+        if self._is_smooth:
+            return max(self.searched[0], *self._ends(self._first(most)))
         minima = [found.scale for found in self.local_minima if found.scale < self.scale]
         if self.rounding != NEAREST:
             mse = _values.mse_of(self.format, self.density, self.rounding)
@@ -178,6 +188,25 @@ class OptimalScale:
         ]
         best = [i for i, each in enumerate(self.local_minima) if each.scale == self.scale]
         return html_table(repr(self).strip("<>"), header, body, marked=best)
+
+    @property
+    def _is_smooth(self) -> bool:
+        """Whether ends are found along the slope of the MSE."""
+        scaled = isinstance(self.format, FixedPoint)
+        return self.rounding == NEAREST and not scaled and bool(self.density.pieces())
+
+    def _both(self, most: float) -> list[_plateau.Wanted]:
+        return [_plateau.Wanted(self.scale, most, side) for side in (-1, 1)]
+
+    def _first(self, most: float) -> _plateau.Wanted:
+        """Return the lower end about the first minimum that is low enough."""
+        enough = (each.scale for each in self.local_minima if each.mse <= most)
+        return _plateau.Wanted(next(enough, self.scale), most, -1)
+
+    def _ends(self, *wanted: _plateau.Wanted) -> list[float]:
+        """Return the largest values at these ends."""
+        found = _plateau.ends(self.format, self.density, self.scan, wanted)
+        return [scale * self.format.max_value for scale in found]
 
     def _most(self, decibels: float) -> float:
         """Return the MSE that is so many dB above the least; nan where there is none."""
