@@ -1,18 +1,11 @@
 """The exact cost of a number format on a density: rounding, clipping, SQNR."""
 
-import importlib
 from typing import TYPE_CHECKING
 
-from qerror.analysis import Bands as Bands
+from qerror._later import later
 from qerror.analysis import BlockErrorReport as BlockErrorReport
-from qerror.analysis import ErrorDistribution as ErrorDistribution
 from qerror.analysis import ErrorReport as ErrorReport
-from qerror.analysis import ScalarProductReport as ScalarProductReport
-from qerror.analysis import error_distribution as error_distribution
-from qerror.analysis import expected_bands as expected_bands
 from qerror.analysis import quantization_error as quantization_error
-from qerror.analysis import scalar_product_error as scalar_product_error
-from qerror.analysis import sqnr_band as sqnr_band
 from qerror.densities import DENSITIES as DENSITIES
 from qerror.densities import Arcsine as Arcsine
 from qerror.densities import Clipped as Clipped
@@ -54,22 +47,18 @@ from qerror.formats import parse_formats as parse_formats
 from qerror.grids import Grid as Grid
 from qerror.optimize import ChannelScales as ChannelScales
 from qerror.optimize import OptimalScale as OptimalScale
-from qerror.optimize import RangeChoice as RangeChoice
-from qerror.optimize import block_law as block_law
-from qerror.optimize import block_size_for as block_size_for
-from qerror.optimize import compare_ranges as compare_ranges
-from qerror.optimize import format_switches as format_switches
-from qerror.optimize import fractional_length_constant as fractional_length_constant
-from qerror.optimize import optimal_format as optimal_format
-from qerror.optimize import optimal_fractional_length as optimal_fractional_length
-from qerror.optimize import optimal_multiplier as optimal_multiplier
 from qerror.optimize import optimal_scale as optimal_scale
-from qerror.optimize import optimal_threshold as optimal_threshold
-from qerror.optimize import rank_blocks as rank_blocks
 from qerror.sweep import SweepResult as SweepResult
 from qerror.sweep import sweep as sweep
 
 if TYPE_CHECKING:
+    from qerror.analysis import Bands as Bands
+    from qerror.analysis import ErrorDistribution as ErrorDistribution
+    from qerror.analysis import ScalarProductReport as ScalarProductReport
+    from qerror.analysis import error_distribution as error_distribution
+    from qerror.analysis import expected_bands as expected_bands
+    from qerror.analysis import scalar_product_error as scalar_product_error
+    from qerror.analysis import sqnr_band as sqnr_band
     from qerror.codebooks import LloydMax as LloydMax
     from qerror.codebooks import lloyd_max as lloyd_max
     from qerror.codebooks import panter_dite as panter_dite
@@ -78,6 +67,17 @@ if TYPE_CHECKING:
     from qerror.crosscheck import cross_check as cross_check
     from qerror.fitting import FitResult as FitResult
     from qerror.fitting import fit as fit
+    from qerror.optimize import RangeChoice as RangeChoice
+    from qerror.optimize import block_law as block_law
+    from qerror.optimize import block_size_for as block_size_for
+    from qerror.optimize import compare_ranges as compare_ranges
+    from qerror.optimize import format_switches as format_switches
+    from qerror.optimize import fractional_length_constant as fractional_length_constant
+    from qerror.optimize import optimal_format as optimal_format
+    from qerror.optimize import optimal_fractional_length as optimal_fractional_length
+    from qerror.optimize import optimal_multiplier as optimal_multiplier
+    from qerror.optimize import optimal_threshold as optimal_threshold
+    from qerror.optimize import rank_blocks as rank_blocks
     from qerror.simulation import BlockCodes as BlockCodes
     from qerror.simulation import Estimate as Estimate
     from qerror.simulation import decode as decode
@@ -88,32 +88,36 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {
+    "analysis": (
+        "Bands",
+        "ErrorDistribution",
+        "ScalarProductReport",
+        "error_distribution",
+        "expected_bands",
+        "scalar_product_error",
+        "sqnr_band",
+    ),
     "codebooks": ("LloydMax", "lloyd_max", "panter_dite", "shannon_bound"),
     "crosscheck": ("CrossCheck", "cross_check"),
     "fitting": ("FitResult", "fit"),
+    "optimize": (
+        "RangeChoice",
+        "block_law",
+        "block_size_for",
+        "compare_ranges",
+        "format_switches",
+        "fractional_length_constant",
+        "optimal_format",
+        "optimal_fractional_length",
+        "optimal_multiplier",
+        "optimal_threshold",
+        "rank_blocks",
+    ),
     "simulation": ("BlockCodes", "Estimate", "decode", "encode", "estimate_error", "quantize"),
     "storage": (),
 }
 """Rooms with their names above: imported when first asked for, as errors and ranges need none."""
 
-_ROOM_OF = {name: room for room, names in _LATER.items() for name in (room, *names)}
+__getattr__, __dir__ = later(__name__, _LATER)
 
-
-def __getattr__(name: str) -> object:
-    """Import a room, or a name from it."""
-    if name not in _ROOM_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = importlib.import_module(f"{__name__}.{_ROOM_OF[name]}")
-    found: object = room if name in _LATER else getattr(room, name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    """Return all names, those that are imported later too."""
-    return sorted({*globals(), *_ROOM_OF})
-
-
-__all__ = [
-    name for name in __dir__() if name[0] != "_" and name not in {"TYPE_CHECKING", "importlib"}
-]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [name for name in __dir__() if name[0] != "_" and name not in {"TYPE_CHECKING", "later"}]  # pyright: ignore[reportUnsupportedDunderAll]

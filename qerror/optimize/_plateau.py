@@ -11,7 +11,8 @@ from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
-from qerror.optimize._scan import Scan, nodes, ripples, slope
+from qerror.optimize._curve import Scan, slope
+from qerror.optimize._scan import nodes, ripples
 
 _AT_FIRST, _AT_ONCE = 4, 64  # scales looked at together on the way out
 _FARTHEST = 512  # octaves

@@ -6,18 +6,17 @@ one ripple for each level that passes by as the scale grows. The scan follows bo
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import ArrayValue, BoolArray, FloatArray, IntArray
-from qerror.analysis.report import ErrorReport
+from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.densities.law import Law
 from qerror.formats.format import ScalarFormat
 from qerror.grids import Grid
+from qerror.optimize._curve import Scan, slope
 
 PER_OCTAVE = 16  # fewer than 8 pick a wrong octave for 4M3E on a Gaussian
 _PER_RIPPLE = 8
@@ -35,42 +34,6 @@ _JUMP = 0.04  # the most that a jump of 1 in the density changes int e^2 p, in c
 _SHALLOW = 1e-4  # of the MSE: ripples up to it leave the minimum about where it is without them
 _UNSURE = 0.05  # of a gap: how far off a minimum between its ends may be
 _MOST_NEAR = 256
-
-
-def slope(report: ErrorReport[FloatArray]) -> FloatArray:
-    """Return half of d ln MSE / d ln s, which is E[Q e] / E[e^2]; 0 where there is no error."""
-    mse = report.mse
-    return np.divide(report.cross_moment + mse, mse, out=np.zeros(mse.shape), where=mse > 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Scan(ArrayValue):
-    """Scales, ascending, with the MSE and half of its logarithmic slope at each."""
-
-    scales: FloatArray
-    mse: FloatArray
-    rise: FloatArray
-
-    @classmethod
-    def at(cls, form: ScalarFormat, density: Density, scales: FloatArray) -> "Scan":
-        """Evaluate at these scales."""
-        report = quantization_error(form, density, scales)
-        return cls(scales, report.mse, slope(report))
-
-    def with_more(self, form: ScalarFormat, density: Density, scales: FloatArray) -> "Scan":
-        """Return the scan with further scales."""
-        more = np.setdiff1d(scales, self.scales)
-        if not more.size:
-            return self
-        found = Scan.at(form, density, more)
-        scales = np.concatenate([self.scales, more])
-        order = np.argsort(scales)
-        mse, rise = np.append(self.mse, found.mse), np.append(self.rise, found.rise)
-        return Scan(scales[order], mse[order], rise[order])
-
-    def moved(self, unit: float) -> "Scan":
-        """Return the scan of a density that is `unit` times as wide."""
-        return Scan(self.scales * unit, self.mse * unit * unit, self.rise)
 
 
 def scanned(form: ScalarFormat, density: Density, low: float, high: float) -> Scan:

@@ -15,7 +15,7 @@ from qerror.densities.names import density_name
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import ScalarFormat
 from qerror.optimize import _plateau, _values
-from qerror.optimize._scan import Scan
+from qerror.optimize._curve import Scan
 from qerror.tables import html_table, place, short
 
 NEAREST = "nearest-even"
