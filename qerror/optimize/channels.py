@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, frozen, integer
+from qerror._arrays import FloatArray, Immutable, frozen, integer
 from qerror.analysis.report import ErrorReport, mean_report
 from qerror.densities.empirical import Empirical
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
@@ -21,7 +21,7 @@ from qerror.tables import decibels, html_table, place, short
 
 
 @dataclass(frozen=True, repr=False)
-class ChannelScales:
+class ChannelScales(Immutable):
     """The best ranges of a format on the channels of an array, one range a channel.
 
     Iterating yields the channels' `OptimalScale`.

@@ -120,6 +120,7 @@ def specimens() -> dict[str, object]:
         "reports": quantization_error("INT4", StudentT(2.0), [0.3, 0.4]),
         "product": scalar_product_error(many, many),
         "optimal scale": optimal_scale("INT4", Gaussian()),
+        "channel scales": optimal_scale("INT4", np.array([[0.1, -0.7], [2.0, 0.9]]), axis=0),
         "lloyd-max": lloyd_max(Gaussian(), 4),
         "best uniform": best_uniform(Gaussian(), 4),
         "sweep": sweep(["INT4", "E4M3"], [Gaussian()], ("max_value", (2.0, 3.0)), limits=True),
