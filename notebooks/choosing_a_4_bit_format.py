@@ -27,7 +27,7 @@ from qerror import (
     rank_blocks,
     sweep,
 )
-from qerror.optimize import block_choices, block_law
+from qerror.optimize import block_choices, block_density
 from qerror.plotting import use_style
 
 use_style()
@@ -111,12 +111,12 @@ for choice in block_choices("int4:g64", "gaussian"):
 # %% [markdown]
 # ## How far NF4 is from the best levels
 #
-# The law of a value over its block's largest one, weighted by its square, makes the best 16 levels
-# for blocks an ordinary Lloyd-Max problem.
+# The density of a value over its block's largest one, weighted by its square, makes the best 16
+# levels for blocks an ordinary Lloyd-Max problem.
 
 # %%
-law, power = block_law("gaussian", 64)
-best = lloyd_max(law, 16)
+ratio, power = block_density("gaussian", 64)
+best = lloyd_max(ratio, 16)
 print(f"best levels {-10 * np.log10(best.report.mse * power):.2f} dB")
 print(f"NF4         {quantization_error('nf4:g64', 'gaussian').sqnr_db:.2f} dB")
 print("best:", np.round(best.codebook.grid().points, 3).tolist())

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from qerror.fitting import FitResult as FitResult
     from qerror.fitting import fit as fit
     from qerror.optimize import RangeChoice as RangeChoice
-    from qerror.optimize import block_law as block_law
+    from qerror.optimize import block_density as block_density
     from qerror.optimize import block_size_for as block_size_for
     from qerror.optimize import compare_ranges as compare_ranges
     from qerror.optimize import format_switches as format_switches
@@ -102,7 +102,7 @@ _LATER = {
     "fitting": ("FitResult", "fit"),
     "optimize": (
         "RangeChoice",
-        "block_law",
+        "block_density",
         "block_size_for",
         "compare_ranges",
         "format_switches",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qerror.optimize.block_choices import block_choices as block_choices
     from qerror.optimize.blocks import OptimalBlocks as OptimalBlocks
     from qerror.optimize.blocks import RankedBlocks as RankedBlocks
-    from qerror.optimize.blocks import block_law as block_law
+    from qerror.optimize.blocks import block_density as block_density
     from qerror.optimize.blocks import block_size_for as block_size_for
     from qerror.optimize.blocks import optimal_multiplier as optimal_multiplier
     from qerror.optimize.blocks import optimal_threshold as optimal_threshold
@@ -47,7 +47,7 @@ __getattr__, __dir__ = later(
         "blocks": (
             "OptimalBlocks",
             "RankedBlocks",
-            "block_law",
+            "block_density",
             "block_size_for",
             "optimal_multiplier",
             "optimal_threshold",

@@ -79,7 +79,8 @@ def _around(scan: Scan, i: int, rate: float, depth: float) -> FloatArray:
     count = math.ceil(2 * reach * rate * _PER_RIPPLE)
     if count < _PER_RIPPLE // 2:
         return np.empty(0)
-    return np.exp(np.linspace(middle - reach, middle + reach, min(count, _MOST_NEAR)))
+    ends = float(middle - reach), float(middle + reach)
+    return np.exp(np.linspace(*ends, min(count, _MOST_NEAR)))
 
 
 def _dips(scan: Scan) -> FloatArray:

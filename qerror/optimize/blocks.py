@@ -233,10 +233,10 @@ def rank_blocks(
     )
 
 
-def block_law(density: DensityLike, block_size: int) -> tuple[Density, float]:
-    """Return the law of a value over its block's largest magnitude, weighted by that magnitude.
+def block_density(density: DensityLike, block_size: int) -> tuple[Density, float]:
+    """Return the density of a value over its block's largest magnitude, weighted by that magnitude.
 
-    Under this law, ordinary analysis answers questions about absmax blocks: for any levels q on
+    With it, ordinary analysis answers questions about absmax blocks: for any levels q on
     [-1, 1], E[(Q(Y) - Y)^2] times the second result is the error E[e^2] of blocks at scale M.
     `lloyd_max` then finds the best codebook for a block size.
 
@@ -262,17 +262,17 @@ def block_law(density: DensityLike, block_size: int) -> tuple[Density, float]:
     Examples
     --------
     >>> from qerror import lloyd_max
-    >>> law, power = block_law("gaussian", 64)
-    >>> best = lloyd_max(law, 16)
+    >>> ratio, power = block_density("gaussian", 64)
+    >>> best = lloyd_max(ratio, 16)
     >>> round(best.report.mse * power, 6)  # NF4 has 0.00846
     0.007622
     """
     density = as_density(density)
     n = integer("block_size", block_size, 17, 2**53)
     if density.atoms().positions.size or not density.is_symmetric:
-        raise InvalidValue("block_law needs a continuous density that is symmetric about 0")
+        raise InvalidValue("block_density needs a continuous density that is symmetric about 0")
     if not math.isfinite(density.second_moment):
-        raise InvalidValue("block_law needs a density with a finite second moment")
+        raise InvalidValue("block_density needs a density with a finite second moment")
     rule = maximum_rule(density, n - 1, _NODES)
     panels = maximum_nodes(density, n)
     own = np.exp((n - 1) * panels.log_below) * panels.density.sum(axis=0) * panels.nodes**2

@@ -3,7 +3,7 @@
 import math
 
 from qerror.codebooks import lloyd_max
-from qerror.optimize import block_law
+from qerror.optimize import block_density
 from qerror.studies.blocks.measures import DENSITIES, LABELS, sqnr_db
 from qerror.studies.finding import Check, Command, Finding, table
 from qerror.studies.measures import decibels
@@ -18,8 +18,8 @@ def normal_float() -> Finding:
     """Judge whether NF4 is the best codebook on a Gaussian."""
     nf4 = sqnr_db(f"nf4:g{_BLOCK}", "gaussian")
     int4 = sqnr_db(f"int4:g{_BLOCK}", "gaussian")
-    law, power = block_law("gaussian", _BLOCK)
-    found = lloyd_max(law, 16)
+    ratio, power = block_density("gaussian", _BLOCK)
+    found = lloyd_max(ratio, 16)
     best = -10 * math.log10(found.report.mse * power)
     return Finding(
         "NF4 is the optimal 4-bit data type for normally distributed values.",
@@ -49,10 +49,10 @@ def normal_float() -> Finding:
         code=(
             "from math import log10\n"
             "from qerror import lloyd_max, quantization_error\n"
-            "from qerror.optimize import block_law\n"
-            f"law, power = block_law('gaussian', {_BLOCK})\n"
+            "from qerror.optimize import block_density\n"
+            f"ratio, power = block_density('gaussian', {_BLOCK})\n"
             f"nf4 = quantization_error('nf4:g{_BLOCK}', 'gaussian').mse\n"
-            "best = lloyd_max(law, 16).report.mse * power\n"
+            "best = lloyd_max(ratio, 16).report.mse * power\n"
             "f'{10 * log10(nf4 / best):.2f} dB'"
         ),
         beside=(Check(f"NF4 is better than INT4 in blocks of {_BLOCK}", nf4 > int4),),
