@@ -15,8 +15,8 @@ from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.execution import Progress, silent
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
-from qerror.optimize._search import best_scale
 from qerror.optimize.optimum import OptimalScale
+from qerror.optimize.search import best_scale
 from qerror.tables import decibels, html_table, place, short
 
 

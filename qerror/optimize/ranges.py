@@ -17,8 +17,8 @@ from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
 from qerror.formats.names import as_scalar_format
 from qerror.optimize._interval import search_interval
-from qerror.optimize._search import search_octaves
 from qerror.optimize.scale import optimal_scale
+from qerror.optimize.search import search_octaves
 from qerror.optimize.zero_point import searched
 from qerror.tables import short
 

@@ -9,9 +9,9 @@ from qerror.densities.density import Density
 from qerror.densities.names import DensityLike
 from qerror.exceptions import InvalidType
 from qerror.formats.format import Format
-from qerror.optimize._search import best_scale
 from qerror.optimize.channels import ChannelScales, optimal_channel_scales
 from qerror.optimize.optimum import OptimalScale
+from qerror.optimize.search import best_scale
 
 
 @overload

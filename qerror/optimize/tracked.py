@@ -12,9 +12,9 @@ from qerror.densities.density import Density
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import ScalarFormat
 from qerror.optimize._scan import followed
-from qerror.optimize._search import best_of, search_octaves
 from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.scale import optimal_scale
+from qerror.optimize.search import best_of, search_octaves
 
 _FAR = 16  # values from one full search to the next
 _MANY = 24  # minima: more come from ripples, which move too fast to be followed

@@ -23,7 +23,7 @@ from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
 from qerror.optimize.optimum import OptimalScale
-from qerror.optimize.scale import optimal_scale
+from qerror.optimize.search import best_scale
 from qerror.optimize.tracked import Tracked
 from qerror.rounding import as_rule
 from qerror.sweep._chosen import (
@@ -221,7 +221,7 @@ def _at_best(
     form: ScalarFormat, density: Density, value: float | None, chosen: Chosen, limits: Limits
 ) -> SweepRow:
     """Return one format at its best range."""
-    best = optimal_scale(form, density, rounding=chosen.rounding)
+    best = best_scale(form, density, rounding=chosen.rounding)
     return _row(form, density, value, best, limits)
 
 
