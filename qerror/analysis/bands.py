@@ -125,7 +125,7 @@ def expected_bands(
     >>> from qerror import expected_bands
     >>> found = expected_bands("int8", "gaussian", max_value=4.0, size=100_000)
     >>> [round(end, 2) for end in found["sqnr_db"][:2]]
-    [39.83, 40.82]
+    [39.82, 40.82]
     """
     count = integer("size", size, 2, _MOST)
     inner = real("confidence", confidence)
