@@ -220,7 +220,7 @@ class ArrayValue(Immutable):
         for name in self._names():
             value: Any = getattr(self, name)
             if isinstance(value, np.ndarray):
-                object.__setattr__(self, name, read_only(value))
+                object.__setattr__(self, name, read_only(cast("npt.NDArray[Any]", value)))
 
     def __eq__(self, other: object) -> bool:
         if self is other:

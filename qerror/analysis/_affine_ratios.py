@@ -50,10 +50,12 @@ def alike_moments(piece: Piece, rows: Rows) -> tuple[FloatArray, BoolArray]:
     assert isinstance(law, SmoothLaw)
     share = _share(piece, law, rows)
     found = np.zeros((4, share.size))
-    needed = np.searchsorted(_SHARES, share)
-    for step in sorted(set(needed.tolist()) - {_SHARES.size}):
-        nodes, weights = _rule(rows.steps, _COUNTS[step])
+    needed = _SHARES.searchsorted(share)
+    for step in range(_SHARES.size):
         at = np.flatnonzero(needed == step)
+        if not at.size:
+            continue
+        nodes, weights = _rule(rows.steps, _COUNTS[step])
         size = max(1, _CHUNK // nodes.size)
         for start in range(0, at.size, size):
             some = at[start : start + size]

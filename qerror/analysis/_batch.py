@@ -116,7 +116,7 @@ class Sums:
     def numbers(self) -> Iterator[float]:
         """Yield the five sums of a single row."""
         for value in self.figures():
-            yield value if isinstance(value, float) else value.item()
+            yield value.item() if isinstance(value, np.ndarray) else value
 
     def rows(self, size: int) -> FloatArray:
         """Return the five sums as the rows of an array, shape (5, size)."""

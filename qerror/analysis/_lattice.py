@@ -279,9 +279,9 @@ def _cell_sums(
     rank = np.arange(index.size) - np.repeat(np.cumsum(parts) - parts, parts)
     first = first[index] + rank * _CELLS
     last = np.minimum(first + _CELLS, last[index])
-    ends = np.searchsorted(
-        np.cumsum(last - first), np.arange(1, math.ceil(size.sum() / _CELLS) + 1) * _CELLS, "right"
-    )
+    parted: FloatArray = last - first
+    full = np.arange(1, math.ceil(int(size.sum()) / _CELLS) + 1) * _CELLS
+    ends = np.cumsum(parted).searchsorted(full, "right")
     for at in np.split(np.arange(index.size), ends):
         if at.size:
             total += _one_by_one(runs.at(index[at]), batch, law, (first[at], last[at]))

@@ -269,7 +269,7 @@ def _sums(
         return total
     for start in range(0, counts.size, _TOGETHER):
         part = counts[start : start + _TOGETHER]
-        at: IntArray = np.searchsorted(upto, upto[-1] * rng.random(int(part.sum())), "right")
+        at = upto.searchsorted(float(upto[-1]) * rng.random(int(part.sum())), "right")
         drawn = terms[np.minimum(at, weight.size - 1)]
         some = np.flatnonzero(part)
         if some.size:

@@ -57,9 +57,10 @@ def contest_of(
     """Return what competes along a parameter between two limits; see `format_switches`."""
     chosen = _checked(_listed(formats), density, over, limits)
 
-    tracked: dict[Format, Tracked] = {
-        form: Tracked(form) for form in chosen if isinstance(form, ScalarFormat)
-    }
+    tracked = dict[Format, Tracked]()
+    for each in chosen:
+        if isinstance(each, ScalarFormat):
+            tracked[each] = Tracked(each)
 
     @cache
     def log_mse(index: int, value: float) -> float:

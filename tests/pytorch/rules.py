@@ -7,7 +7,7 @@ the rest; nothing is shared with the library. A rule returns (y, dy/dx, {paramet
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import mpmath
 
@@ -17,11 +17,11 @@ Rule: TypeAlias = tuple[Exact, Exact, dict[str, Exact]]
 ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
 
 
-def mp(x: Exact) -> mpmath.mpf:
+def mp(x: Exact) -> Any:
     return mpmath.mpf(x.numerator) / x.denominator
 
 
-def fraction(x: mpmath.mpf) -> Exact:
+def fraction(x: Any) -> Exact:
     """Return the fraction that an mpmath number is."""
     sign, man, exp, _ = x._mpf_
     return (-1 if sign else 1) * Fraction(int(man)) * Fraction(2) ** int(exp)

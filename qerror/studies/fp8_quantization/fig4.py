@@ -45,7 +45,7 @@ def data() -> Document:
 
 def _scales(bias: float) -> Iterator[Row]:
     first, last = np.ceil(np.log2(LOW) + bias), np.floor(np.log2(HIGH) + bias)
-    ends = np.exp2(np.arange(first, last + 1) - bias)
+    ends = np.exp2(np.arange(int(first), int(last) + 1) - bias)
     for low, high in pairwise([LOW, *ends.tolist(), HIGH]):
         (scale,) = element_scale(np.array([(low * high) ** 0.5]), bias).tolist()
         yield {"panel": "scale", "bias": bias, "low": low, "high": high, "scale": scale}
