@@ -16,9 +16,11 @@ def later(
         Its name.
     names : mapping of str to sequence of str
         By submodule, the names that the package hands on from there. A submodule named so comes
-        with the first of them, or by its own name.
+        with the first of them, or by its own name, which none of the names may be.
     """
     module_of = {name: inner for inner, each in names.items() for name in (inner, *each)}
+    if any(name in names for each in names.values() for name in each):
+        raise ValueError(f"a name that {package} hands on is also that of a submodule")
 
     def get(name: str) -> object:
         if name not in module_of:

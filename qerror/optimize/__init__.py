@@ -11,7 +11,7 @@ from qerror.optimize.optimum import OptimalScale as OptimalScale
 from qerror.optimize.scale import optimal_scale as optimal_scale
 
 if TYPE_CHECKING:
-    from qerror.optimize.block_choices import block_choices as block_choices
+    from qerror.optimize.block_ranges import block_choices as block_choices
     from qerror.optimize.blocks import OptimalBlocks as OptimalBlocks
     from qerror.optimize.blocks import RankedBlocks as RankedBlocks
     from qerror.optimize.blocks import block_density as block_density
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = later(
     __name__,
     {
-        "block_choices": ("block_choices",),
+        "block_ranges": ("block_choices",),
         "blocks": (
             "OptimalBlocks",
             "RankedBlocks",

@@ -200,7 +200,7 @@ BAD = [
     ("optimize int8 --data x.npy --axis 2", "axis must lie in -2..1"),
     ("optimize int8 --dist gaussian --axis 0", "--axis goes with FORMAT and --data"),
     ("optimize --bits 8 --data x.npy --axis 0", "--axis goes with FORMAT and --data"),
-    ("optimize mxfp4 --data x.npy", "shares scales"),
+    ("optimize mxfp4 --data x.npy --axis 0", "shares scales"),
     ("optimize int8 --data bf.npy", "name them by --dtype"),
     ("optimize int8 --data x.npy --dtype bfloat16", "'x.npy' holds float32"),
     ("optimize int8 --data bf.npy --dtype bfloat17", "did you mean bfloat16?"),
