@@ -6,15 +6,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from qerror.exceptions import InvalidValue
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.block import BlockFormat
 from qerror.formats.format import ScalarFormat
-from qerror.formats.names import as_scalar_format
+from qerror.formats.names import as_format, as_scalar_format
 from qerror.pytorch.calibration import Accumulator, Calibration, Pooled
 from qerror.pytorch.calibration.accumulate import Running, rows_of
 from qerror.pytorch.functional.shared import Rule
 from qerror.pytorch.gradients import AtLeast, apply
 from qerror.pytorch.granularity import Granularity, PerTensor
-from qerror.pytorch.recipe import METHODS, Recipe, Role, Setting, State
+from qerror.pytorch.recipe import METHODS, Recipe, Role, Setting, State, check_piece
 from qerror.pytorch.scales import Free, ScaleRule
 
 _FLOOR = 2.0**-100  # of scales and ranges: no division by 0, whatever an optimizer does
@@ -56,6 +57,8 @@ class FakeQuantize(nn.Module):
 
     Raises
     ------
+    InvalidType
+        If the format has blocks, or a piece is none of its kind.
     InvalidValue
         If the method does not take the combination, or `learn` names what it does not have.
 
@@ -86,6 +89,8 @@ class FakeQuantize(nn.Module):
         learn: Iterable[str] | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(found := as_format(form), BlockFormat):
+            raise InvalidType(f"{found.name} has blocks; use BlockFakeQuantize({found.name!r})")
         self.method = method
         self.recipe: Recipe = METHODS[method]
         self.setting = Setting(
@@ -100,8 +105,12 @@ class FakeQuantize(nn.Module):
         self.states = self.recipe.states(self.setting)
         self.calibration = calibration or self.recipe.calibration(self.setting)
         self.accumulator = accumulator or Pooled()
+        if self.calibration is not None:
+            check_piece("calibration", self.calibration, Calibration)
+        check_piece("accumulator", self.accumulator, Accumulator)
         self.enabled, self.observing = True, False
         self._running: Running | None = None
+        learn = {learn} if isinstance(learn, str) else learn
         self._make_states(None if learn is None else set(learn))
 
     def _make_states(self, learn: set[str] | None) -> None:
@@ -171,18 +180,31 @@ class FakeQuantize(nn.Module):
         Raises
         ------
         InvalidValue
-            If nothing was observed.
+            If nothing was observed, or the range leaves the dtype of the state.
         """
         if self.calibration is None:
             return
         if self._running is None:
             raise InvalidValue("nothing was observed; pass at least one batch")
-        found = self.calibration.solve(self._running.statistic(), self.setting.target)
-        for state in self.states:
-            if state.solved is not None:
-                value = self.get_parameter_or_buffer(state.name)
-                value.copy_(state.solved(found, self.setting).reshape(value.shape))
-        self._running = None
+        running, self._running = self._running, None  # gone even if no range is found
+        found = self.calibration.solve(running.statistic(), self.setting.target)
+        solved = {
+            each.name: each.solved(found, self.setting) for each in self.states if each.solved
+        }
+        for name, value in solved.items():
+            self._refuse_infinite(name, value)
+        for name, value in solved.items():
+            state = self.get_parameter_or_buffer(name)
+            state.copy_(value.reshape(state.shape))
+
+    def _refuse_infinite(self, name: str, value: Tensor) -> None:
+        """Refuse a range beyond the dtype that is to keep it."""
+        dtype = self.get_parameter_or_buffer(name).dtype
+        if not bool(torch.isfinite(value.to(dtype)).all()):
+            raise InvalidValue(
+                f"{name} would be {float(value.abs().max()):.3g}, beyond {dtype}; choose other "
+                "units, or a wider dtype: quantizer.double()"
+            )
 
     def calibrate(self, batches: Tensor | Iterable[Tensor]) -> None:
         """Choose the ranges from data, at once.
@@ -194,10 +216,17 @@ class FakeQuantize(nn.Module):
         InvalidValue
             If there is no batch, one is empty, or a value is not finite.
         """
+        self.forget()
+        try:
+            for batch in [batches] if isinstance(batches, Tensor) else batches:
+                self.observe(batch)
+            self.settle()
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop what was observed."""
         self._running = None
-        for batch in [batches] if isinstance(batches, Tensor) else batches:
-            self.observe(batch)
-        self.settle()
 
     def extra_repr(self) -> str:
         """Return the pieces in words."""
@@ -216,7 +245,8 @@ def quantizers(model: nn.Module) -> Iterator[FakeQuantize]:
 def calibrating(model: nn.Module) -> Generator[None]:
     """Let the quantizers of a model look at what passes through them, then set their ranges.
 
-    Inside, nothing is quantized. A quantizer through which nothing passed stays as it was.
+    Inside, nothing is quantized. A quantizer through which nothing passed stays as it was. After
+    an exception nothing that was seen is left over for the next calibration.
 
     Examples
     --------
@@ -233,9 +263,10 @@ def calibrating(model: nn.Module) -> Generator[None]:
     try:
         with torch.no_grad():
             yield
+        for each in found:
+            if each.has_observed:
+                each.settle()
     finally:
         for each in found:
             each.observing = False
-    for each in found:
-        if each.has_observed:
-            each.settle()
+            each.forget()

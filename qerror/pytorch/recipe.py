@@ -6,13 +6,13 @@ from typing import Literal, TypeAlias, cast
 
 from torch import Tensor
 
-from qerror.exceptions import InvalidValue
+from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import ScalarFormat
 from qerror.formats.integer import Integer
 from qerror.pytorch.calibration import Calibration, Range, Target
-from qerror.pytorch.functional.shared import Rule
+from qerror.pytorch.functional.shared import Rule, scale_rule
 from qerror.pytorch.granularity import Granularity, PerTensor
 from qerror.pytorch.levels import rounder_of
 from qerror.pytorch.rounders import Rounder
@@ -53,6 +53,11 @@ class Setting:
     """The smallest and the largest code of an integer format, else zeros."""
 
     def __post_init__(self) -> None:
+        if self.role not in {"weight", "activation"}:
+            raise InvalidValue(f"role must be 'weight' or 'activation', got {self.role!r}")
+        scale_rule(self.rule)
+        check_piece("granularity", self.granularity, Granularity)
+        check_piece("scale_rule", self.scale_rule, ScaleRule)
         # Once: a forward pass that is compiled shall meet plain numbers only.
         form = self.form
         object.__setattr__(self, "rounder", rounder_of(form))
@@ -65,6 +70,19 @@ class Setting:
     def target(self) -> Target:
         """For what a calibration seeks a range."""
         return Target(self.form, self.asymmetric, self.scale_rule)
+
+
+def check_piece(name: str, piece: object, kind: type) -> None:
+    """Refuse a piece of a quantizer that is not of its kind, such as a name or a class.
+
+    Raises
+    ------
+    InvalidType
+        If it is not.
+    """
+    if not isinstance(piece, kind):
+        given = piece.__name__ + ", the class" if isinstance(piece, type) else repr(piece)
+        raise InvalidType(f"{name} must be of type {kind.__name__}, got {given}")
 
 
 Levels: TypeAlias = Callable[[Tensor, Mapping[str, Tensor], Setting, bool], Tensor]

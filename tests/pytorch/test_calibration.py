@@ -238,3 +238,10 @@ def test_groups_and_channels_are_rows() -> None:
     )
     channels = found(x, "int8", MinMax(), granularity=PerChannel(3, 1))
     torch.testing.assert_close(channels.scale, x.abs().amax((0, 2)).double() / 127, rtol=0, atol=0)
+
+
+def test_kld_keeps_data_of_one_size() -> None:
+    x = torch.full((4, 8), -0.3)
+    for form in ("int4", "int8", "4M3E"):
+        result = found(x, form, KLD())
+        assert float(result.scale) * as_scalar_format(form).max_value == pytest.approx(0.3)

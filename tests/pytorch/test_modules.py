@@ -24,6 +24,7 @@ from qerror.pytorch import (
     QuantizedConcat,
     QuantizedInput,
     calibrating,
+    functional,
     quantize_weight,
     quantizers,
 )
@@ -357,6 +358,39 @@ def test_an_error_inside_calibration_leaves_ranges_alone() -> None:
     assert not quantizer.observing
 
 
+def test_nothing_of_a_calibration_that_failed_is_left_for_the_next() -> None:
+    quantizer = FakeQuantize("int8", role="activation", calibration=MinMax())
+    large, wrong, ones = torch.full((4,), 1000.0), torch.tensor([float("nan")]), torch.ones(4)
+    with pytest.raises(InvalidValue, match="NaN"), calibrating(quantizer):
+        _ = [quantizer(each) for each in (large, wrong)]
+    with calibrating(quantizer):
+        quantizer(ones)
+    assert float(quantizer.scale()) * 127 == pytest.approx(1.0)
+    with pytest.raises(InvalidValue, match="NaN"):
+        quantizer.calibrate([large, wrong])
+    with calibrating(quantizer):
+        quantizer(ones)
+    assert float(quantizer.scale()) * 127 == pytest.approx(1.0)
+
+
+def test_a_range_beyond_the_dtype_of_the_state_is_refused() -> None:
+    quantizer, x = FakeQuantize("int8", calibration=MinMax()), data(64).double() * 1e200
+    with pytest.raises(InvalidValue, match=r"s would be .*beyond torch\.float32"):
+        quantizer.calibrate(x)
+    assert float(quantizer.scale()) == 1.0
+    quantizer.double().calibrate(x)
+    assert (quantizer(x) - x).abs().max() <= x.abs().max() / 254 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_mantissa_bits_kept_in_another_dtype_are_the_same(dtype: torch.dtype) -> None:
+    quantizer, x = example("fp").to(dtype), data(256)
+    assert quantizer.get_parameter("m").dtype == dtype
+    quantizer.get_parameter("c").data.fill_(4.0)
+    expected = functional.fp(x, 4.0, 4)
+    assert torch.equal(bits_of(quantizer(x)), bits_of(expected))
+
+
 def test_moving_averages_in_a_module() -> None:
     quantizer = FakeQuantize("int8", role="activation", calibration=MinMax(), accumulator=Ema(0.5))
     quantizer.calibrate([torch.tensor([-1.0, 1.0]), torch.tensor([-3.0, 3.0])])
@@ -408,6 +442,8 @@ UNSUPPORTED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("fixed-point", "int8", {}),
     ("f8net", "fixed8.4:full", {}),
     ("straight-through", "uint8:zp=3", {"asymmetric": True}),
+    ("straight-through", "nf4", {"asymmetric": True}),
+    ("straight-through", "4M3E", {"asymmetric": True}),
 )
 
 
@@ -432,6 +468,24 @@ def test_other_bad_input() -> None:
         FakeQuantize("int8").calibrate([])
     with pytest.raises(InvalidValue, match="role='activation'"):
         QuantizedInput(nn.ReLU(), FakeQuantize("int8"))
+    with pytest.raises(InvalidType, match="use BlockFakeQuantize"):
+        FakeQuantize("mxfp4")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"role": "activations"}, "role must be 'weight' or 'activation'"),
+        ({"rule": "ste"}, "rule must be 'straight-through' or 'exact'"),
+        ({"granularity": "channel"}, "granularity must be of type Granularity, got 'channel'"),
+        ({"scale_rule": PowerOfTwo}, "scale_rule must be of type ScaleRule, got PowerOfTwo, the"),
+        ({"calibration": "mse"}, "calibration must be of type Calibration, got 'mse'"),
+        ({"accumulator": Ema}, "accumulator must be of type Accumulator, got Ema, the class"),
+    ],
+)
+def test_pieces_of_another_kind_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises((InvalidType, InvalidValue), match=message):
+        FakeQuantize("int8", **options)
 
 
 def test_start_of_lsq_plus() -> None:

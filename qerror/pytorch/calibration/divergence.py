@@ -25,7 +25,8 @@ class KLD(Calibration):
     2048 bins on [0, max abs(x)]. For every number i of bins kept: P is the histogram with what
     lies beyond added to its last bin; Q deals the kept bins to L levels, floor(j L / i), and
     spreads each level's mean over its bins that are not empty. The i with the least
-    KL(P || Q) gives c = i/2048 max abs(x); L = 2^(bits - 1), unsigned 2^bits.
+    KL(P || Q) gives c = i/2048 max abs(x); L = 2^(bits - 1), unsigned 2^bits. Kept bins that are
+    all empty have no Q and are passed over: data of one size get that size.
 
     References
     ----------
@@ -60,6 +61,8 @@ def _clip(size: npt.NDArray[np.float64], levels: int) -> float:
 def _divergence(counts: _Counts, kept: int, levels: int) -> float:
     """Return KL(P || Q) with `kept` bins."""
     inside = counts[:kept]
+    if not inside.any():
+        return np.inf
     p = inside.copy()
     p[-1] += counts[kept:].sum()
     level = np.arange(kept) * levels // kept

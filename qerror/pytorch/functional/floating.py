@@ -72,7 +72,8 @@ def fp(
     layout = layout_of(wide.dtype)
     rounded: Tensor | None = None
     if isinstance(mantissa_bits, Tensor):
-        rounded = torch.clamp(apply(RoundThrough, mantissa_bits, 1.0), 1, bits - 2).to(wide.dtype)
+        # Widened first: half precision does not hold the constant that rounds.
+        rounded = torch.clamp(apply(RoundThrough, like(mantissa_bits, wide), 1.0), 1, bits - 2)
         m = rounded.detach().to(layout.integer)
     first, largest = _grid(m, bits - 1 - m, layout)
     slope = None if isinstance(m, int) else _mantissa_slope(m, bits - 1 - m, wide.dtype)

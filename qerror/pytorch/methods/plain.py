@@ -20,9 +20,11 @@ def _states(setting: Setting) -> tuple[State, ...]:
 
 
 def _check(setting: Setting) -> None:
-    zero_point = isinstance(setting.form, Integer) and setting.form.zero_point
-    allowed = not (setting.asymmetric and zero_point)
-    require(allowed, "straight-through", "one zero point, the format's or its own", setting)
+    method, form = "straight-through", setting.form
+    if setting.asymmetric:
+        require(isinstance(form, Integer), method, "a zero point with integers alone", setting)
+        zero_point = isinstance(form, Integer) and form.zero_point
+        require(not zero_point, method, "one zero point, the format's or its own", setting)
 
 
 def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: bool) -> Tensor:
