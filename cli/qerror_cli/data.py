@@ -64,9 +64,10 @@ def open_source(path: Path, dtype: str | None) -> "list[StoredArray]":
     arrays = open_arrays(path, dtype=dtype)
     if dtype is not None and all(array.narrow is None for array in arrays):
         kinds = ", ".join(dict.fromkeys(str(array.dtype) for array in arrays)) or "no array"
+        width = "two bytes" if dtype == "bfloat16" else "one byte"
         raise click.UsageError(
-            f"--dtype {dtype} is for arrays that NumPy has saved without a type; {str(path)!r} "
-            f"holds {kinds}"
+            f"--dtype {dtype} is for arrays that NumPy has saved as {width} a value without a "
+            f"type; {str(path)!r} holds {kinds}"
         )
     return arrays
 
@@ -98,7 +99,9 @@ class DataErrors:
     def say_what_is_left_out(self, what: str) -> None:
         """Name what the file holds besides arrays of floats."""
         arrays = open_source(self.source, self.dtype)
-        say_left_out(self.source, [array for array in arrays if not array.is_float], what)
+        others = [array for array in arrays if not array.is_float]
+        if len(others) < len(arrays):  # a file without any is refused, and nothing is left out
+            say_left_out(self.source, others, what)
 
     def scales(self, progress: "Progress") -> dict[str, Any]:
         """Return the scale of every array; 1 for formats that find their own."""

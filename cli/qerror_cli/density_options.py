@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qerror_cli.data import dtype_option, open_source, say_left_out
+from qerror_cli.output import say
 from qerror_cli.parameters import DensityText, Over
 
 if TYPE_CHECKING:
@@ -113,9 +114,7 @@ class Densities:
         arrays = [array for array in found if array.is_real and array.size]
         if not arrays:
             kinds = ", ".join(dict.fromkeys(str(array.dtype) for array in found if array.size))
-            hint = (
-                f": it holds {kinds}; if these are numbers, name them by --dtype" if kinds else ""
-            )
+            hint = f": it holds {kinds}; {_advice(found)}" if kinds else ""
             raise click.UsageError(f"there are no values in {str(self.data)!r}{hint}")
         say_left_out(self.data, [array for array in found if array not in arrays], "left out")
         return arrays
@@ -129,7 +128,10 @@ class Densities:
                 f"cannot sweep {over.name!r}: --data have no parameters; the formats have "
                 f"{', '.join(_OF_FORMATS)}"
             )
-        return [Empirical(array.values()) for array in self.arrays()]
+        arrays = self.arrays()
+        if len(arrays) > 1:
+            say(f"note: in this order: {', '.join(repr(array.name) for array in arrays)}")
+        return [Empirical(array.values()) for array in arrays]
 
     def parse_one(self, over: Over | None = None) -> "Density":
         """Return the density of a command that takes a single one."""
@@ -293,6 +295,13 @@ def take_parameters(given: dict[str, Any], side: str = "") -> dict[str, float]:
     """Take the parameters that were given out of a command's arguments."""
     values = {name: given.pop(_place(name, side)) for name in parameters_of_densities()}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _advice(arrays: "Sequence[StoredArray]") -> str:
+    """Say what makes arrays without real numbers readable."""
+    if any(array.dtype.kind == "V" and array.dtype.names is None for array in arrays):
+        return "if these are numbers, name them by --dtype"
+    return "real numbers of at most 64 bits are needed: save them so first"
 
 
 def _place(parameter: str, side: str) -> str:

@@ -162,11 +162,27 @@ def _numbers(x: npt.ArrayLike) -> npt.NDArray[Any]:
     if not real or width > 8:
         raise InvalidType(
             f"data must be real numbers of at most 64 bits, got dtype {array.dtype}; "
-            "convert them first: x.astype(np.float64)"
+            f"{_advice(array.dtype)}"
         )
     if array.size == 0:
         raise InvalidValue("data need at least one value, got an empty array")
     return array
+
+
+def _advice(dtype: np.dtype[Any]) -> str:
+    """Say what turns data of a type that is refused into numbers."""
+    if dtype.kind == "V" and dtype.names is not None:
+        return f"give one of its fields, such as x[{dtype.names[0]!r}]"
+    if dtype.kind == "V" and dtype.itemsize == 2:
+        return (
+            "two bytes without a type are mostly bfloat16: x.view(ml_dtypes.bfloat16), or "
+            "(x.view(np.uint16).astype(np.uint32) << 16).view(np.float32)"
+        )
+    if dtype.kind == "V" and dtype.itemsize == 1:
+        return "one byte without a type is mostly a float8: x.view(ml_dtypes.float8_e4m3fn)"
+    if dtype.kind == "c":
+        return "give the parts, x.real and x.imag"
+    return "convert them first: x.astype(np.float64)"
 
 
 def _distinct(x: npt.NDArray[Any], counts: object) -> tuple[FloatArray, IntArray]:

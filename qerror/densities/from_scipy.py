@@ -10,7 +10,7 @@ from qerror._arrays import FloatArray
 from qerror.densities._adaptive import AdaptiveLaw, Frozen
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
-from qerror.exceptions import InvalidType
+from qerror.exceptions import InvalidType, InvalidValue
 
 _WANTED = ("pdf", "cdf", "ppf", "isf", "support", "var", "mean")
 
@@ -62,11 +62,12 @@ class FromScipy(Density):
     Raises
     ------
     InvalidType
-        If the object is not a frozen continuous distribution.
+        If the object is not a frozen continuous distribution, or a parameter is an array.
     TooLarge
         On first use, if its `pdf` takes milliseconds a value.
     InvalidValue
-        On first use, if its `pdf` does not integrate to 1 over the support, or is too noisy.
+        If its parameters are none that `scipy.stats` allows; on first use, if its `pdf` does not
+        integrate to 1 over the support, or is too noisy.
     """
 
     distribution: Frozen
@@ -77,6 +78,14 @@ class FromScipy(Density):
                 f"FromScipy wraps a frozen continuous distribution such as scipy.stats.norm(0, 2), "
                 f"got {self.distribution!r}"
             )
+        ends = np.asarray(self.distribution.support())
+        if ends.shape != (2,):
+            raise InvalidType(
+                f"a frozen distribution must have single numbers as parameters, got "
+                f"{self!r}: wrap each on its own"
+            )
+        if np.isnan(ends).any():  # so scipy.stats answers for what it does not allow
+            raise InvalidValue(f"scipy.stats does not allow these parameters: {self!r}")
 
     @cached_property
     def _parts(self) -> _Placed:

@@ -74,7 +74,8 @@ def scales_of(
             return _scale_for(form, max(peaks, default=0.0))
         return _best_scale(form, array.values(), rounding)
     if not array.shape:
-        raise InvalidValue(f"channels lie along an axis; array {array.name!r} is a single number")
+        name = f"array {array.name!r}" if array.name else repr(str(array.path))
+        raise InvalidValue(f"channels lie along an axis; {name} is a single number")
     axis = integer("axis", axis, -len(array.shape), len(array.shape) - 1) % len(array.shape)
     tell = progress or silent
     found: list[float] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 from click.testing import CliRunner, Result
 
@@ -161,6 +162,52 @@ def test_what_has_no_part_is_named() -> None:
     said = run("sweep", "--data", "m.npz", "--formats", "int8").stderr
     assert "left out: 'when' (datetime64[D]), 'read.me' (no array)" in said
     assert "left out" not in run("error", "int8", "--data", "x.npy", "--scale", "1").stderr
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "message"),
+    [
+        (np.ones(3, "c8"), (), "it holds complex64; real numbers of at most 64 bits are needed"),
+        (np.array(["a"]), (), "it holds <U1; real numbers of at most 64 bits are needed"),
+        (np.ones(3, "V2"), (), "it holds |V2; if these are numbers, name them by --dtype"),
+        (np.ones(3, "V1"), ("--dtype", "bfloat16"), "as two bytes a value without a type"),
+        (np.ones(3, "V2"), ("--dtype", "float8_e5m2"), "as one byte a value without a type"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_is_no_number_is_refused(
+    x: npt.NDArray[Any], options: tuple[str, ...], message: str
+) -> None:
+    np.save("z.npy", x)
+    found = run("optimize", "int8", "--data", "z.npy", *options)
+    assert found.exit_code == 2
+    assert message in found.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_refused_files_are_not_said_to_be_copied() -> None:
+    np.save("z.npy", np.arange(5))
+    found = run("quantize", "int8", "z.npy", "-o", "y.npy")
+    assert found.exit_code == 2
+    assert "'z.npy' holds int64" in found.stderr
+    assert "copied" not in found.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_single_number_has_no_channels() -> None:
+    np.save("z.npy", np.float64(3.5))
+    line = ("quantize", "int8", "z.npy", "-o", "y.npy", "--max-value", "best", "--axis", "0")
+    found = run(*line)
+    assert found.exit_code == 2
+    assert "'z.npy' is a single number" in found.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_sweep_names_the_arrays_of_its_tables() -> None:
+    np.savez("two.npz", b=np.arange(4.0), a=np.arange(5.0))
+    said = run("sweep", "--data", "two.npz", "--formats", "int4").stderr
+    assert "in this order: 'b', 'a'" in said
+    assert "in this order" not in run("sweep", "--data", "x.npy", "--formats", "int4").stderr
 
 
 def test_fixed_point_of_data(folder: Path) -> None:

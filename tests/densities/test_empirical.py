@@ -325,3 +325,25 @@ def test_arrays_stand_for_densities() -> None:
     assert quantization_error("int8", x, 0.02) == quantization_error("int8", density, 0.02)
     with pytest.raises(InvalidType, match="expected a density"):
         quantization_error("int8", np.float64(3.0))  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"),
+    [
+        ("V2", r"x\.view\(ml_dtypes\.bfloat16\)"),
+        ("V1", r"x\.view\(ml_dtypes\.float8_e4m3fn\)"),
+        ([("a", "f4"), ("b", "i4")], r"x\['a'\]"),
+        ("c8", r"x\.real and x\.imag"),
+        ("?", r"x\.astype\(np\.float64\)"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_what_works(dtype: npt.DTypeLike, advice: str) -> None:
+    with pytest.raises(InvalidType, match=advice):
+        Empirical(np.zeros(3, dtype))
+
+
+def test_the_advice_for_two_bytes_gives_the_values() -> None:
+    narrow = np.array([1.5, -2.25, 3e-38, 0.0]).astype(ml_dtypes.bfloat16)
+    x = narrow.view("V2")
+    widened = (x.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    assert Empirical(widened) == Empirical(x.view(ml_dtypes.bfloat16)) == Empirical(narrow)

@@ -27,6 +27,7 @@ from qerror.densities import (
     as_density,
     density_name,
 )
+from qerror.densities._adaptive import Frozen
 from qerror.exceptions import InvalidType, InvalidValue
 from tests.oracles.exact import INF, exact_cdf, exact_moments, off, precisely, take_apart
 from tests.oracles.exact import _inside as parts_inside
@@ -160,6 +161,18 @@ def test_bare_distributions_of_scipy() -> None:
     assert ours.mse == pytest.approx(quantization_error("INT4", Gaussian(0.5, 2.0)).mse, rel=1e-12)
     with pytest.raises(InvalidType, match="density"):
         as_density(stats.poisson(3.0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("frozen", [stats.norm(0.0, -1.0), stats.uniform(0.0, 0.0), stats.t(-1.0)])
+def test_parameters_that_scipy_does_not_allow(frozen: Frozen) -> None:
+    with pytest.raises(InvalidValue, match=r"scipy\.stats does not allow"):
+        as_density(frozen)
+
+
+@pytest.mark.parametrize("frozen", [stats.norm([0.0, 1.0], 1.0), stats.t(np.array([3.0]))])
+def test_distributions_of_scipy_are_single(frozen: Frozen) -> None:
+    with pytest.raises(InvalidType, match="single numbers"):
+        as_density(frozen)
 
 
 def test_distributions_of_scipy_compare() -> None:
