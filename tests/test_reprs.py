@@ -22,6 +22,15 @@ def test_results_fit_a_line() -> None:
     )
 
 
+def test_reports_show_four_figures() -> None:
+    blocks = qerror.quantization_error("nvfp4", "gaussian")
+    assert repr(blocks).startswith(f"BlockErrorReport(mse={blocks.mse:.6g}, rounding=")
+    assert repr(blocks).endswith(f", sqnr_db={blocks.sqnr_db:.6g})")
+    assert repr(blocks).count("=") == 4
+    scalar = qerror.quantization_error("int8", "gaussian", scale=0.02)
+    assert repr(scalar).startswith(f"ErrorReport(mse={scalar.mse:.6g}, ")
+
+
 def test_a_verdict() -> None:
     rng = np.random.default_rng(5)
     check = qerror.cross_check("int8", "gaussian", scale=0.02, size=10_000, rng=rng)

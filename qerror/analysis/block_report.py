@@ -34,7 +34,7 @@ class CodeProbabilities(Mapping[float, float]):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockErrorReport(ErrorReport[float]):
     """The expected errors of one value of a block that shares its scale with others.
 

@@ -87,9 +87,8 @@ class ErrorReport(ArrayValue, Generic[Value]):
 
     def __repr__(self) -> str:
         shown = ("mse", "rounding", "clipping", "sqnr_db")
-        return (
-            f"ErrorReport({', '.join(f'{name}={_short(getattr(self, name))}' for name in shown)})"
-        )
+        figures = ", ".join(f"{name}={_short(getattr(self, name))}" for name in shown)
+        return f"{type(self).__name__}({figures})"
 
     def to_dict(self) -> dict[str, Value]:
         """Return every figure by its name, in reading order."""
