@@ -4,7 +4,7 @@ import math
 import reprlib
 from dataclasses import fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,8 @@ _LEAST = float(np.finfo(np.float64).tiny)  # below, digits are lost
 METHODS = ("quadrature", "closed-form")
 RIGOROUS = ("enclosure", "high-precision")
 """The methods that answer by `qerror.rigorous`."""
-_NEAREST = RoundingRule("nearest-even")
+_DEFAULT: Final = "nearest-even"
+_NEAREST = RoundingRule(_DEFAULT)
 _FAR = 2.0**250  # sizes of a density: what lies beyond is nothing, even of a power law
 _LARGEST = 1e300
 
@@ -103,7 +104,7 @@ def quantization_error(
     *,
     max_value: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
-    rounding: str = "nearest-even",
+    rounding: str = _DEFAULT,
     method: str = "quadrature",
     digits: int = 50,
     binade_average: bool = False,
@@ -185,10 +186,11 @@ def quantization_error(
     if binade_average:
         raise InvalidValue("binade_average is for block-scaled formats such as mxfp4")
     grid, scales = grid_and_scales(format_or_grid, scale, max_value, bias)
-    rule = _NEAREST if rounding == "nearest-even" else as_rule(rounding)
-    if method in RIGOROUS:
-        return _rigorous(grid, density, scales, method, digits, rounding)
+    # Whoever says nothing else skips the parser; an equal text gives an equal rule.
+    rule = _NEAREST if rounding is _DEFAULT else as_rule(rounding)
     way: object = method
+    if isinstance(way, str) and way in RIGOROUS:  # pyright: ignore[reportUnnecessaryIsInstance]
+        return _rigorous(grid, density, scales, method, digits, rounding)
     if not isinstance(way, str) or way not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(
             f"unknown method {reprlib.repr(method)}; known: {', '.join((*METHODS, *RIGOROUS))}"
