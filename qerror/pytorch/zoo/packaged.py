@@ -1,9 +1,11 @@
 """Files that other packages carry: found without importing them, and checked."""
 
 import hashlib
+import importlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from qerror.exceptions import InvalidValue, MissingLibrary
 
@@ -71,3 +73,20 @@ def check_sha256(path: Path, expected: str) -> None:
             f"{str(path)!r} is not the file that was verified: its sha256 is "
             f"{digest.hexdigest()}, expected {expected}; install its package anew"
         )
+
+
+def imported(name: str) -> Any:
+    """Import an optional library, untyped: the checks run without it.
+
+    Raises
+    ------
+    MissingLibrary
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise MissingLibrary(
+            f"this network needs {package}, which is not installed: pip install {package}"
+        ) from error
