@@ -31,6 +31,8 @@ from qerror.analysis._block_choice_nodes import (
 from qerror.analysis._block_choice_points import PointSums, merged
 from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
+from qerror.densities.names import density_name
+from qerror.exceptions import InvalidValue
 
 _LIMITS = (16.0, 40.0, 96.0, 240.0)  # of t, in units of 1 / max |d|
 _FEW = (64, 8)  # values: fewer begin with the next limit
@@ -39,6 +41,7 @@ _MOST_POINTS = 64  # whose gains are told apart
 _SETTLED = 1e-14  # of a probability
 _LAST = 24  # frequencies that tell what is left beyond
 _SLOW = 1e5  # times what is allowed: it falls as a small power of 1 / t, to the last limit
+_UNSETTLED = 1e10  # times: refused; what is left beyond the last limit would show in 5 digits
 _EQUAL = 1e-13  # of the squares
 _SURE = -45.0  # log of the probability that a sum has the other sign
 _EXPONENTS = np.ldexp(1.0, np.arange(-16, 8))
@@ -213,7 +216,15 @@ def _settled(  # noqa: PLR0917 - one step's description
         limit = limits.pop(0)
         more, rest = _by_frequencies(nodes, problem.n, known, limit, log_below)
         excess = max(float(rest[0]) / _SETTLED, float(rest[1:4].max()) / tolerance)
-        if excess <= 1 or not limits:
+        if excess <= 1:
+            break
+        if not limits:
+            if excess > _UNSETTLED:
+                raise InvalidValue(
+                    f"four-over-six of {density_name(problem.density)} cannot be found: its "
+                    "narrow or singular parts gain amounts too alike to be told apart; replace "
+                    "them by point masses, which are exact, or simulate: qerror.estimate_error"
+                )
             break
         if excess > _SLOW:
             limits = limits[-1:]

@@ -8,7 +8,7 @@ weigh the windows below it by F_1^(N-n) - F_0^(N-n) and its own by F_1^(N-n).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,8 @@ from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleSteps, largest
 from qerror.formats.stored_scales import StoredScale
 from qerror.grids import Grid
+
+Code = TypeVar("Code", int, float)
 
 _NODES = 16  # of the rule of the largest value: all scales move with it, smoothly
 _HEAVY_NODES = (64, 96)  # for tails lighter and heavier than t^-4: 1e-14 of the error
@@ -88,7 +90,7 @@ def tensor_sums(
             steps = rule.steps(element, rule.tensor_for(place, element))
             found.append((1.0, _below_point(case, steps, place)))
         found.append((1.0, _nothing(case, rule.steps(element, 1.0))))
-    return _added(found)
+    return TensorSums(*mixed(found))
 
 
 def _nothing(case: _Case, steps: ScaleSteps) -> TensorSums:
@@ -310,14 +312,16 @@ def scaled(sums: BlockSums, factor: float) -> BlockSums:
     return BlockSums(sums.singles * factor, sums.pair_error * factor, sums.pair_cross * factor)
 
 
-def _added(found: list[tuple[float, TensorSums]]) -> TensorSums:
-    """Add up the expectations, each with the probability of its largest value."""
+def mixed(
+    found: Sequence[tuple[float, tuple[BlockSums, dict[Code, float], float]]],
+) -> tuple[BlockSums, dict[Code, float], float]:
+    """Add up sums, probabilities of codes and of clipping, each with its probability."""
     total = BlockSums(np.zeros(6), 0.0, 0.0)
-    codes: dict[int, float] = {}
+    codes: dict[Code, float] = {}
     clipped = 0.0
-    for weight, each in found:
-        total = total.plus(scaled(each.sums, weight))
-        for code, p in each.codes.items():
+    for weight, (sums, each, clips) in found:
+        total = total.plus(scaled(sums, weight))
+        for code, p in each.items():
             codes[code] = codes.get(code, 0.0) + weight * p
-        clipped += weight * each.clipped
-    return TensorSums(total, codes, clipped)
+        clipped += weight * clips
+    return total, codes, clipped

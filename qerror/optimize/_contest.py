@@ -11,13 +11,13 @@ from qerror.analysis.single import quantization_error
 from qerror.densities.clipped import Clipped
 from qerror.densities.density import Density
 from qerror.densities.names import at_parameter, density_name, own_parameter, parameter_values
-from qerror.exceptions import InvalidType, InvalidValue
+from qerror.exceptions import InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import PowerOfTwo
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import Format, ScalarFormat
-from qerror.formats.names import as_format, as_scalar_format
-from qerror.optimize.ranking import BLOCK_SIZE, RANGE_PARAMETERS, TIE, Formats, formats_of_width
+from qerror.formats.names import as_scalar_format
+from qerror.optimize.ranking import BLOCK_SIZE, RANGE_PARAMETERS, TIE, Formats, listed
 from qerror.optimize.tracked import Tracked
 
 _AMBIGUOUS = ("scale", "bias")
@@ -55,7 +55,7 @@ def contest_of(
     binade_average: bool,
 ) -> Contest:
     """Return what competes along a parameter between two limits; see `format_switches`."""
-    chosen = _checked(_listed(formats), density, over, limits)
+    chosen = _checked(listed(formats), density, over, limits)
 
     tracked = dict[Format, Tracked]()
     for each in chosen:
@@ -82,18 +82,6 @@ def contest_of(
                 each.prepare(values, lambda x: at_parameter(density, own_parameter(over), x))
 
     return Contest(tuple(chosen), log_mse, over == BLOCK_SIZE, prepare)
-
-
-def _listed(formats: Formats) -> list[Format]:
-    """Return formats to choose from, or all of a bit width."""
-    if isinstance(formats, int):
-        return list(formats_of_width(formats))
-    if isinstance(formats, str | Format):
-        raise InvalidType(f"expected a list of formats or a bit width, got {formats!r}")
-    found = [as_format(form) for form in formats]
-    if not found:
-        raise InvalidValue("there is no format to choose from; give some, or a bit width")
-    return found
 
 
 def _checked(

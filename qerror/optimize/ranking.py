@@ -17,7 +17,7 @@ from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
-from qerror.formats.names import as_scalar_format
+from qerror.formats.names import as_format, as_scalar_format
 from qerror.optimize.fractional_length import optimal_fractional_length
 from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.scale import optimal_scale
@@ -148,7 +148,7 @@ def optimal_format(formats: Formats, density: DensityLike) -> FormatRanking:
     '3M4E'
     """
     density = as_density(density)
-    found = [_at_best(form, density) for form in listed(formats)]
+    found = [_at_best(form, density) for form in map(as_scalar_format, listed(formats))]
     found.sort(key=lambda pair: float(f"{pair[1].report.mse:.12e}"))
     least = found[0][1].report.mse
     return FormatRanking(
@@ -156,13 +156,13 @@ def optimal_format(formats: Formats, density: DensityLike) -> FormatRanking:
     )
 
 
-def listed(formats: Formats) -> list[ScalarFormat]:
+def listed(formats: Formats) -> list[Format]:
     """Return formats to choose from, or all of a bit width."""
     if isinstance(formats, int):
         return list(formats_of_width(formats))
     if isinstance(formats, str | Format):
         raise InvalidType(f"expected a list of formats or a bit width, got {formats!r}")
-    found = [as_scalar_format(form) for form in formats]
+    found = [as_format(form) for form in formats]
     if not found:
         raise InvalidValue("there is no format to choose from; give some, or a bit width")
     return found

@@ -108,13 +108,18 @@ def _at_spread_1(density: Density) -> Density:
 def _moved(best: OptimalScale, density: Density, unit: float) -> OptimalScale:
     """Return the best range on a density that is `unit` times as wide."""
     scale, form = best.scale * unit, best.format
+    report = quantization_error(form, density, scale)
     return OptimalScale(
         scale,
         scale * form.max_value,
         form.bias_at(scale),
-        quantization_error(form, density, scale),
+        report,
         tuple(
-            LocalMinimum(each.scale * unit, each.max_value * unit, each.mse * unit * unit)
+            LocalMinimum(
+                each.scale * unit,
+                each.max_value * unit,
+                report.mse if each.scale == best.scale else each.mse * unit * unit,
+            )
             for each in best.local_minima
         ),
         best.at_edge,
@@ -204,12 +209,15 @@ def best_of(  # noqa: PLR0917 - the candidates of one search
     tied = scales[mse <= mse.min(initial=edge_mse) * (1 + _TIE)]
     scale = edge if at_edge else float(tied[0])
     top = form.max_value
+    report = quantization_error(form, density, scale, rounding=rounding)
+    # The best one is told once: a batch and a single scale differ in the last bit.
+    mse = np.where(scales == scale, report.mse, mse)
     minima = zip(scales.tolist(), (scales * top).tolist(), mse.tolist(), strict=True)
     return OptimalScale(
         scale,
         scale * top,
         form.bias_at(scale),
-        quantization_error(form, density, scale, rounding=rounding),
+        report,
         tuple(LocalMinimum(*minimum) for minimum in minima),
         at_edge,
         interval,

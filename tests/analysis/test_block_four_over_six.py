@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from qerror import (
+    BlockFormat,
     Clipped,
     Density,
     Discrete,
     Empirical,
+    FloatingPoint,
     Gaussian,
     Laplace,
     Mixture,
@@ -29,6 +31,9 @@ from qerror import (
 from qerror._arrays import FloatArray
 from qerror.analysis import BlockErrorReport
 from qerror.exceptions import InvalidValue
+from qerror.formats.four_over_six import FourOverSix
+from qerror.formats.names import as_scalar_format
+from qerror.formats.stored_scales import Amax
 
 TENSOR = 4.5 / (6 * 448)
 LEVELS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])  # of E2M1
@@ -394,9 +399,22 @@ def test_a_tensor_scale_of_one_block_and_of_many() -> None:
 
 
 def test_a_scale_format_with_half_the_scales_is_refused() -> None:
-    form: Any = parse_format("nvfp4:4over6:scale=ufixed9.1:of=1024")
+    # Its largest scale is 320, where the largest value of a tensor, at 4.8 scales, is no level.
+    scales = FloatingPoint(2, 4, 7.0, signed=False, specials="p3109", infinities=True)
+    form = BlockFormat(as_scalar_format("E2M1"), FourOverSix(scales, tensor=Amax(1024)), 16)
     with pytest.raises(InvalidValue, match="256 and 384"):
         quantization_error(form, Gaussian())
+
+
+def test_parts_too_narrow_to_tell_gains_apart_are_refused() -> None:
+    # Within 1e-3 of a point the amounts gained hardly differ; at 3e-3 they are told apart.
+    def spikes(std: float) -> Density:
+        return Mixture([Gaussian(c, std) for c in (-1.3, 0.4, 2.1)], [0.3, 0.4, 0.3])
+
+    with pytest.raises(InvalidValue, match=r"point masses, which are exact.*estimate_error"):
+        error(spikes(1e-4))
+    points = error(Discrete([-1.3, 0.4, 2.1], [0.3, 0.4, 0.3]))
+    assert error(spikes(3e-3)).mse == pytest.approx(points.mse, rel=0.02)
 
 
 def test_choices_by_absolute_error_are_others() -> None:
