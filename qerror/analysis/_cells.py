@@ -20,8 +20,8 @@ from qerror.grids import Cells
 _CHUNK = 2**12  # cells handled together, times some ten nodes: the arrays stay in the cache
 _LARGEST = 1e300  # levels beyond it, in units of the law, are as good as infinite
 _SINGLE = 2**11  # below this many cells one rule for all is faster than grouping them
-_SQUARED = 1e150
-_ULPS = 2.0**-50
+_SQUARED = 1e150  # squares beyond it leave float64
+_ULPS = 2.0**-50  # of a level: rounding of a cell's ends
 
 
 def cell_sums(batch: Batch, cells: Cells) -> Sums:
@@ -117,21 +117,43 @@ def _plain(  # noqa: PLR0917 - a chunk's levels
         second[:, at] = level * m * (even @ rule.second)
     uneven = cells.uneven if everywhere else cells.uneven[plain[cells.uneven]]
     if uneven.size:
-        # What is left of a cell on its longer side; outwards of the centre is positive.
-        side = np.where(right[:, uneven] > left[:, uneven], 1.0, -1.0)
-        rule = rule_for(float(ratio[:, uneven].max()))
-        start = half[:, uneven]
-        span = longer[:, uneven] - start
-        t = start[..., None] + span[..., None] * rule.nodes
-        moment = np.exp(law.log_ratio(z[:, uneven, None], side[..., None] * t)) * t
-        level = p[:, uneven] * span
-        first[:, uneven] += side * level * (moment @ rule.zeroth)
-        second[:, uneven] += level * ((moment * t) @ rule.zeroth)
+        outwards = right[:, uneven] > left[:, uneven]
+        ends = half[:, uneven], longer[:, uneven]
+        more = _longer_sides(law, z[:, uneven], outwards, ends, float(ratio[:, uneven].max()))
+        first[:, uneven] += p[:, uneven] * more.first
+        second[:, uneven] += p[:, uneven] * more.second
     if sign is not None:
         first *= sign
     if piece.spread != 1:
         second *= piece.spread
     return _Moments(first, second), np.broadcast_to(~plain, q.shape)
+
+
+def _longer_sides(
+    law: SmoothLaw,
+    z: FloatArray,
+    outwards: BoolArray,
+    ends: tuple[FloatArray, FloatArray],
+    widest: float,
+) -> _Moments:
+    """Return what is left of cells on their longer side, for a density of 1 at their levels.
+
+    Parameters
+    ----------
+    outwards : array of bool
+        Where the longer side lies away from the centre.
+    ends : pair of arrays
+        Where the rest begins and ends: half widths.
+    widest : float
+        The longest of them in units of a panel.
+    """
+    side = np.where(outwards, 1.0, -1.0)
+    rule = rule_for(widest)
+    start, span = ends[0], ends[1] - ends[0]
+    t = start[..., None] + span[..., None] * rule.nodes
+    moment = np.exp(law.log_ratio(z[..., None], side[..., None] * t)) * t
+    first = side * span * (moment @ rule.zeroth)
+    return _Moments(first, span * ((moment * t) @ rule.zeroth))
 
 
 def _beyond(

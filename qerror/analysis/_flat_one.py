@@ -8,7 +8,7 @@ from qerror.analysis._window import Ends, window_moments
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
 
-_LEAST = 1e-300
+_LEAST = 1e-300  # a scale below it, in units of the law, has no place on the ladder
 
 
 def one_flat_sum(batch: Batch, cells: Cells, law: SmoothLaw) -> Sums | None:

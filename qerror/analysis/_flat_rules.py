@@ -15,13 +15,13 @@ from qerror.grids import Cells
 
 LARGEST = 1e150  # a level beyond it, in units of the law, is as good as infinite
 _LEAST = 1e-300  # a scale below it, in units of the law, has no place on the ladder
-_MOST_POINTS = 512
+_MOST_POINTS = 512  # levels: larger grids go the general way
 _MOST_LEVERAGE = 600.0  # levels in units of their narrowest half cell
 _MOST_SHIFT = 8.0  # spreads from 0 to the law's centre: the offsets from it lose these bits
 _PER_WIDTH = 6  # half cells of one width that are looked at: panel widths vary slowly
 _OUTSIDE = 3.5  # windows that begin beyond this part of a light law have few digits in p
 _PER_OCTAVE = 4  # scales for which the nodes of few rows are looked up together
-_FEW_ROWS = 16
+_FEW_ROWS = 16  # scales for which nodes are looked up together
 # Shares of a panel width that half a cell takes up, and the nodes that it needs.
 _SHARES = np.array([0.005, 0.06, 0.2, 1.0, 2.0])
 _COUNTS = (4, 6, 8, 12, 20)

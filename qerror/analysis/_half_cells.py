@@ -12,7 +12,7 @@ from qerror.exceptions import TooLarge
 from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
-_MOST = 2**20
+_MOST = 2**20  # levels, each of which is visited: some ten megabytes
 
 
 class HalfCells(NamedTuple):

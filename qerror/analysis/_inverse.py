@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from qerror._arrays import FloatArray
 
-_FARTHEST = 1e300
+_FARTHEST = 1e300  # where the search outwards for an end stops
 
 
 def quantile_of(

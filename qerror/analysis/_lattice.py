@@ -36,11 +36,11 @@ SERIES = (
     1414477 / 2678117105664000,
     -8191 / 612141052723200,
 )
-_ORDER = 2 * len(SERIES) - 2
+_ORDER = 2 * len(SERIES) - 2  # of the first term of the series that is left out
 _MASS_NODES = 16  # a zone is at most an eighth wider than the panel that 12 nodes serve
-_CHUNK = 2**12
+_CHUNK = 2**12  # runs handled together
 _CELLS = 2**16  # cells handled together where they are visited one by one
-_MOST_CELLS = 2**26
+_MOST_CELLS = 2**26  # of one scale, summed one by one: some seconds
 _FEW = 8  # cells next to a branch point at 0 that go one by one
 
 

@@ -24,7 +24,7 @@ _MANY = 2**12  # from so many levels on, few nodes do between two of them
 _SPREADS = 40.0  # of a light law: nothing is left beyond
 _GROWTH = 1.25  # of panels on a tail
 _FARTHEST = 1e40  # of the spread: of a power law with an infinite variance, too, enough is inside
-_LEAST = 1e-300
+_LEAST = 1e-300  # of the density: nothing is left of a piece beyond
 
 
 class Measure(NamedTuple):

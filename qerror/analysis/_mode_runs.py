@@ -28,8 +28,8 @@ from qerror.exceptions import TooLarge
 from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
-_MASS_NODES = 16
-_CHUNK = 2**12
+_MASS_NODES = 16  # a panel's mass to the last bit
+_CHUNK = 2**12  # stretches handled together
 _TOGETHER = 2**16  # stretches that are handled together
 _MOST = 2**22  # stretches that are visited one by one
 

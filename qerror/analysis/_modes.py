@@ -21,10 +21,10 @@ from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
 _FEW_POINTS = 512  # below, visiting every interval is as fast as cutting runs into zones
-_LONG_RUNS = 8
+_LONG_RUNS = 8  # times as many points as runs: cutting runs into zones pays
 _CHUNK = 2**14  # stretches handled together
 _MOST = 2**22  # stretches of one scale: some seconds
-_ATOMS = 2**13
+_ATOMS = 2**13  # samples handled together: a few megabytes
 
 
 def mode_sums(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRule) -> Sums:

@@ -18,11 +18,11 @@ from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Grid
 
-_MOST_POINTS = 512
+_MOST_POINTS = 512  # levels: larger grids go the general way
 _LEAST_ROWS = 2  # with the same ratios: one alone goes the general way
 _ULPS = 3  # bits of a ratio that are rounding: rows that differ by them share their nodes
 _CHUNK = 2**15  # nodes times scales handled together: 256 KiB an array
-_LARGEST = 1e150
+_LARGEST = 1e150  # squares of it stay within float64
 # Shares of a panel width that half a cell takes up, and the nodes that it needs.
 _SHARES = np.array([0.005, 0.06, 0.2, 1.0, 2.0, 8.0, 32.0])
 _COUNTS = ((1, 4), (1, 6), (1, 8), (1, 12), (1, 20), (4, 20), (16, 20))

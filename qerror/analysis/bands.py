@@ -29,7 +29,7 @@ _RARE = 512.0  # values of a sample that are drawn one by one
 _SKEW, _EXCESS = 0.02, 0.02  # of the measurement itself: below, the delta method will do
 _LIGHT = 12.0  # tail exponent from which the moments of the delta method's own check exist
 _TOGETHER = 512  # samples drawn at a time
-_MOST = 2**52
+_MOST = 2**52  # counts are exact in float64
 
 
 class Band(NamedTuple):

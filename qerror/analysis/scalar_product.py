@@ -15,7 +15,7 @@ from qerror.analysis.report import ErrorReport, decibels
 from qerror.exceptions import InvalidType, InvalidValue
 
 Value = TypeVar("Value", float, FloatArray)
-_LONGEST = 2**53
+_LONGEST = 2**53  # counts are exact in float64
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ RIGOROUS = ("enclosure", "high-precision")
 _DEFAULT: Final = "nearest-even"
 _NEAREST = RoundingRule(_DEFAULT)
 _FAR = 2.0**250  # sizes of a density: what lies beyond is nothing, even of a power law
-_LARGEST = 1e300
+_LARGEST = 1e300  # of a scale, with room for products in float64
 
 
 @overload

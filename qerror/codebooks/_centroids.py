@@ -22,9 +22,9 @@ from qerror.densities.atoms import Atoms
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
 
-_STEPS = 200
+_STEPS = 200  # Newton's, halved where they overshoot; some ten do, so that this ends a fault
 _CHUNK = 2**13  # cells at a time: a few megabytes
-_HALVINGS = 50
+_HALVINGS = 50  # of one step: to 1e-15 of it
 _LARGEST = 5.0  # change of u in one step
 _ENOUGH = 1e-17  # of the MSE: a step that gains less is the last
 _LOCALLY = 1e-12  # of a cell's own error, the same

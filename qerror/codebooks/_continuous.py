@@ -13,7 +13,7 @@ from qerror.densities.density import Density
 from qerror.densities.piece import Piece, joined_pdf
 from qerror.densities.quadrature import gauss_legendre
 
-_NODES = 16
+_NODES = 16  # a panel's integral to 1e-15, or the panel is halved
 _TOLERANCE = 2e-15  # of a panel, or of the whole: half of it is the rounding of the sum
 _DEEPEST = 60  # halvings of a panel
 _CHUNK = 2**12  # panels at a time: a few megabytes

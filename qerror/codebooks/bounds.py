@@ -11,7 +11,7 @@ from qerror.densities.density import Density
 from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
 
-_MOST_LEVELS = 2**64
+_MOST_LEVELS = 2**64  # codes of 64 bits
 _GAUSSIAN_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 
 

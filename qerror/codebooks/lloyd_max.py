@@ -15,7 +15,7 @@ from qerror.exceptions import InvalidValue
 from qerror.formats.codebook import Codebook
 from qerror.tables import short
 
-MOST_LEVELS = 2**16
+MOST_LEVELS = 2**16  # a second or so
 _FEW_LEVELS = 32  # up to here the start is the best cut of a fine partition, not an asymptote
 
 

@@ -14,7 +14,7 @@ from qerror.densities.names import as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.codebook import Codebook
 
-MOST_LEVELS = 2**12
+MOST_LEVELS = 2**12  # a second or so
 _TAILS = 0.5 * 4.0 ** -np.arange(26.0)  # probabilities left out at either end by the first ranges
 _ASIDE = (0.0, 0.3)  # of a step: not a symmetric place, where a saddle would hold the descent
 _STEPS = 100

@@ -16,7 +16,7 @@ from qerror.formats.names import as_format, as_scalar_format
 from qerror.simulation.estimate_blocks import shared_values
 
 _LEAST_SAMPLES = 10_000  # of blocks or tensors, for standard errors that can be relied on
-_MOST_RAISED = 4_000_000
+_MOST_RAISED = 4_000_000  # some seconds of sampling
 
 
 @dataclass(frozen=True)

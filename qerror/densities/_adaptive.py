@@ -15,7 +15,7 @@ from qerror.densities.law import Law, LocalIntegrals
 from qerror.densities.quadrature import gauss_legendre
 from qerror.exceptions import InvalidValue, TooLarge
 
-_TOLERANCE = 2e-14
+_TOLERANCE = 2e-14  # of the moments over a whole panel: some hundred roundings
 _DEEPEST = 64  # halvings of a panel: a kink or a cusp is closed in to 1e-19 of its width
 _DOUBLINGS = 340  # 100 decimal orders beyond the quantiles
 _QUANTILES = (1e-14, 1e-10, 1e-6, 1e-3, 0.02, 0.1, 0.25, 0.5)
@@ -26,7 +26,7 @@ _TOTAL = 1e-8  # how far from 1 the density may integrate
 _SLOWEST = 5e-4  # seconds a value of the density
 _AT_ZERO = 1e-16  # of the law's width: how near to a pole at 0 the density is evaluated,
 _ELSEWHERE = 1e-8  # and to one at another place, where x - place is rounded
-_PROBES = 16
+_PROBES = 16  # evaluations that tell what one costs
 _EPS = float(np.finfo(np.float64).eps)
 
 

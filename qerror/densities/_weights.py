@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from qerror._arrays import real, unmasked
 from qerror.exceptions import InvalidValue
 
-_SUM_TOLERANCE = 1e-9
+_SUM_TOLERANCE = 1e-9  # weights that are rounded to nine digits pass, a forgotten one does not
 
 
 def normalised(name: str, weights: Sequence[float], count: int) -> tuple[float, ...]:

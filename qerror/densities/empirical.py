@@ -17,7 +17,7 @@ from qerror.densities.prefix_sums import PrefixSums
 from qerror.exceptions import InvalidType, InvalidValue
 
 _LARGEST, _SMALLEST = 1e150, 1e-140  # squares, and their roundings, stay within float64
-_MOST_EXACT = 2**53
+_MOST_EXACT = 2**53  # integers beyond it are rounded by float64
 
 
 @final

@@ -26,7 +26,7 @@ _SPENT = 80.0  # of H: exp(-H) is below 1e-34
 _NOTHING = 1e-20  # of H: what lies beyond has this probability
 _LEAST = 1e-100  # where tails are so heavy that less still counts
 _FARTHEST = 1e140  # spreads: squares of it stay within float64
-_HALVINGS = 60
+_HALVINGS = 60  # of an interval: to the last bit
 _FINEST = 1e-13  # of its end: a panel is no narrower
 _LANCZOS = 1e-26  # of the largest weight: smaller ones do not shape the rule
 

@@ -14,7 +14,7 @@ from qerror.densities.location_scale import LocationScale
 from qerror.densities.smooth_law import SmoothLaw, one_panel_outer
 
 _OUTER_NODES = 48  # exp(-t (a + t / 2)) on the reach, for every a >= 0, to 1e-16
-_NEAR = 6.0
+_NEAR = 6.0  # up to here the rounding of z^2 costs a few units in the last place
 _PEAK = 1 / math.sqrt(2 * math.pi)
 
 

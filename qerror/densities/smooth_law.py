@@ -17,7 +17,7 @@ from qerror.densities._panels import Part, Sums, cut_at, parts_of, width_of
 from qerror.densities.law import Law, LocalIntegrals
 from qerror.densities.quadrature import by_nodes, moment_rule
 
-_MOST_BREAKS = 5000
+_MOST_BREAKS = 5000  # panels that are kept of a law
 _LEAST = float(np.finfo(np.float64).tiny)
 
 

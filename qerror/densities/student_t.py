@@ -22,9 +22,9 @@ from qerror.exceptions import InvalidValue
 _RATIO_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224)
 # c_k (2k - 1): the same series, differentiated
 _DIGAMMA_SERIES = (1 / 8, -3 / 192, 5 / 640, -7 * 17 / 14336, 9 * 31 / 18432, -11 * 691 / 180224)
-_SERIES_FROM = 20.0
+_SERIES_FROM = 20.0  # six terms of the series are exact to 1e-17 from here on
 _LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
-_GAUSSIAN_FROM = 1e24
+_GAUSSIAN_FROM = 1e24  # 1 / nu is far below the rounding of any figure
 _ENDING = 2.25  # from here on the second moment ends before float64's numbers do
 _EFOLDS = 745.2  # to where the density is zero in float64
 _OUTER_LARGEST = 1e150  # where squares leave float64, and nothing but the power law is left

@@ -16,7 +16,7 @@ from qerror.densities.truncated import Truncated
 Parts: TypeAlias = Callable[[], Iterator[npt.NDArray[Any]]]
 
 _LEAST_VALUES = 16  # in a channel, so that its spread is known at all
-_MOST_CHANNELS = 1 << 16
+_MOST_CHANNELS = 1 << 16  # a longer axis holds values, not channels
 _LEAST_GAIN = 2e-3  # of log-likelihood a value: spreads that differ by less predict the same
 _CLASSES = 12  # of spread, to which the channels are joined where they are more
 

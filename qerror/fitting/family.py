@@ -116,4 +116,4 @@ class Climb:
 
 _LOCATION = (-10.0, 10.0)
 _LOG_SCALE = (-12.0, 12.0)
-_AT_EDGE = 1e-9
+_AT_EDGE = 1e-9  # of a parameter: nearer to its bound, the bound holds it

@@ -20,12 +20,12 @@ MOST_DISTINCT = 1 << 16
 
 _LEAST_NAMED = 5  # distinct values: any three lie on some format
 _FEW = 256  # distinct values that need no grid to be point masses, if they repeat
-_MOST_MASSES = 4096
+_MOST_MASSES = 4096  # values of a coarse lattice, which are predicted as point masses
 _REPEATED = 4  # times that a value occurs, on average, in data of point masses
 _COARSE_BITS = 6  # mantissa bits of a grid on which a continuous density misleads
 _MOST_BITS = 10  # of a grid worth naming: float16's
 _MOST_STEPS = 1 << 17  # a uniform grid of more is that of the dtype
-_GCD_STEPS = 64
+_GCD_STEPS = 64  # of Euclid's: float64 has 53 bits
 _WELL_KNOWN = frozenset({"E2M1", "E2M3", "E3M2", "E4M3FN", "E5M2"})  # the OCP's
 _STRANGE = 1.25  # times as many levels as it has: another format must be that much smaller
 

@@ -18,7 +18,7 @@ _WIDEST = 28  # octaves above the density's own size: tails fall no farther for 
 _COARSE = 2  # points per octave of the first look
 _WITHIN = 4.0  # 6 dB
 _NEGLIGIBLE = 1e-32  # share of the power that clipping may cost at the upper end
-_MOST_SPACING = 2.0**12
+_MOST_SPACING = 2.0**12  # 12 octaves more are searched at the most
 _LARGEST, _SMALLEST = 1e150, 1e-150  # squares stay within float64
 
 

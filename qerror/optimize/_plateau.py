@@ -18,7 +18,7 @@ _AT_FIRST, _AT_ONCE = 4, 64  # scales looked at together on the way out
 _FARTHEST = 512  # octaves
 _TOLERANCE = 1e-9  # of the last step in ln s: the next one would be a multiple of its square
 _ON_A_CUBIC = 5  # Newton steps, from the secant's root on
-_STEPS = 100
+_STEPS = 100  # Newton's, kept between brackets: some five do, so that this ends a fault
 
 
 class Wanted(NamedTuple):

@@ -17,13 +17,14 @@ from qerror.optimize._crossings import Crossings, enumerated
 from qerror.optimize._scan import PER_OCTAVE
 
 _FEW_CROSSINGS = 2**17  # visited outright, in some ten milliseconds
-_PER_RIPPLE = 8
-_MOST_POINTS = 1024
+_PER_RIPPLE = 8  # no minimum of a ripple hides between two scales
+_MOST_POINTS = 1024  # for a gap of the first scan
 _NOISE = 4.0  # standard deviations of a sample's MSE, within which a scale is looked at again
 _SLACK = 0.02  # of the MSE: how much lower it may be between two points of the first scan
 _CLOSE = 1e-3  # of the MSE: what the fine scan may miss, and more
+# Significant bits that scales have at which point masses are exact.
 _SNAPPED_BITS = (1, 2, 4, 8, 11, 24)
-_OCTAVES = 40
+_OCTAVES = 40  # either way of the step between point masses
 
 
 def lowest(

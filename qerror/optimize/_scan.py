@@ -19,7 +19,7 @@ from qerror.grids import Grid
 from qerror.optimize._curve import Scan, slope
 
 PER_OCTAVE = 16  # fewer than 8 pick a wrong octave for 4M3E on a Gaussian
-_PER_RIPPLE = 8
+_PER_RIPPLE = 8  # no minimum of a ripple hides between two scales
 _MOST_POINTS = 8192  # of one scan, a fraction of a second
 _GONE = 1e-11  # of a step's square times a component's weight
 _BROAD = 2.5  # steps per spread from which a smooth component leaves no ripple
@@ -29,11 +29,11 @@ _MANY, _MOST_REFINED = 12, 96  # minima: up to so many are all refined; and the 
 _FLAT = 1e-14  # of the MSE: what the last step may still gain
 _FIRST_REACH = 0.02  # of a gap of the scan: how far off the cubic's minimum may be
 _NOTHING = 1e-13  # of the MSE
-_STEPS = 60
+_STEPS = 60  # Newton's, kept between brackets: some five do, so that this ends a fault
 _JUMP = 0.04  # the most that a jump of 1 in the density changes int e^2 p, in cubes of the step
 _SHALLOW = 1e-4  # of the MSE: ripples up to it leave the minimum about where it is without them
 _UNSURE = 0.05  # of a gap: how far off a minimum between its ends may be
-_MOST_NEAR = 256
+_MOST_NEAR = 256  # scales around one minimum
 
 
 def scanned(form: ScalarFormat, density: Density, low: float, high: float) -> Scan:

@@ -22,7 +22,7 @@ from qerror.optimize.search import search_octaves
 from qerror.optimize.zero_point import searched
 from qerror.tables import short
 
-_MOST_BITS = 16
+_MOST_BITS = 16  # of an unsigned integer whose zero points are tried
 
 
 @dataclass(frozen=True, repr=False)

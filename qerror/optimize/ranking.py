@@ -32,7 +32,7 @@ RANGE_PARAMETERS = ("max_value", "range")
 BLOCK_SIZE = "block_size"
 """What can be swept of formats that share scales."""
 
-_MOST_EXPONENT_BITS = 11
+_MOST_EXPONENT_BITS = 11  # float64's
 _SHOWN = 6  # formats in a repr
 TIE = 1e-12  # of ln MSE: less than this sets no format apart; the earlier one is taken
 

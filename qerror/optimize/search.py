@@ -23,7 +23,7 @@ from qerror.rounding import as_rule
 
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
-_SMALLEST = 1e-140
+_SMALLEST = 1e-140  # squares of scales and spreads stay within float64
 
 
 def best_scale(

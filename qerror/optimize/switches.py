@@ -15,7 +15,7 @@ from qerror.optimize._contest import Contest, contest_of
 from qerror.optimize.ranking import TIE, Formats
 from qerror.tables import html_table, short
 
-_MOST_POINTS = 10_000
+_MOST_POINTS = 10_000  # a typing error shall not run for hours
 _POINTS = 17  # where winners are compared before the switches between them are closed in
 
 

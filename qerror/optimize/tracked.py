@@ -24,8 +24,8 @@ _OCTAVES = 4.5  # factor about the ranges of both neighbours, for powers of two
 _FEW = 3  # values that are not parted again
 _UNSURE = 0.17  # of ln s, a quarter of an octave: how far one may have moved that one neighbour has
 _MOVED, _LEAST_MOVE = 0.5, 1e-4  # how far from its expected place a minimum is looked for
-_WIDER = 8.0
-_TRIES = 3
+_WIDER = 8.0  # times as wide a reach, where the minimum was not in it
+_TRIES = 3  # then the whole interval is searched
 
 
 @dataclass(frozen=True, eq=False)

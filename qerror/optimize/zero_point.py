@@ -20,7 +20,7 @@ _WITHIN = 2.0  # 3 dB: what a scale between two of the first look may gain, and 
 _AROUND, _NEAR = 2.0, 1.25  # how far from a place of the first look, and of a neighbour, to search
 _WIDENED = 24  # times by which a search is moved on whose best scale is its last
 _STARTS = 3  # places from which neighbouring zero points are tried
-_SAME = 1e-12
+_SAME = 1e-12  # of the MSE and of a scale: rounding
 
 
 @dataclass(frozen=True, eq=False)

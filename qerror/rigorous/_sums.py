@@ -23,7 +23,7 @@ from qerror.rigorous._laws import Part
 from qerror.rigorous._parts import Parts
 from qerror.rounding import RoundingRule
 
-MOST_POINTS = 2**16 + 1
+MOST_POINTS = 2**16 + 1  # levels of 16 bits and one more, each of which is visited
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from qerror.rounding import as_rule
 
 _FIRST, _LAST = 160, 2**15  # bits of working precision that are tried
 _ENOUGH = 56  # correct bits: beyond those of float64
-_TINY = 1e-300
+_TINY = 1e-300  # value and radius below it are as good as 0
 
 
 class Interval(NamedTuple):

@@ -15,7 +15,7 @@ from qerror.formats.integer import Integer
 from qerror.simulation._kernels import AnyReal
 from qerror.simulation._levels import Levels, levels_of
 
-MOST_BITS = 16
+MOST_BITS = 16  # codes are looked up in a table of all of them
 
 
 class Coder:

@@ -28,7 +28,7 @@ from qerror.simulation.figures import (
 )
 from qerror.simulation.quantize import quantize, refuse_scale
 
-MOST_SAMPLES = 10**15
+MOST_SAMPLES = 10**15  # exact in float64, and more than anybody waits for
 
 
 def estimate_error(

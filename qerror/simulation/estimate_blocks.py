@@ -41,7 +41,7 @@ MOST_SHARED = 10**8
 """How many values of one block, or one tensor, are drawn at a time."""
 _ROUNDING = 1e-12  # of the levels' range: less beyond its ends is a rounding of the scale
 _ORDERS = {"mean_error": 2, "signal_mean": 2, "clipped_blocks": 0, "zero_blocks": 0}
-_E8M0_BIAS = 127
+_E8M0_BIAS = 127  # OCP MX 1.0, section 5.4.1
 
 
 def estimate_blocks(

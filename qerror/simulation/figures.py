@@ -302,9 +302,9 @@ class Sums:
         return total > 0 and open_ <= _OPEN_SHARE * total and any(shares[name] for name in parts)
 
 
-_FOR_MEAN = 400
+_FOR_MEAN = 400  # effective values from which a mean's z-score is nearly normal
 FOR_VARIANCE = 25
-_OPEN_SHARE = 0.05
+_OPEN_SHARE = 0.05  # of the squares: what the sample's largest values may leave undecided
 
 
 def _figures(mean: FloatArray, covariance: FloatArray) -> tuple[dict[str, float], dict[str, float]]:

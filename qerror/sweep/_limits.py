@@ -5,7 +5,7 @@ import math
 from qerror.analysis.decibels import decibels_above
 from qerror.densities.density import Density
 
-_MOST_LIMIT_BITS = 16
+_MOST_LIMIT_BITS = 16  # what lloyd_max takes
 
 
 class Limits:

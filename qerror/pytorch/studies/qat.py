@@ -40,7 +40,7 @@ MODES.register("fixed", ("straight-through", ()))
 MODES.register("range", ("fp", ("c",)))
 MODES.register("format", ("fp", ("c", "m")))
 
-_SLOWER = 0.4
+_SLOWER = 0.4  # of the first training's learning rate: a trained network is only tuned
 
 STARTS: Registry[str] = Registry("start", "qerror network qat --help")
 """Where training starts, by name: the calibration that sets the ranges."""
