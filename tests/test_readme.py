@@ -77,12 +77,12 @@ def test_python_prints_what_is_shown() -> None:
 
 
 def test_options_and_extras_exist() -> None:
-    from qerror_cli.commands import dot, error, sweep, verify
+    from qerror_cli.commands import dot, error, optimize, sweep, verify
 
     known = {
         name
-        for command in (dot.command, error.command, sweep.command, verify.command)
-        for option in command.params
+        for module in (dot, error, optimize, sweep, verify)
+        for option in module.command.params
         for name in option.opts
     }
     assert set(re.findall(r"`(--[a-z-]+|-o)\b", TEXT)) <= known | {"--help"}

@@ -107,14 +107,31 @@ class DataErrors:
         """Return the scale of every array; 1 for formats that find their own."""
         from qerror.formats import BlockFormat
 
-        form = self.format
+        form, arrays = self.format, self._arrays()
         if isinstance(form, BlockFormat):
-            return {array.name: 1.0 for array in self._arrays()}
+            return {array.name: 1.0 for array in arrays}
+        if self.range.rule is not None:
+            self._require_values(arrays, f"--max-value {self.range.rule} finds no range")
         scalar: Any = form
         return {
             array.name: self.range.scales(scalar, array, self.rounding, progress)
-            for array in self._arrays()
+            for array in arrays
         }
+
+    def require_values(self) -> None:
+        """Refuse a file without anything to measure."""
+        self._require_values(self._arrays(), "there is nothing to measure")
+
+    def _require_values(self, arrays: "Sequence[StoredArray]", why: str) -> None:
+        """Refuse arrays without a finite value, if all are so; else name those that are."""
+        from qerror.optimize.stored import has_values
+
+        empty = [array for array in arrays if not has_values(array)]
+        if len(empty) == len(arrays):
+            raise click.UsageError(f"{why}: {str(self.source)!r} holds no finite value")
+        if empty:
+            listed = ", ".join(repr(array.name) for array in empty)
+            say(f"note: no finite value, taken at scale 1: {listed}")
 
     def say_cost(self) -> None:
         """Where no range was given: say what scale 1 costs against the best."""

@@ -119,6 +119,27 @@ class Densities:
         say_left_out(self.data, [array for array in found if array not in arrays], "left out")
         return arrays
 
+    def say_order(self, arrays: "Sequence[StoredArray]") -> None:
+        """Name several arrays in the order in which they are shown."""
+        if len(arrays) > 1:
+            say(f"note: in this order: {', '.join(repr(array.name) for array in arrays)}")
+
+    def array(self) -> "StoredArray":
+        """Return the one array of --data.
+
+        Raises
+        ------
+        click.UsageError
+            If the file holds several.
+        """
+        found = self.arrays()
+        if len(found) > 1:
+            raise click.UsageError(
+                f"this command takes one array, {str(self.data)!r} holds {len(found)}; "
+                "to compare them use: qerror sweep"
+            )
+        return found[0]
+
     def _samples(self, over: Over | None) -> "list[Density]":
         """Return the values of every array of the file, each as a density of its own."""
         from qerror.densities import Empirical
@@ -129,8 +150,7 @@ class Densities:
                 f"{', '.join(_OF_FORMATS)}"
             )
         arrays = self.arrays()
-        if len(arrays) > 1:
-            say(f"note: in this order: {', '.join(repr(array.name) for array in arrays)}")
+        self.say_order(arrays)
         return [Empirical(array.values()) for array in arrays]
 
     def parse_one(self, over: Over | None = None) -> "Density":

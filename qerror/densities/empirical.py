@@ -192,13 +192,23 @@ def _distinct(x: npt.NDArray[Any], counts: object) -> tuple[FloatArray, IntArray
     else:
         values, found = _counted(_float64(x), counts)
     _require_finite(x, values)
-    top = max(abs(float(values[0])), abs(float(values[-1])))
+    require_squares(max(abs(float(values[0])), abs(float(values[-1]))))
+    return values, found
+
+
+def require_squares(top: float) -> None:
+    """Refuse data whose largest magnitude is so far from 1 that its squares leave float64.
+
+    Raises
+    ------
+    InvalidValue
+        Above 1e150, and below 1e-140 but for 0.
+    """
     if top > _LARGEST or 0 < top < _SMALLEST:
         raise InvalidValue(
             f"the largest magnitude of the data is {top:g}: squares leave float64 "
             "(1e-308 to 1e308); choose other units"
         )
-    return values, found
 
 
 def _sixteen_bits(x: npt.NDArray[Any]) -> tuple[FloatArray, IntArray]:

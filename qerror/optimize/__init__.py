@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from qerror._later import later
 from qerror.optimize.channels import ChannelScales as ChannelScales
+from qerror.optimize.channels import channels_of as channels_of
 from qerror.optimize.channels import optimal_channel_scales as optimal_channel_scales
 from qerror.optimize.optimum import Leeway as Leeway
 from qerror.optimize.optimum import LocalMinimum as LocalMinimum
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from qerror.optimize.blocks import optimal_multiplier as optimal_multiplier
     from qerror.optimize.blocks import optimal_threshold as optimal_threshold
     from qerror.optimize.blocks import rank_blocks as rank_blocks
+    from qerror.optimize.channel_ranking import ChannelRanking as ChannelRanking
+    from qerror.optimize.channel_ranking import RankedChannels as RankedChannels
+    from qerror.optimize.channel_ranking import rank_by_channel as rank_by_channel
     from qerror.optimize.fractional_length import FixedPointChoice as FixedPointChoice
     from qerror.optimize.fractional_length import FractionalLength as FractionalLength
     from qerror.optimize.fractional_length import fixed_point_choice as fixed_point_choice
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from qerror.optimize.fractional_length import (
         optimal_fractional_length as optimal_fractional_length,
     )
+    from qerror.optimize.measured_blocks import MeasuredBlocks as MeasuredBlocks
+    from qerror.optimize.measured_blocks import rank_measured_blocks as rank_measured_blocks
     from qerror.optimize.ranges import RangeChoice as RangeChoice
     from qerror.optimize.ranges import best_zero_point as best_zero_point
     from qerror.optimize.ranges import compare_ranges as compare_ranges
@@ -53,6 +59,11 @@ __getattr__, __dir__ = later(
             "optimal_threshold",
             "rank_blocks",
         ),
+        "channel_ranking": (
+            "ChannelRanking",
+            "RankedChannels",
+            "rank_by_channel",
+        ),
         "fractional_length": (
             "FixedPointChoice",
             "FractionalLength",
@@ -60,6 +71,10 @@ __getattr__, __dir__ = later(
             "fixed_point_choice_of",
             "fractional_length_constant",
             "optimal_fractional_length",
+        ),
+        "measured_blocks": (
+            "MeasuredBlocks",
+            "rank_measured_blocks",
         ),
         "ranges": (
             "RangeChoice",

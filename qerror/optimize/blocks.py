@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import cast, final
+from typing import NoReturn, cast, final
 
 import numpy as np
 
@@ -220,16 +220,29 @@ def rank_blocks(
             averaged = binade_average and isinstance(blocks.scale, PowerOfTwo)
             found.append(OptimalBlocks(blocks, _report(blocks, density, averaged), averaged))
     if not found:
-        raise InvalidValue(
-            f"no format fits {bits_per_value:g} bits a value: the elements need "
-            f"{', '.join(sorted({f'{as_blocks(form).element.bits}' for form in forms}))} bits and "
-            "their scales some more"
-        )
+        refuse_cost(forms, bits_per_value)
     found.sort(key=lambda each: each.report.mse)
     least = found[0].report.mse
     return tuple(
         RankedBlocks(each.form, each.report, decibels_above(each.report.mse, least))
         for each in found
+    )
+
+
+def refuse_cost(
+    forms: Sequence[BlockFormat | str], bits_per_value: float, where: str = ""
+) -> NoReturn:
+    """Say that no format fits a budget.
+
+    Raises
+    ------
+    InvalidValue
+        Always.
+    """
+    needed = sorted({as_blocks(form).element.bits for form in forms})
+    raise InvalidValue(
+        f"no format fits {bits_per_value:g} bits a value{f' {where}' if where else ''}: the "
+        f"elements need {', '.join(map(str, needed))} bits and their scales some more"
     )
 
 

@@ -39,12 +39,12 @@ class ChannelScales(Immutable):
     @cached_property
     def scale(self) -> FloatArray:
         """The scales, in a shape that `quantize` takes for the array: (1, .., channels, .., 1)."""
-        return self._along([each.scale for each in self.optima])
+        return self._laid([each.scale for each in self.optima])
 
     @cached_property
     def max_value(self) -> FloatArray:
         """The largest levels, in the same shape."""
-        return self._along([each.max_value for each in self.optima])
+        return self._laid([each.max_value for each in self.optima])
 
     @cached_property
     def report(self) -> ErrorReport[float]:
@@ -78,7 +78,7 @@ class ChannelScales(Immutable):
         ]
         return html_table(repr(self).strip("<>"), header, body)
 
-    def _along(self, values: Sequence[float]) -> FloatArray:
+    def _laid(self, values: Sequence[float]) -> FloatArray:
         shape = [1] * len(self.shape)
         shape[self.axis] = len(values)
         return frozen(np.array(values).reshape(shape))
@@ -101,25 +101,49 @@ def channels_of(x: npt.ArrayLike, axis: int) -> tuple[Empirical, ...]:
     InvalidValue
         If there is no such axis, or a channel is empty or not finite.
     """
+    return tuple(each_channel(*array_and_axis(x, axis)))
+
+
+def array_and_axis(x: npt.ArrayLike, axis: int) -> tuple[npt.NDArray[Any], int]:
+    """Return an array and an axis of it, counted from the front; see `channels_of`."""
     if isinstance(x, np.ma.MaskedArray):
         raise InvalidType(
             "x is a masked array, whose channels have different numbers of values; pass "
             "x.filled(0.0), or each channel's x[i].compressed() on its own"
         )
     array: npt.NDArray[Any] = np.asarray(x)
-    if array.ndim == 0:
-        raise InvalidValue("channels lie along an axis; x is a single number")
-    axis = integer("axis", axis, -array.ndim, array.ndim - 1) % array.ndim
+    axis = axis_of(array.shape, axis, "x")
     if not array.size:
         raise InvalidValue(f"x of shape {array.shape} has no values")
-    found: list[Empirical] = []
+    return array, axis
+
+
+def axis_of(shape: tuple[int, ...], axis: int, what: str) -> int:
+    """Return an axis counted from the front; `InvalidValue` if there is none such."""
+    if not shape:
+        raise InvalidValue(f"channels lie along an axis; {what} is a single number")
+    return integer("axis", axis, -len(shape), len(shape) - 1) % len(shape)
+
+
+def each_channel(array: npt.NDArray[Any], axis: int) -> Iterator[Empirical]:
+    """Yield the channels one by one, so that a memory-mapped array is not read as a whole."""
     for i, channel in enumerate(np.moveaxis(array, axis, 0)):
-        try:
-            found.append(Empirical(channel))
-        except QErrorException as error:
-            kind = InvalidType if isinstance(error, InvalidType) else InvalidValue
-            raise kind(f"channel {i} of axis {axis}: {error}") from None
-    return tuple(found)
+        yield channel_density(channel, i, axis)
+
+
+def channel_density(values: npt.NDArray[Any], channel: int, axis: int) -> Empirical:
+    """Return the values of a channel as a density; what is wrong with them is told with its place.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        As `Empirical` does.
+    """
+    try:
+        return Empirical(values)
+    except QErrorException as error:
+        kind = InvalidType if isinstance(error, InvalidType) else InvalidValue
+        raise kind(f"channel {channel} of axis {axis}: {error}") from None
 
 
 def optimal_channel_scales(
@@ -162,14 +186,12 @@ def optimal_channel_scales(
     ((2, 1), 2)
     """
     form = as_scalar_format(format)
-    shape = np.shape(x)
-    channels = channels_of(x, axis)
-    tell = progress or silent
+    array, axis = array_and_axis(x, axis)
+    tell, count = progress or silent, array.shape[axis]
     optima: list[OptimalScale] = []
-    for channel in channels:
-        one = best_scale(
-            form, channel, low=low, high=high, exhaustive=exhaustive, rounding=rounding
+    for channel in each_channel(array, axis):
+        optima.append(
+            best_scale(form, channel, low=low, high=high, exhaustive=exhaustive, rounding=rounding)
         )
-        optima.append(one)
-        tell(len(optima), len(channels))
-    return ChannelScales(form, axis % len(shape), shape, tuple(optima))
+        tell(len(optima), count)
+    return ChannelScales(form, axis, array.shape, tuple(optima))

@@ -17,6 +17,7 @@ from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.integer import Integer
 from qerror.formats.names import as_scalar_format
 from qerror.optimize._interval import search_interval
+from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.scale import optimal_scale
 from qerror.optimize.search import search_octaves
 from qerror.optimize.zero_point import searched
@@ -56,6 +57,8 @@ def compare_ranges(
     format: Format | str,  # noqa: A002 - the field's word
     density: DensityLike,
     quantiles: Sequence[float] = (0.999, 0.9999, 0.99999),
+    *,
+    best: OptimalScale | None = None,
 ) -> tuple[RangeChoice, ...]:
     """Return the usual ways to choose a range, each with its exact loss.
 
@@ -72,6 +75,8 @@ def compare_ranges(
     quantiles : sequence of float
         Probabilities in (0.5, 1): the range reaches to the larger of the quantile at p and
         minus that at 1 - p.
+    best : OptimalScale, optional
+        What `optimal_scale` has found, where it was asked already.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def compare_ranges(
             raise InvalidValue(f"a quantile must lie in (0.5, 1), got {p:g}")
     if not math.isfinite(density.second_moment):
         raise InvalidValue("E[x^2] is infinite: no range has a finite error to compare")
-    best = optimal_scale(form, density)
+    best = best or optimal_scale(form, density)
     found = [_choice("best scale", form, density, best.scale, best.report)]
     found += _rounded(form, density)
     if isinstance(form, Integer):

@@ -152,7 +152,7 @@ def optimal_format(formats: Formats, density: DensityLike) -> FormatRanking:
     found.sort(key=lambda pair: float(f"{pair[1].report.mse:.12e}"))
     least = found[0][1].report.mse
     return FormatRanking(
-        density, tuple(RankedFormat(*pair, _behind(pair[1].report.mse, least)) for pair in found)
+        density, tuple(RankedFormat(*pair, behind(pair[1].report.mse, least)) for pair in found)
     )
 
 
@@ -176,8 +176,11 @@ def _at_best(form: ScalarFormat, density: Density) -> tuple[ScalarFormat, Optima
     return form, optimal_scale(form, density)
 
 
-def _behind(mse: float, least: float) -> float:
-    """Return the distance in dB: 0 where two formats tie, nan where both MSEs are infinite."""
+def behind(mse: float, least: float) -> float:
+    """Return how far an MSE lies above the least in dB.
+
+    0 where two formats tie, nan where both MSEs are infinite.
+    """
     if math.isinf(least):
         return math.nan
     return 0.0 if mse <= least * (1 + TIE) else decibels_above(mse, least)

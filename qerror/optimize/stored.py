@@ -5,15 +5,16 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, frozen, integer
+from qerror._arrays import FloatArray, frozen
 from qerror.analysis.decibels import decibels_above
 from qerror.analysis.single import quantization_error
-from qerror.densities.empirical import Empirical
-from qerror.exceptions import InvalidValue
+from qerror.densities.empirical import Empirical, require_squares
 from qerror.execution import Progress, silent
 from qerror.formats.format import ScalarFormat
+from qerror.optimize.channels import ChannelScales, axis_of, channel_density
 from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.scale import optimal_scale
+from qerror.optimize.search import best_scale
 from qerror.storage.source import StoredArray
 
 Rule: TypeAlias = Literal["best", "absmax"]
@@ -48,7 +49,8 @@ def scales_of(
     form : ScalarFormat
         What is scaled.
     array : StoredArray
-        The data. For the best range, and for channels, it is read as a whole.
+        The data. For the best range of all values it is read as a whole, for those of channels
+        channel by channel.
     rule : {"best", "absmax"}
         As in `Rule`.
     axis : int, optional
@@ -65,7 +67,8 @@ def scales_of(
     Raises
     ------
     InvalidValue
-        If there is no such axis, or no level of the format is positive.
+        If there is no such axis, no level of the format is positive, or squares of the values
+        leave float64.
     """
     form.scale_for(1.0)
     if axis is None:
@@ -73,22 +76,61 @@ def scales_of(
             peaks = [_absmax(piece) for piece in array.pieces()]
             return _scale_for(form, max(peaks, default=0.0))
         return _best_scale(form, array.values(), rounding)
-    if not array.shape:
-        name = f"array {array.name!r}" if array.name else repr(str(array.path))
-        raise InvalidValue(f"channels lie along an axis; {name} is a single number")
-    axis = integer("axis", axis, -len(array.shape), len(array.shape) - 1) % len(array.shape)
-    tell = progress or silent
+    axis = axis_of(array.shape, axis, named(array))
+    tell, count = progress or silent, array.shape[axis]
     found: list[float] = []
-    channels = np.moveaxis(array.values(), axis, 0)
-    for channel in channels:
+    for channel in array.channels(axis):
         best = rule == "best"
         found.append(
             _best_scale(form, channel, rounding) if best else _scale_for(form, _absmax(channel))
         )
-        tell(len(found), len(channels))
+        tell(len(found), count)
     shape = [1] * len(array.shape)
-    shape[axis] = len(channels)
+    shape[axis] = count
     return frozen(np.array(found, dtype=np.float64).reshape(shape))
+
+
+def best_of_channels(
+    form: ScalarFormat,
+    array: StoredArray,
+    axis: int,
+    *,
+    exhaustive: bool = False,
+    rounding: str = "nearest-even",
+    progress: Progress | None = None,
+) -> ChannelScales:
+    """Return the best range of every channel of a stored array, read channel by channel.
+
+    Parameters
+    ----------
+    form, axis, exhaustive, rounding, progress
+        As for `optimal_channel_scales`.
+    array : StoredArray
+        The data, all of it finite.
+
+    Raises
+    ------
+    InvalidValue
+        If there is no such axis, or a channel is not finite.
+    """
+    axis = axis_of(array.shape, axis, named(array))
+    tell, count = progress or silent, array.shape[axis]
+    optima: list[OptimalScale] = []
+    for i, channel in enumerate(array.channels(axis)):
+        values = channel_density(channel, i, axis)
+        optima.append(best_scale(form, values, exhaustive=exhaustive, rounding=rounding))
+        tell(len(optima), count)
+    return ChannelScales(form, axis, array.shape, tuple(optima))
+
+
+def named(array: StoredArray) -> str:
+    """Return what a message calls an array of a file."""
+    return f"array {array.name!r}" if array.name else repr(str(array.path))
+
+
+def has_values(array: StoredArray) -> bool:
+    """Return whether a value of an array is finite."""
+    return any(bool(np.isfinite(piece).any()) for piece in array.pieces())
 
 
 def cost_of(
@@ -120,6 +162,7 @@ def _best_scale(form: ScalarFormat, x: npt.NDArray[Any], rounding: str) -> float
 
 
 def _scale_for(form: ScalarFormat, peak: float) -> float:
+    require_squares(peak)
     return form.scale_for(peak) if peak > 0 else 1.0
 
 

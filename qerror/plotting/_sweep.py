@@ -10,12 +10,12 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from qerror.plotting._files import render
 from qerror.plotting._style import COLORS, drawing, line_style
 from qerror.reporting import Document, encode
-from qerror.sweep import SweepResult, SweepRow
+from qerror.sweep import CHANNEL, SweepResult, SweepRow
 from qerror.tables import decibels
 
 _PANEL = (4.4, 3.4)  # inches
@@ -91,7 +91,9 @@ def _curves(ax: Axes, rows: Sequence[SweepRow], name: str) -> None:
         every = max(1, len(x) // _MARKERS)
         ax.plot(x, y, label=each, markevery=(index % every, every), **line_style(index))
     values = sorted({row.value for row in rows if row.value is not None})
-    if is_log_spaced(values):
+    if name == CHANNEL:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    elif is_log_spaced(values):
         _log_axis(ax, values)
     ax.set_xlabel(name.replace("_", " "))
     ax.set_ylabel("SQNR in dB")

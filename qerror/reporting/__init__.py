@@ -23,15 +23,20 @@ if TYPE_CHECKING:
     from qerror.reporting._bands import bands_document as bands_document
     from qerror.reporting._blocks import blocks_optimum_document as blocks_optimum_document
     from qerror.reporting._blocks import blocks_ranking_document as blocks_ranking_document
+    from qerror.reporting._blocks import measured_blocks_document as measured_blocks_document
     from qerror.reporting._catalogue import densities_document as densities_document
     from qerror.reporting._catalogue import format_document as format_document
     from qerror.reporting._catalogue import formats_document as formats_document
     from qerror.reporting._certified import certified_document as certified_document
+    from qerror.reporting._channels import channel_ranking_document as channel_ranking_document
     from qerror.reporting._channels import channels_document as channels_document
     from qerror.reporting._data import MeasuredArray as MeasuredArray
     from qerror.reporting._data import data_document as data_document
     from qerror.reporting._distribution import distribution_document as distribution_document
     from qerror.reporting._dot import dot_document as dot_document
+    from qerror.reporting._fixed_point import (
+        fixed_point_channels_document as fixed_point_channels_document,
+    )
     from qerror.reporting._fixed_point import fixed_point_document as fixed_point_document
     from qerror.reporting._optima import optimum_document as optimum_document
     from qerror.reporting._optima import ranking_document as ranking_document
@@ -46,6 +51,7 @@ __getattr__, __dir__ = later(
         "_blocks": (
             "blocks_optimum_document",
             "blocks_ranking_document",
+            "measured_blocks_document",
         ),
         "_catalogue": (
             "densities_document",
@@ -53,14 +59,20 @@ __getattr__, __dir__ = later(
             "formats_document",
         ),
         "_certified": ("certified_document",),
-        "_channels": ("channels_document",),
+        "_channels": (
+            "channel_ranking_document",
+            "channels_document",
+        ),
         "_data": (
             "MeasuredArray",
             "data_document",
         ),
         "_distribution": ("distribution_document",),
         "_dot": ("dot_document",),
-        "_fixed_point": ("fixed_point_document",),
+        "_fixed_point": (
+            "fixed_point_channels_document",
+            "fixed_point_document",
+        ),
         "_optima": (
             "optimum_document",
             "ranking_document",

@@ -1,13 +1,19 @@
 """Block formats at their best, and ranked at equal cost, as documents."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from qerror.analysis.decibels import decibels_above
 from qerror.densities import Density, density_name
 from qerror.formats import BlockFormat, PowerOfTwo
 from qerror.optimize.blocks import OptimalBlocks, RankedBlocks
+from qerror.optimize.measured_blocks import MeasuredBlocks
+from qerror.reporting._channels import titled
 from qerror.reporting._document import Document, Row, View
 from qerror.tables import decibels, short
+
+if TYPE_CHECKING:
+    from qerror.storage import StoredArray
 
 _AVERAGED = (
     "note: formats whose scales are powers of two are at the mean over a binade of the density's "
@@ -61,6 +67,65 @@ def blocks_ranking_document(
     params: Row = {"density": name, "bits_per_value": bits_per_value, "binade_average": averaged}
     view = View(title, header, body, (1,), notes, marked=(0,), spare=(4, 0))
     return Document("block-ranking", params, rows, [view])
+
+
+def measured_blocks_document(
+    array: "StoredArray", ranking: Sequence[MeasuredBlocks], bits_per_value: float, axis: int
+) -> Document:
+    """Return block formats at equal cost, measured on the blocks of an array.
+
+    Parameters
+    ----------
+    array
+        That was measured.
+    ranking : sequence of MeasuredBlocks
+        Of `rank_measured_blocks`.
+    bits_per_value, axis
+        What it was asked for.
+    """
+    asked: Row = {"file": str(array.path), "array": array.name or None, "axis": axis}
+    rows: list[Row] = [
+        {
+            **asked,
+            "rank": rank,
+            "format": entry.form.name,
+            "block_size": entry.form.block_size,
+            "bits_per_value": entry.form.bits_per_value,
+            **entry.measured.figures.to_dict(),
+            "below_best_db": entry.below_best_db,
+        }
+        for rank, entry in enumerate(ranking, start=1)
+    ]
+    header = ("rank", "format", "block", "bits", "MSE", "SQNR dB", "dB below")
+    body = [
+        (
+            str(rank),
+            entry.form.name,
+            str(entry.form.block_size),
+            short(entry.form.bits_per_value, 6),
+            short(entry.measured.figures.mse),
+            decibels(entry.measured.figures.sqnr_db),
+            decibels(entry.below_best_db),
+        )
+        for rank, entry in enumerate(ranking, start=1)
+    ]
+    title = (
+        f"{titled(array)}: at most {bits_per_value:g} bits a value, scales included\n"
+        f"measured in blocks along axis {axis % len(array.shape)}"
+    )
+    wider = [
+        f"{each.form.name} ({each.smallest})"
+        for each in ranking
+        if each.form.block_size > each.smallest
+    ]
+    notes = [
+        f"note: in larger blocks than the budget asks for, as those do not divide "
+        f"{array.shape[axis]:,}: {', '.join(wider)}"
+    ]
+    notes = notes if wider else []
+    params: Row = {**asked, "shape": list(array.shape), "bits_per_value": bits_per_value}
+    view = View(title, header, body, (1,), notes, marked=(0,), spare=(4, 0))
+    return Document("measured-blocks", params, rows, [view])
 
 
 def blocks_optimum_document(

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from qerror.formats import FixedPoint
+from qerror.optimize.channel_ranking import ChannelRanking
 from qerror.optimize.channels import ChannelScales
 from qerror.optimize.optimum import OptimalScale
 from qerror.reporting._document import Document, Row, View
@@ -17,22 +20,23 @@ _MOST_CHANNELS = 64  # that a table shows
 
 
 def channels_document(
-    source: Path, array: "StoredArray", best: ChannelScales, whole: OptimalScale
+    array: "StoredArray", best: ChannelScales, whole: OptimalScale | None
 ) -> Document:
     """Return the best range of every channel, and what one range for all loses.
 
     Parameters
     ----------
-    source, array
+    array
         What the ranges are for.
     best : ChannelScales
         A range for each channel.
-    whole : OptimalScale
-        The best range of all values together.
+    whole : OptimalScale, optional
+        The best range of all values together; None where it was not looked for.
     """
+    source = str(array.path)
     rows: list[Row] = [
         {
-            "file": str(source),
+            "file": source,
             "array": array.name or None,
             "format": best.format.name,
             "axis": best.axis,
@@ -46,22 +50,87 @@ def channels_document(
         for i, each in enumerate(best)
     ]
     params: Row = {
-        "file": str(source),
+        "file": source,
         "array": array.name or None,
         "format": best.format.name,
         "axis": best.axis,
         "shape": list(best.shape),
         "by_channel": best.report.to_dict(),
-        "one_range": {"max_value": whole.max_value, **whole.report.to_dict()},
+        "one_range": None
+        if whole is None
+        else {"max_value": whole.max_value, **whole.report.to_dict()},
     }
-    return Document("channels", params, rows, [_view(source, array, best, whole)])
+    return Document("channels", params, rows, [_view(array, best, whole)])
 
 
-def _view(source: Path, array: "StoredArray", best: ChannelScales, whole: OptimalScale) -> View:
-    shape = " x ".join(map(str, array.shape))
-    name = f" {array.name!r}" if array.name else ""
+def channel_ranking_document(array: "StoredArray", result: ChannelRanking) -> Document:
+    """Return formats ranked with a range for every channel of an array.
+
+    Parameters
+    ----------
+    array
+        What the ranges are for.
+    result : ChannelRanking
+        The formats, the best one first.
+    """
+    rows: list[Row] = [
+        {
+            "file": str(array.path),
+            "array": array.name or None,
+            "axis": result.axis,
+            "rank": rank,
+            "format": entry.format.name,
+            "scale": [each.scale for each in entry.optima],
+            "max_value": [each.max_value for each in entry.optima],
+            **entry.optima.report.to_dict(),
+            "below_best_db": entry.below_best_db,
+        }
+        for rank, entry in enumerate(result.ranking, start=1)
+    ]
+    header = ("rank", "format", "max values from", "to", "MSE", "SQNR dB", "dB below")
+    body = [
+        (
+            str(rank),
+            entry.format.name,
+            *(short(float(end(entry.optima.max_value))) for end in (np.min, np.max)),
+            short(entry.optima.report.mse),
+            decibels(entry.optima.report.sqnr_db),
+            decibels(entry.below_best_db),
+        )
+        for rank, entry in enumerate(result.ranking, start=1)
+    ]
     title = (
-        f"{best.format.name} on {source}{name} ({array.narrow or array.dtype.name}, {shape})\n"
+        f"{titled(array)}\n"
+        f"a range for each of {result.shape[result.axis]:,} channels along axis {result.axis}"
+    )
+    formats = [entry.format for entry in result.ranking]
+    fixed = [form.name for form in formats if isinstance(form, FixedPoint)]
+    notes = [
+        f"note: {name}: each channel has a fractional length of its own, this one less the "
+        "base-2 logarithm of its scale"
+        for name in fixed
+    ]
+    view = View(title, header, body, (1,), notes, marked=(0,), spare=(4, 3, 2, 0))
+    params: Row = {
+        "file": str(array.path),
+        "array": array.name or None,
+        "axis": result.axis,
+        "shape": list(result.shape),
+        "formats": [form.name for form in formats],
+    }
+    return Document("channel-ranking", params, rows, [view])
+
+
+def titled(array: "StoredArray") -> str:
+    """Return what a table calls an array of a file: its place, type and shape."""
+    shape = " x ".join(map(str, array.shape)) or "one value"
+    name = f" {array.name!r}" if array.name else ""
+    return f"{array.path}{name} ({array.narrow or array.dtype.name}, {shape})"
+
+
+def _view(array: "StoredArray", best: ChannelScales, whole: OptimalScale | None) -> View:
+    title = (
+        f"{best.format.name} on {titled(array)}\n"
         f"a range for each of {len(best):,} channels along axis {best.axis}"
     )
     shown = best.optima[:_MOST_CHANNELS]
@@ -80,13 +149,15 @@ def _view(source: Path, array: "StoredArray", best: ChannelScales, whole: Optima
     return View(title, header, body, words=(), notes=notes, spare=(2, 3))
 
 
-def _notes(best: ChannelScales, whole: OptimalScale, hidden: int) -> Sequence[str]:
-    report, one = best.report, whole.report
-    gain = report.sqnr_db - one.sqnr_db
+def _notes(best: ChannelScales, whole: OptimalScale | None, hidden: int) -> Sequence[str]:
+    report = best.report
     notes = [f"note: {hidden:,} more channels are in --format csv and json"] if hidden else []
     notes.append(
         f"all channels together: MSE {short(report.mse)}, SQNR {decibels(report.sqnr_db)} dB"
     )
+    if whole is None:
+        return notes
+    one, gain = whole.report, report.sqnr_db - whole.report.sqnr_db
     less = f", {decibels(gain)} dB less" if math.isfinite(gain) else ""
     notes.append(
         f"one range for all: max value {short(whole.max_value, 6)}, MSE {short(one.mse)}, "

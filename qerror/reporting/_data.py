@@ -1,5 +1,6 @@
 """Errors measured on arrays as documents, with what a fitted density predicts beside them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from qerror.analysis import ErrorReport
 from qerror.densities import density_name
 from qerror.densities.names import parameter_values
 from qerror.formats import BlockFormat, Format, ScalarFormat
+from qerror.reporting._channels import titled
 from qerror.reporting._document import Document, Row, View
 from qerror.reporting._results import ERROR_LINES, range_line
 from qerror.tables import short
@@ -75,7 +77,7 @@ def data_document(
         What else was asked for.
     """
     rows = [_row(source, form, each, axis) for each in arrays]
-    views = [_view(source, form, each, axis) for each in arrays]
+    views = [_view(form, each, axis) for each in arrays]
     asked: Row = {"file": str(source), "format": form.name, "axis": axis, **params}
     return Document(name, asked, rows, views)
 
@@ -150,12 +152,8 @@ def _prediction(each: MeasuredArray) -> Row:
     }
 
 
-def _view(source: Path, form: Format, each: MeasuredArray, axis: int | None) -> View:
-    array = each.array
-    shape = " x ".join(map(str, array.shape)) or "one value"
-    name = f" {array.name!r}" if array.name else ""
-    kind = array.narrow or array.dtype.name
-    title = f"{form.name} on {source}{name} ({kind}, {shape})\n{_place(form, each, axis)}"
+def _view(form: Format, each: MeasuredArray, axis: int | None) -> View:
+    title = f"{form.name} on {titled(each.array)}\n{_place(form, each, axis)}"
     columns = {"measured": each.measured.figures.to_dict()}
     if each.predicted is not None:
         columns["predicted"] = each.predicted.to_dict()
@@ -193,9 +191,24 @@ def _counts(found: "Measured") -> list[str]:
         notes.append(
             f"note: {found.nan:,} NaN and {found.infinite:,} infinite values have no part in this"
         )
+    notes += _size_notes(found)
     if found.spoiled:
         notes.append(f"note: {found.spoiled:,} more share a block with them and become NaN")
     return notes
+
+
+def _size_notes(found: "Measured") -> list[str]:
+    """Say where the figures are none: nothing was measured, or squares are no numbers."""
+    figures = found.figures
+    if not found.size:
+        return ["note: no finite value: there is nothing to measure"]
+    power, others = figures.signal_power, (figures.signal_mean, figures.mean_error)
+    if math.isinf(power) or (power == 0 and any(others)):
+        return [
+            "note: squares of these values leave float64 (1e-308 to 1e308), so that figures "
+            "made of squares are 0 or infinite: choose other units"
+        ]
+    return [] if power else ["note: all values are 0, which every range holds"]
 
 
 def _fit_notes(fitted: "FitResult | None", by_channel: bool) -> list[str]:

@@ -1,11 +1,18 @@
 """Fixed point as documents: the best fractional lengths, and what F8Net states."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from qerror.densities import Density
 from qerror.optimize.fractional_length import FixedPointChoice, FractionalLength
+from qerror.reporting._channels import titled
 from qerror.reporting._document import Document, Row, View
 from qerror.tables import decibels, short
+
+if TYPE_CHECKING:
+    from qerror.storage import StoredArray
 
 
 def fixed_point_document(
@@ -45,6 +52,82 @@ def fixed_point_document(
         "choices": {_sign(signed): _choice_facts(choice) for signed, choice in choices.items()},
     }
     return Document("fixed-point", params, rows, views)
+
+
+def fixed_point_channels_document(
+    array: "StoredArray",
+    axis: int,
+    word_length: int,
+    channels: Sequence[Density],
+    choices: Mapping[bool, Sequence[FixedPointChoice | None]],
+) -> Document:
+    """Return the best fractional length of every channel of an array.
+
+    Parameters
+    ----------
+    array, axis, word_length
+        What the choices were made for.
+    channels : sequence of Density
+        The channels' values.
+    choices : mapping
+        The choices, a channel each, for signed codes under True, for unsigned ones under False;
+        None for a channel of zeros, which every fractional length holds.
+    """
+    axis %= len(array.shape)
+    rows: list[Row] = []
+    body: list[tuple[str, ...]] = []
+    for signed, found in choices.items():
+        for i, (channel, choice) in enumerate(zip(channels, found, strict=True)):
+            std = math.sqrt(channel.variance)
+            facts = {} if choice is None else _choice_facts(choice)
+            rows.append({"channel": i, "signed": signed, "std": std, **facts})
+            body.append((str(i), _sign(signed), short(std, 6), *_channel_cells(choice)))
+    length = Counter(row[3] for row in body if row[3])
+    header = ("channel", "codes", "std", "FL", "legal FL", "error", "F8Net FL", "loss dB")
+    title = (
+        f"fixed point, {word_length} bits, on {titled(array)}\n"
+        f"a fractional length for each of {len(channels):,} channels along axis {axis}"
+    )
+    listed = ", ".join(f"{fl} ({count:,})" for fl, count in sorted(length.items(), key=_number))
+    notes = [f"fractional lengths, and how many channels have each: {listed}"] if listed else []
+    hidden = len(body) - _MOST_CHANNELS
+    notes += [f"note: {hidden:,} more lines are in --format csv and json"] if hidden > 0 else []
+    shown = body[:_MOST_CHANNELS]
+    kept = [k for k in range(len(header)) if k < 3 or any(row[k] for row in shown)]
+    view = View(
+        title,
+        [header[k] for k in kept],
+        [[row[k] for k in kept] for row in shown],
+        words=(1,),
+        notes=notes,
+        spare=(2,),
+    )
+    params: Row = {
+        "word_length": word_length,
+        "file": str(array.path),
+        "array": array.name or None,
+        "axis": axis,
+    }
+    return Document("fixed-point-channels", params, rows, [view])
+
+
+_MOST_CHANNELS = 64  # lines that a table shows
+
+
+def _number(item: tuple[str, int]) -> int:
+    return int(item[0])
+
+
+def _channel_cells(choice: FixedPointChoice | None) -> tuple[str, ...]:
+    if choice is None:
+        return ("",) * 5
+    legal, rule = choice.legal, choice.f8net
+    own = str(choice.best.format.fractional_length)
+    cells = (own, str(legal.format.fractional_length), percent(legal.relative_error))
+    if rule is None:
+        return (*cells, "", "")
+    loss = rule.above_best_db - legal.above_best_db
+    return (*cells, str(rule.format.fractional_length), decibels(loss))
 
 
 def _sign(signed: bool) -> str:

@@ -17,6 +17,7 @@ from qerror.tables import decibels, place, short
 
 _MOST_MINIMA = 16  # that a table shows
 _EDGE = "the end of the searched ranges is best: the optimum lies beyond"
+_ZEROS = "all values are 0, which every range holds"
 _INFINITE = "E[x^2] is infinite: so is the MSE at every range, and no format is better"
 
 
@@ -48,7 +49,8 @@ def optimum_document(
         params["rounding"] = best.rounding
     views = [_optimum_view(form, name, best)]
     views += [_rules_view(choices)] if choices else []
-    views += [_minima_view(best)] if len(best.local_minima) > 1 else []
+    several = len(best.local_minima) > 1 and best.report.signal_power > 0
+    views += [_minima_view(best)] if several else []
     return Document("optimize", params, rows, views)
 
 
@@ -221,6 +223,7 @@ def _optimum_view(form: Format, density: str, best: OptimalScale) -> View:
         lines.insert(1 + len(length), ("within 0.1 dB", f"{short(low)} to {short(high)}"))
         lines.insert(2 + len(length), ("smallest for 0.01 dB", short(best.leeway.smallest)))
     notes = [f"note: {_INFINITE}"] if infinite else [f"note: {_EDGE}"] if best.at_edge else []
+    notes += [f"note: {_ZEROS}"] if report.signal_power == 0 else []
     mode = "" if best.rounding == "nearest-even" else f", rounding {best.rounding}"
     return View(f"{form.name} on {density}{mode}", ("", ""), lines, notes=notes)
 

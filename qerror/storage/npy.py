@@ -4,7 +4,7 @@ import ast
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
@@ -103,12 +103,15 @@ def open_npy(path: Path, narrow: str | None) -> StoredArray:
             file.seek(header.total)
             _refuse_more(path, file.read(len(MAGIC)), present - header.total)
 
+    def mapped() -> AnyArray:
+        return np.memmap(path, header.dtype, "r", header.length, (header.size,))
+
     def read(count: int) -> Iterator[AnyArray]:
-        flat = np.memmap(path, header.dtype, "r", header.length, (header.size,))
+        flat = mapped()
         for start in range(0, header.size, count):
             yield flat[start : start + count]
 
-    return stored(path, "", header, read, narrow)
+    return replace(stored(path, "", header, read, narrow), mapped=mapped)
 
 
 def _refuse_objects(path: Path, dtype: np.dtype[Any]) -> None:

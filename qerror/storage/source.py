@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ AnyArray: TypeAlias = npt.NDArray[Any]
 
 PIECE_BYTES = 1 << 22
 """How much is read at a time."""
+
+_GROUP_BYTES = 1 << 26  # of channels that lie scattered in a file: each group goes through it once
 
 _FAULTS = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError),
@@ -47,6 +49,8 @@ class StoredArray:
     """Reads stored items flat, in the order of the file, so many at a time."""
     narrow: str | None = None
     """The narrow format that the items are read as, such as "bfloat16"; they become float32."""
+    mapped: Callable[[], AnyArray] | None = field(default=None, repr=False, compare=False)
+    """Maps the stored items into memory, flat; None where the file does not hold them as such."""
 
     @property
     def size(self) -> int:
@@ -76,7 +80,50 @@ class StoredArray:
         count = max(PIECE_BYTES // max(self.dtype.itemsize, 1), 1)
         with readable(self.path):
             for piece in self.read(count):
-                yield piece if self.narrow is None else NARROW[self.narrow].decode(piece)
+                yield self._decoded(piece)
+
+    def channels(self, axis: int) -> Iterator[AnyArray]:
+        """Read the channels along an axis one after the other, each in its own shape.
+
+        One at a time where they lie so in the file, in groups of some 64 MB where a .npy file
+        scatters them, and from the whole array otherwise.
+
+        Parameters
+        ----------
+        axis : int
+            From 0 to the number of axes less 1.
+
+        Raises
+        ------
+        InvalidValue
+            If the file turns out to be damaged.
+        """
+        count = self.shape[axis]
+        own = self.shape[:axis] + self.shape[axis + 1 :]
+        order: Literal["C", "F"] = "F" if self.fortran_order else "C"
+        slower = self.shape[axis + 1 :] if self.fortran_order else self.shape[:axis]
+        if not self.size:
+            yield from (np.empty(own, self.dtype) for _ in range(count))
+        elif math.prod(slower) == 1:
+            with readable(self.path):
+                for piece in self.read(self.size // count):
+                    yield self._decoded(piece).reshape(own, order=order)
+        else:
+            yield from self._scattered(axis, order)
+
+    def _scattered(self, axis: int, order: Literal["C", "F"]) -> Iterator[AnyArray]:
+        """Read channels whose values lie apart in the file, group by group."""
+        if self.mapped is None:
+            yield from np.moveaxis(self.values(), axis, 0)
+            return
+        with readable(self.path):
+            along = np.moveaxis(self.mapped().reshape(self.shape, order=order), axis, 0)
+        size = max(_GROUP_BYTES * len(along) // along.nbytes, 1)
+        for start in range(0, len(along), size):
+            yield from self._decoded(np.ascontiguousarray(along[start : start + size]))
+
+    def _decoded(self, stored: AnyArray) -> AnyArray:
+        return stored if self.narrow is None else NARROW[self.narrow].decode(stored)
 
     def values(self) -> AnyArray:
         """Read the whole array, in its shape.

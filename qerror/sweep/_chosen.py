@@ -1,13 +1,18 @@
 """What a sweep goes through, checked at the door."""
 
 import dataclasses
+import math
 import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+
 from qerror._arrays import positive, real
 from qerror.densities.density import Density
+from qerror.densities.empirical import Empirical
 from qerror.densities.names import (
     at_parameter,
     density_name,
@@ -19,6 +24,7 @@ from qerror.formats.block import BlockFormat
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import Format
 from qerror.formats.names import as_format, parse_format
+from qerror.optimize.channels import channels_of
 from qerror.sweep.result import (
     BLOCK_SIZE,
     QUANTIZER_PARAMETERS,
@@ -35,9 +41,11 @@ class Chosen:
     densities: tuple[Density, ...]
     parameter: str | None
     values: tuple[float, ...]
-    range: tuple[str, float] | None = None
+    range: tuple[str, float | str] | None = None
     """What sets the range of all formats, and its value: ("max_value", 4.0)."""
     rounding: str = "nearest-even"
+    axis: int | None = None
+    """Along which the channels lie that are swept; None where they are not."""
 
     @property
     def moves_formats(self) -> bool:
@@ -65,13 +73,17 @@ class Chosen:
         if self.rounding != "nearest-even":
             refuse_blocks(self.formats, "they are analysed with rounding to nearest even only")
         if self.range is not None:
-            name, value = self.range
-            refuse_blocks(self.formats, f"{name} {value:g} cannot move them")
+            name, given = self.range
+            value = given if isinstance(given, str) else f"{given:g}"
+            refuse_blocks(self.formats, f"{name} {value} cannot move them")
             if self.moves_formats:
                 raise InvalidValue(
-                    f"{name} {value:g} sets the range, and so does the sweep over "
+                    f"{name} {value} sets the range, and so does the sweep over "
                     f"{self.parameter}; give one of them"
                 )
+        if self.axis is not None:
+            refuse_blocks(self.formats, "their blocks are taken from all values")
+            return
         if self.moves_formats:
             refuse_blocks(self.formats, f"there is no {self.parameter} to sweep")
         if self.parameter == "bias":
@@ -198,13 +210,69 @@ def densities_by(
     return tuple(at_parameter(density, own, value) for density in densities for value in values)
 
 
-def checked_range(scale: float | None, max_value: float | None) -> tuple[str, float] | None:
-    """Return what sets the range of all formats, and its value."""
+def checked_range(
+    scale: float | None, max_value: float | str | None
+) -> tuple[str, float | str] | None:
+    """Return what sets the range of all formats, and its value; None for the best."""
+    if scale is not None and max_value is not None:
+        raise InvalidValue("scale and max_value each set the range; give one of them")
+    if isinstance(max_value, str):
+        if max_value not in _RULES:
+            raise InvalidValue(
+                f"max_value is a number, {' or '.join(map(repr, _RULES))}, got {max_value!r}"
+            )
+        return None if max_value == "best" else ("max_value", max_value)
     given = {"scale": scale, "max_value": max_value}
     found = [(name, positive(name, value)) for name, value in given.items() if value is not None]
-    if len(found) > 1:
-        raise InvalidValue("scale and max_value each set the range; give one of them")
     return found[0] if found else None
+
+
+def max_value_on(density: Density, rule: float | str) -> float:
+    """Return the largest level on a density: the one given, or its own largest magnitude.
+
+    Raises
+    ------
+    InvalidValue
+        If the density has no largest magnitude, or that is 0.
+    """
+    if not isinstance(rule, str):
+        return rule
+    peak = max(map(abs, density.support))
+    if not 0 < peak < math.inf:
+        raise InvalidValue(
+            f"{rule} takes the largest magnitude, and {density_name(density)} "
+            f"{'has none but 0' if peak == 0 else 'is not bounded'}; give a number"
+        )
+    return peak
+
+
+_RULES = ("best", "absmax")
+
+
+def channels_along(given: Sequence[Any], axis: int) -> list[tuple[Empirical, ...]]:
+    """Return the channels of arrays, all of which must have as many.
+
+    Raises
+    ------
+    InvalidType
+        If one is no array.
+    InvalidValue
+        If they have different numbers of channels, or `channels_of` refuses one.
+    """
+    for each in given:
+        if isinstance(each, str | Density) or not np.ndim(each):
+            raise InvalidType(
+                f"axis says along which the channels of an array lie, got {reprlib.repr(each)}; "
+                "leave axis out for a density"
+            )
+    found = [channels_of(each, axis) for each in given]
+    counts = sorted({len(each) for each in found})
+    if len(counts) > 1:
+        raise InvalidValue(
+            f"a sweep over channels takes arrays of as many each, got {counts[0]} to {counts[-1]}; "
+            "sweep one array at a time"
+        )
+    return found
 
 
 def refuse_blocks(formats: Sequence[Format], why: str) -> None:

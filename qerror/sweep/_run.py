@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -28,17 +29,20 @@ from qerror.optimize.tracked import Tracked
 from qerror.rounding import as_rule
 from qerror.sweep._chosen import (
     Chosen,
+    channels_along,
     checked_over,
     checked_range,
     densities_by,
     formats_of,
     listed,
+    max_value_on,
     refuse_blocks,
     resized,
 )
 from qerror.sweep._limits import Limits
 from qerror.sweep.result import (
     BLOCK_SIZE,
+    CHANNEL,
     SweepResult,
     SweepRow,
     below_best,
@@ -58,9 +62,10 @@ def sweep(
     *,
     by: tuple[str, Sequence[float]] | None = None,
     scale: float | None = None,
-    max_value: float | None = None,
+    max_value: float | Literal["best", "absmax"] | None = None,
     limits: bool = False,
     rounding: str = "nearest-even",
+    axis: int | None = None,
     progress: Progress | None = None,
 ) -> SweepResult:
     """Return the exact errors of every format on every density.
@@ -85,12 +90,16 @@ def sweep(
         densities of their own, in the order of the values.
     scale, max_value : float, optional
         Where every format stands, while a parameter of the densities is swept or without one:
-        the factor on its own grid, or its largest level. At most one of them.
+        the factor on its own grid, or its largest level. At most one of them. "absmax" is the
+        largest magnitude of data or of a bounded density, "best" what is taken without either.
     limits : bool
         Whether to say how many dB the MSE lies above that of the best quantizer of 2^bits levels
         (`lloyd_max`; up to 16 bits, else nan) and above the Shannon bound of as many bits.
     rounding : str
         As for `quantization_error`; each format stands at the range that is best for that mode.
+    axis : int, optional
+        Of arrays: along which their channels lie. Each channel is then a density of its own, and
+        what is swept is "channel", from 0.
     progress : callable, optional
         Called with (done, total) after each density, value and format.
 
@@ -104,7 +113,7 @@ def sweep(
         If there is no format, density or value, something does not have the swept parameter, or
         more than one thing sets the range.
     InvalidType
-        If `over` is not a name and values.
+        If `over` is not a name and values, or `axis` is given for what is no array.
 
     Examples
     --------
@@ -114,30 +123,55 @@ def sweep(
     INT8 40.54
     4M3E 37.56
     """
-    parameter, values = checked_over(over)
+    given = listed(densities, Density, "density")
+    channels = None if axis is None else channels_along(given, axis)
+    if channels is None:
+        parameter, values = checked_over(over)
+    elif over is None and by is None:
+        parameter, values = CHANNEL, tuple(map(float, range(len(channels[0]))))
+    else:
+        raise InvalidValue("with an axis the channels are swept; leave out over and by")
     chosen = Chosen(
         formats_of(listed(formats, Format, "format"), parameter),
-        densities_by([as_density(each) for each in listed(densities, Density, "density")], by),
+        densities_by([as_density(each) for each in given], by),
         parameter,
         values,
         checked_range(scale, max_value),
         as_rule(rounding).name,
+        axis,
     )
     chosen.check()
     if limits:
         refuse_blocks(chosen.formats, "the limits are those of codes of single values")
-    rows = tuple(_compared(_rows(chosen, progress or silent, Limits(limits)), len(chosen.formats)))
+    found = _rows(chosen, channels, progress or silent, Limits(limits))
+    rows = tuple(_compared(found, len(chosen.formats)))
     asked = chosen.formats, chosen.densities, chosen.parameter, chosen.values
     return SweepResult(*asked, rows, chosen.range, chosen.rounding)
 
 
-def _rows(chosen: Chosen, progress: Progress, limits: Limits) -> Iterator[SweepRow]:
+def _rows(
+    chosen: Chosen,
+    channels: Sequence[Sequence[Density]] | None,
+    progress: Progress,
+    limits: Limits,
+) -> Iterator[SweepRow]:
     done = 0
-    for density in chosen.densities:
-        for row in _of_density(chosen, density, limits):
+    for i, density in enumerate(chosen.densities):
+        if channels is None:
+            rows = _of_density(chosen, density, limits)
+        else:
+            rows = _of_channels(chosen, channels[i], limits)
+        for row in rows:
             done += 1
             progress(done, chosen.total)
             yield row
+
+
+def _of_channels(chosen: Chosen, channels: Sequence[Density], limits: Limits) -> Iterator[SweepRow]:
+    """Yield the rows of an array, channel by channel."""
+    for value, channel in zip(chosen.values, channels, strict=True):
+        for form in chosen.formats:
+            yield _at(form, channel, value, chosen, limits)
 
 
 def _of_density(chosen: Chosen, density: Density, limits: Limits) -> Iterator[SweepRow]:
@@ -187,9 +221,9 @@ def _at(
     scalar = as_scalar_format(form)
     if chosen.range is None:
         return _at_best(scalar, density, value, chosen, limits)
-    one = dataclasses.replace(
-        chosen, parameter=chosen.range[0], values=(chosen.range[1],), range=None
-    )
+    name, rule = chosen.range
+    there = (max_value_on(density, rule),)
+    one = dataclasses.replace(chosen, parameter=name, values=there, range=None)
     (row,) = _along(scalar, density, one, limits)
     return dataclasses.replace(row, value=value)
 

@@ -23,6 +23,9 @@ QUANTIZER_PARAMETERS = ("scale", "max_value", "bias")
 BLOCK_SIZE = "block_size"
 """What it can go over where all formats are block formats."""
 
+CHANNEL = "channel"
+"""What it goes over where an array has an axis of channels."""
+
 
 @dataclass(frozen=True)
 class SweepRow:
@@ -131,8 +134,8 @@ class SweepResult:
     values: tuple[float, ...]
     """The values that it takes."""
     rows: tuple[SweepRow, ...]
-    range: tuple[str, float] | None = None
-    """What every format's range was set by, and its value: ("max_value", 4.0)."""
+    range: tuple[str, float | str] | None = None
+    """What every format's range was set by, and its value: ("max_value", 4.0), or "absmax"."""
     rounding: str = "nearest-even"
     """How values went to levels."""
 
@@ -161,11 +164,13 @@ class SweepResult:
     def series(self) -> tuple[Series, ...]:
         """The rows of each density that was asked for, in their order."""
         size = len(self.rows) // len(self.densities)
-        of_format = self.parameter in {None, BLOCK_SIZE, *QUANTIZER_PARAMETERS}
+        of_format = self.parameter in {None, BLOCK_SIZE, CHANNEL, *QUANTIZER_PARAMETERS}
         swept = None if of_format else own_parameter(str(self.parameter))
-        at = (
-            "" if self.range is None else f" at {self.range[0].replace('_', ' ')} {self.range[1]:g}"
-        )
+        at = ""
+        if self.range is not None:
+            name, value = self.range
+            shown = value if isinstance(value, str) else f"{value:g}"
+            at = f" at {name.replace('_', ' ')} {shown}"
         if self.rounding != "nearest-even":
             at += f", rounding {self.rounding}"
         return tuple(

@@ -245,9 +245,30 @@ def test_scalar_products_of_data() -> None:
 
 BAD = [
     ("optimize int8 --data x.npy --axis 2", "axis must lie in -2..1"),
-    ("optimize int8 --dist gaussian --axis 0", "--axis goes with FORMAT and --data"),
-    ("optimize --bits 8 --data x.npy --axis 0", "--axis goes with FORMAT and --data"),
-    ("optimize mxfp4 --data x.npy --axis 0", "shares scales"),
+    ("optimize int8 --dist gaussian --axis 0", "--axis goes with --data"),
+    ("optimize --bits 8 --data x.npy --axis 0 --over max-value=1:2", "leave out --axis"),
+    ("optimize mxfp4 --data x.npy --axis 0", "takes a scale for every block"),
+    ("optimize --formats mxfp4 --data x.npy --axis 0", "share scales"),
+    ("optimize --bits-per-value 4.5 --data x.npy --axis 2", "axis must lie in -2..1"),
+    ("optimize --bits-per-value 3 --data x.npy", "no format fits 3 bits"),
+    ("optimize --bits-per-value 4.5 --data x.npy --binade-average", "data have their own spread"),
+    ("optimize int8 --dist gaussian --exhaustive", "this density has a continuous part"),
+    ("optimize --bits 8 --data x.npy --exhaustive", "the range of one FORMAT"),
+    ("optimize mxfp4 --data x.npy --exhaustive", "a scale for every block"),
+    ("sweep --dist gaussian --axis 0", "--axis goes with --data"),
+    ("sweep --data x.npy --axis 0 --over max-value=1,2", "leave out --over"),
+    ("sweep --data x.npy --axis 0 --formats mxfp4", "takes its scales from the data"),
+    ("sweep --data m.npz --axis 0", "arrays of as many each, got 3 to 6"),
+    ("sweep --dist gaussian --max-value absmax", "gaussian is not bounded"),
+    ("sweep --data x.npy --max-value bets", "did you mean best?"),
+    ("fixed-point --std 1 --axis 0", "--axis says what --data have"),
+    ("fixed-point --data x.npy --axis 0 --word-length 1", "one bit cannot hold a sign"),
+    ("quantize int8 none.npy -o y.npy --max-value best", "'none.npy' holds no finite value"),
+    ("quantize int8 none.npy -o y.npy --max-value absmax", "'none.npy' holds no finite value"),
+    ("quantize int8 nans.npy -o y.npy --max-value best", "'nans.npy' holds no finite value"),
+    ("quantize int8 tiny.npy -o y.npy --max-value best", "squares leave float64"),
+    ("quantize int8 tiny.npy -o y.npy --max-value absmax", "squares leave float64"),
+    ("error int8 --data none.npy", "'none.npy' holds no finite value"),
     ("optimize int8 --data bf.npy", "name them by --dtype"),
     ("optimize int8 --data x.npy --dtype bfloat16", "'x.npy' holds float32"),
     ("optimize int8 --data bf.npy --dtype bfloat17", "did you mean bfloat16?"),
@@ -289,6 +310,9 @@ BAD = [
 
 @pytest.mark.parametrize(("line", "words"), BAD, ids=[line for line, _ in BAD])
 def test_what_does_not_go_together_is_refused(folder: Path, line: str, words: str) -> None:
+    np.save("none.npy", np.empty(0))
+    np.save("nans.npy", np.full(3, np.nan))
+    np.save("tiny.npy", np.array([1e-199, -3e-199]))
     before = sorted(folder.iterdir())
     found = run(*line.split())
     assert found.exit_code == 2, found.output

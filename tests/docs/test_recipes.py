@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_there_are_ten() -> None:
     assert TEXT.count("\n## ") == 10
     assert {kind for kind, _ in BLOCKS} == {"console", "python"}
-    assert len(SESSIONS) == 11
+    assert len(SESSIONS) == 13
 
 
 @pytest.mark.parametrize(("command", "expected"), SESSIONS, ids=[line for line, _ in SESSIONS])

@@ -200,6 +200,7 @@ def _of_distribution(  # noqa: PLR0917 - one command's options
 
 def _on_data(errors: DataErrors, fit: str | None, band: bool) -> "Document":
     errors.say_what_is_left_out("left out")
+    errors.require_values()
     with Bar("range") as bar:
         scales = errors.scales(bar)
     errors.say_cost()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,52 +11,15 @@ from qerror_cli.density_options import Densities, density_options
 from qerror_cli.output import Output, output_options, say
 from qerror_cli.parameters import FormatList, FormatType, Over, rounding_option
 from qerror_cli.progress import Bar
+from qerror_cli.spans import Span, SpanType
 
 if TYPE_CHECKING:
     from qerror.densities import Density
-    from qerror.formats import Format
+    from qerror.formats import BlockFormat, Format
     from qerror.optimize import RangeChoice
     from qerror.reporting import Document
 
 _OF_FORMATS = ("max_value", "range", "block_size")
-
-
-class Span(NamedTuple):
-    """A parameter and the limits between which it moves."""
-
-    name: str
-    low: float
-    high: float
-
-
-class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
-    """A parameter to look along: NAME=LO:HI."""
-
-    name = "NAME=LO:HI"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Span:
-        """Parse the name and the limits."""
-        name, equals, text = (part.strip() for part in value.partition("="))
-        limits = text.split(":")
-        if not (name and equals) or len(limits) != 2:
-            self._refuse(value, "it is not NAME=LO:HI", param, ctx)
-        try:
-            low, high = (float(limit) for limit in limits)
-        except ValueError:
-            self._refuse(value, "LO and HI must be numbers", param, ctx)
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            self._refuse(value, "LO must be below HI, both finite", param, ctx)
-        return Span(name.replace("-", "_"), low, high)
-
-    def _refuse(
-        self, value: str, why: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> NoReturn:
-        self.fail(
-            f"cannot look along {value!r}: {why}; for example nu=2.1:20, std=0.1:10, "
-            "max-value=1:100 or range=1:1000",
-            param,
-            ctx,
-        )
 
 
 @click.command("optimize", cls=Command)
@@ -89,8 +52,14 @@ class SpanType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
 @click.option(
     "--axis",
     type=int,
-    help="With FORMAT and --data: along which the channels lie, each of which gets a range of its "
-    "own.",
+    help="With --data: along which the channels lie, each of which gets a range of its own; with "
+    "--bits-per-value along which the blocks lie.  [default: one range; -1]",
+)
+@click.option(
+    "--exhaustive",
+    is_flag=True,
+    help="With FORMAT and --data: try every range at which a value changes its level, so that none "
+    "is better.",
 )
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
@@ -104,6 +73,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     binade_average: bool | None,
     rounding: str,
     axis: int | None,
+    exhaustive: bool,
     output: Output,
 ) -> None:
     r"""Find the best range of FORMAT, or the best of many formats.
@@ -111,13 +81,16 @@ def command(  # noqa: PLR0917 - click passes them by name
     With FORMAT: the range with the least mean squared error, all local minima, and what other
     ways to choose the range lose, or with --axis a range for every channel of the data; of a format
     that shares scales in blocks, the best threshold or multiplier of its scales. With --bits or
-    --formats: the formats ranked, each at its best range; with --over, where the best one changes,
-    to ten digits. With --bits-per-value: block formats of equal cost.
+    --formats: the formats ranked, each at its best range, or ranges with --axis; with --over, where
+    the best one changes, to ten digits. With --bits-per-value: block formats of equal cost, of
+    --data measured in blocks as they lie. All values of --data must be finite.
 
     \b
     qerror optimize 3M4E --dist student-t --nu 3
     qerror optimize int8 --data weights.npy
     qerror optimize int8 --data weights.npy --axis 0
+    qerror optimize --bits 8 --data weights.npy --axis 0
+    qerror optimize --bits-per-value 4.5 --data weights.npy
     qerror optimize --bits 8 --dist gaussian
     qerror optimize --bits 8 --dist student-t --over nu=2.1:20
     qerror optimize --bits-per-value 4.5 --dist laplace
@@ -128,18 +101,44 @@ def command(  # noqa: PLR0917 - click passes them by name
     output.refuse_collisions({}, {"--data": densities.data})
     averaged = binade_average if binade_average is not None else form is None
     if axis is not None:
-        if form is None or densities.data is None:
-            raise click.UsageError("--axis goes with FORMAT and --data: it names their channels")
-        output.emit(_channels(form, densities, axis, rounding))
+        _check_axis(form, densities, over)
+    if exhaustive and form is None:
+        raise click.UsageError("--exhaustive searches the range of one FORMAT; name it")
+    if form is not None and axis is not None:
+        output.emit(_channels(form, densities, axis, rounding, exhaustive=exhaustive))
     elif form is not None:
-        output.emit(_one(form, densities, averaged, rounding))
+        output.emit(_one(form, densities, averaged, rounding, exhaustive=exhaustive))
+    elif bits_per_value is not None and densities.data is not None:
+        _refuse_rounding(rounding)
+        if binade_average:
+            raise click.UsageError("--binade-average is for densities; data have their own spread")
+        output.emit(_measured(formats, bits_per_value, densities, -1 if axis is None else axis))
     elif bits_per_value is not None:
         _refuse_rounding(rounding)
         output.emit(_at_cost(formats, bits_per_value, densities, averaged))
     else:
         _refuse_rounding(rounding)
         chosen = _chosen(bits, unsigned, formats)
-        output.emit(_many(chosen, densities, over, averaged, warn=unsigned))
+        if axis is None:
+            output.emit(_many(chosen, densities, over, averaged, warn=unsigned))
+        else:
+            output.emit(_many_by_channel(chosen, densities, axis))
+
+
+def _check_axis(form: "Format | None", densities: Densities, over: Span | None) -> None:
+    """Refuse --axis where there are no channels, or no range for each."""
+    from qerror.formats import BlockFormat
+
+    if densities.data is None:
+        raise click.UsageError("--axis goes with --data: it says where their channels lie")
+    if over is not None:
+        raise click.UsageError("--over moves one range of all values; leave out --axis")
+    if isinstance(form, BlockFormat):
+        raise click.UsageError(
+            f"{form.name} takes a scale for every block; what its blocks along an axis lose: "
+            f"qerror error {form.name} --data FILE --axis N, and beside others of its cost: "
+            "qerror optimize --bits-per-value B --data FILE --axis N"
+        )
 
 
 def _check_choice(
@@ -189,26 +188,45 @@ def _check_cost(bits_per_value: float, named: list[str], over: Span | None) -> N
 def _at_cost(
     formats: "list[Format] | None", bits_per_value: float, densities: Densities, averaged: bool
 ) -> "Document":
-    from qerror.formats import BlockFormat
     from qerror.optimize import rank_blocks
     from qerror.reporting import blocks_ranking_document
 
-    density = densities.parse_one()
-    if formats is None:
-        ranking = rank_blocks(density, bits_per_value, binade_average=averaged)
-    else:
-        blocks = [form for form in formats if isinstance(form, BlockFormat)]
-        alone = [form.name for form in formats if not isinstance(form, BlockFormat)]
-        if alone:
-            raise click.UsageError(
-                f"--bits-per-value ranks formats that share scales in blocks; for {alone[0]} write "
-                f"{alone[0]}:g64, which stands for every block size"
-            )
-        ranking = rank_blocks(density, bits_per_value, blocks, binade_average=averaged)
+    density, blocks = densities.parse_one(), _blocks(formats)
+    ranking = rank_blocks(density, bits_per_value, blocks, binade_average=averaged)
     return blocks_ranking_document(ranking, density, bits_per_value, averaged=averaged)
 
 
-def _one(form: "Format", densities: Densities, averaged: bool, rounding: str) -> "Document":
+def _measured(
+    formats: "list[Format] | None", bits_per_value: float, densities: Densities, axis: int
+) -> "Document":
+    from qerror.optimize import rank_measured_blocks
+    from qerror.reporting import measured_blocks_document
+
+    blocks, array = _blocks(formats), densities.array()
+    with Bar("formats") as bar:
+        found = rank_measured_blocks(array, bits_per_value, blocks, axis=axis, progress=bar)
+    return measured_blocks_document(array, found, bits_per_value, axis)
+
+
+def _blocks(formats: "list[Format] | None") -> "Sequence[BlockFormat | str]":
+    """Return the block formats to rank: those given, or the usual ones."""
+    from qerror.formats import BlockFormat
+    from qerror.optimize.blocks import RANKED
+
+    if formats is None:
+        return RANKED
+    alone = [form.name for form in formats if not isinstance(form, BlockFormat)]
+    if alone:
+        raise click.UsageError(
+            f"--bits-per-value ranks formats that share scales in blocks; for {alone[0]} write "
+            f"{alone[0]}:g64, which stands for every block size"
+        )
+    return [form for form in formats if isinstance(form, BlockFormat)]
+
+
+def _one(
+    form: "Format", densities: Densities, averaged: bool, rounding: str, *, exhaustive: bool
+) -> "Document":
     from qerror.formats import BlockFormat, FixedPoint
     from qerror.optimize import block_choices, compare_ranges, optimal_scale
     from qerror.reporting import blocks_optimum_document, optimum_document
@@ -216,31 +234,51 @@ def _one(form: "Format", densities: Densities, averaged: bool, rounding: str) ->
     density = densities.parse_one()
     if isinstance(form, BlockFormat):
         _refuse_rounding(rounding)
+        if exhaustive:
+            raise click.UsageError(f"{form.name} has a scale for every block, and no one range")
         given, *others = block_choices(form, density, binade_average=averaged)
         return blocks_optimum_document(given, others, density)
-    best = optimal_scale(form, density, rounding=rounding)
+    best = optimal_scale(form, density, rounding=rounding, exhaustive=exhaustive)
     # The range of fixed point is not free: other rules would choose none that it has. They
     # are rules for rounding to the nearest.
     nearest = rounding.startswith("nearest")
-    alone = math.isnan(best.scale) or isinstance(form, FixedPoint) or not nearest
-    choices: Sequence[RangeChoice] = [] if alone else compare_ranges(form, density)
+    free = not math.isnan(best.scale) and best.report.signal_power > 0
+    compared = free and nearest and not isinstance(form, FixedPoint)
+    choices: Sequence[RangeChoice] = []
+    if compared:
+        choices = compare_ranges(form, density, best=best if exhaustive else None)
     return optimum_document(form, density, best, choices)
 
 
-def _channels(form: "Format", densities: Densities, axis: int, rounding: str) -> "Document":
-    from qerror.optimize import optimal_channel_scales, optimal_scale
+def _channels(
+    form: "Format", densities: Densities, axis: int, rounding: str, *, exhaustive: bool
+) -> "Document":
+    from qerror.densities import Empirical
+    from qerror.formats import as_scalar_format
+    from qerror.optimize import optimal_scale
+    from qerror.optimize.stored import MOST_WEIGHED, best_of_channels
     from qerror.reporting import channels_document
 
-    arrays = densities.arrays()
-    if len(arrays) > 1:
-        raise click.UsageError(
-            f"this command takes one array, {str(densities.data)!r} holds {len(arrays)}"
-        )
-    x = arrays[0].values()
+    scalar, array = as_scalar_format(form), densities.array()
     with Bar("channels") as bar:
-        best = optimal_channel_scales(form, x, axis, rounding=rounding, progress=bar)
-    whole = optimal_scale(form, x.reshape(-1), rounding=rounding)
-    return channels_document(arrays[0].path, arrays[0], best, whole)
+        best = best_of_channels(
+            scalar, array, axis, exhaustive=exhaustive, rounding=rounding, progress=bar
+        )
+    whole = None
+    if array.size <= MOST_WEIGHED:
+        whole = optimal_scale(scalar, Empirical(array.values()), rounding=rounding)
+    return channels_document(array, best, whole)
+
+
+def _many_by_channel(formats: "list[Format]", densities: Densities, axis: int) -> "Document":
+    from qerror.optimize import rank_by_channel
+    from qerror.reporting import channel_ranking_document
+
+    _refuse_blocks(formats)
+    array = densities.array()
+    with Bar("channels") as bar:
+        found = rank_by_channel(formats, array, axis, progress=bar)
+    return channel_ranking_document(array, found)
 
 
 def _chosen(bits: int | None, unsigned: bool, formats: "list[Format] | None") -> "list[Format]":

@@ -1,6 +1,7 @@
 """``qerror sweep``: formats against densities."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ from qerror_cli.output import (
     plotted_files,
     save,
 )
-from qerror_cli.parameters import FormatList, Over, OverType, rounding_option
+from qerror_cli.parameters import FormatList, MaxValueType, Over, OverType, rounding_option
 from qerror_cli.progress import Bar
-from qerror_cli.ranges import check_range
+from qerror_cli.ranges import MaxValue, check_range
 
 if TYPE_CHECKING:
+    from qerror.densities.names import DensityLike
     from qerror.formats import Format
 
 DEFAULT_FORMATS = "INT8,5M2E,4M3E,3M4E,2M5E,E4M3,E5M2"
@@ -79,8 +81,17 @@ _ANY_SIZE = re.compile(r":gN(?=:|,|\s*\Z)", re.IGNORECASE)
     help="A second parameter of the densities to sweep: a table, and a panel of --plot, a value.",
 )
 @click.option("--scale", type=float, help="Where every format stands.  [default: the best]")
-@click.option("--max-value", type=float, help="The largest level of every format.")
+@click.option(
+    "--max-value",
+    type=MaxValueType(),
+    help="The largest level of every format; 'absmax' for the largest magnitude of --data.",
+)
 @rounding_option
+@click.option(
+    "--axis",
+    type=int,
+    help="With --data: along which the channels lie; each is then a line of the table.",
+)
 @click.option(
     "--limits",
     is_flag=True,
@@ -96,8 +107,9 @@ def command(  # noqa: PLR0917 - click passes them by name
     over: Over | None,
     by: Over | None,
     scale: float | None,
-    max_value: float | None,
+    max_value: MaxValue | None,
     rounding: str,
+    axis: int | None,
     limits: bool,
     plot: Path | None,
     csv: Path | None,
@@ -108,7 +120,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     The table shows the range with the least mean squared error (its largest value, and the
     bias b or scale s that gives it), the error's parts, and by how many dB the SQNR stays
     below the best format's. --scale or --max-value put every format there instead. With --over it
-    shows the SQNR for each swept value; --format csv and json have every column. Without, --plot
+    shows the SQNR for each swept value, and with --axis for each channel of --data, whose values
+    must all be finite; --format csv and json have every column. Without, --plot
     draws a bar a format, or the SQNR against bits where every format has another width.
 
     \b
@@ -118,6 +131,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror sweep --dist gaussian --formats int4..int16 --plot bits.svg
     qerror sweep --dist gaussian --formats int8,4M3E --max-value 4 --over std=0.5,1,2
     qerror sweep --dist student-t --by nu=3,5,9 --over max-value=1:100:21log --plot clip.png
+    qerror sweep --data weights.npy --axis 0 --formats int8,4M3E --max-value absmax
     qerror sweep --dist gaussian --formats mxfp4,nf4,int4:gN --over block-size=8:1024:8log
     """
     from qerror.reporting import encode, sweep_document
@@ -126,7 +140,11 @@ def command(  # noqa: PLR0917 - click passes them by name
     check_range({"--scale": scale, "--max-value": max_value})
     _check_csv(csv)
     output.refuse_collisions({**plotted_files(plot), "--csv": csv}, {"--data": densities.data})
-    chosen = (densities if by is None else densities.starting(by)).parse(over)
+    chosen: Sequence[DensityLike]
+    if axis is None:
+        chosen = (densities if by is None else densities.starting(by)).parse(over)
+    else:
+        chosen = _arrays(densities, over, by)
     with Bar("sweep") as bar:
         result = sweep(
             formats,
@@ -137,6 +155,7 @@ def command(  # noqa: PLR0917 - click passes them by name
             max_value=max_value,
             limits=limits,
             rounding=rounding,
+            axis=axis,
             progress=bar,
         )
     document = sweep_document(result)
@@ -148,6 +167,17 @@ def command(  # noqa: PLR0917 - click passes them by name
     if csv is not None:
         save(csv, encode(document, "csv"))
     output.emit(document)
+
+
+def _arrays(densities: Densities, over: Over | None, by: Over | None) -> "Sequence[DensityLike]":
+    """Return the arrays whose channels are swept."""
+    if densities.data is None:
+        raise click.UsageError("--axis goes with --data: it says where their channels lie")
+    if over is not None or by is not None:
+        raise click.UsageError("--axis sweeps the channels; leave out --over and --by")
+    arrays = densities.arrays()
+    densities.say_order(arrays)
+    return [array.values() for array in arrays]
 
 
 def _check_csv(path: Path | None) -> None:
