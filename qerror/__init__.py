@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from qerror.analysis import expected_bands as expected_bands
     from qerror.analysis import scalar_product_error as scalar_product_error
     from qerror.analysis import sqnr_band as sqnr_band
+    from qerror.checkpoints import CheckpointReport as CheckpointReport
+    from qerror.checkpoints import analyze_checkpoint as analyze_checkpoint
     from qerror.codebooks import LloydMax as LloydMax
     from qerror.codebooks import lloyd_max as lloyd_max
     from qerror.codebooks import panter_dite as panter_dite
@@ -97,6 +99,7 @@ _LATER = {
         "scalar_product_error",
         "sqnr_band",
     ),
+    "checkpoints": ("CheckpointReport", "analyze_checkpoint"),
     "codebooks": ("LloydMax", "lloyd_max", "panter_dite", "shannon_bound"),
     "crosscheck": ("CrossCheck", "cross_check"),
     "fitting": ("FitResult", "fit"),

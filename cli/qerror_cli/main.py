@@ -17,6 +17,7 @@ COMMANDS = {
     "quantize": "Quantize the arrays of a file and measure the errors.",
     "verify": "Check exact figures against samples.",
     "dot": "Break down the error of a scalar product, over pairs of formats.",
+    "analyze": "Find the formats for the tensors of a checkpoint.",
     "network": "Quantize real networks: accuracy and predicted errors.",
     "figure": "Draw the papers' figures from exact data.",
     "formats": "List the number formats.",

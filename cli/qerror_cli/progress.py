@@ -49,3 +49,31 @@ class Bar:
         drawn.add_task(self._title, total=total)
         drawn.start()
         return drawn
+
+
+class ByteBar(Bar):
+    """Counts bytes, with their rate and the time that remains."""
+
+    def _draw(self, total: int) -> "Progress":
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        drawn = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        drawn.add_task(self._title, total=total)
+        drawn.start()
+        return drawn

@@ -9,6 +9,7 @@ from qerror.fitting import student_t as student_t
 from qerror.fitting import uniform as uniform
 from qerror.fitting.channels import ChannelSpread as ChannelSpread
 from qerror.fitting.channels import Layout as Layout
+from qerror.fitting.counted import fit_counted as fit_counted
 from qerror.fitting.fit import fit as fit
 from qerror.fitting.fit import fit_parts as fit_parts
 from qerror.fitting.lattice import Lattice as Lattice

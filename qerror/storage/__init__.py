@@ -10,15 +10,23 @@ from qerror.storage.atomic import write_atomically as write_atomically
 from qerror.storage.narrow import NARROW as NARROW
 
 if TYPE_CHECKING:
+    from qerror.storage.checkpoint import CHECKPOINT_SUFFIXES as CHECKPOINT_SUFFIXES
+    from qerror.storage.checkpoint import open_checkpoint as open_checkpoint
     from qerror.storage.files import open_arrays as open_arrays
     from qerror.storage.npz import other_members as other_members
     from qerror.storage.source import StoredArray as StoredArray
+    from qerror.storage.tensor import Contents as Contents
+    from qerror.storage.tensor import Fault as Fault
+    from qerror.storage.tensor import Skipped as Skipped
+    from qerror.storage.tensor import StoredTensor as StoredTensor
 
 __getattr__, __dir__ = later(
     __name__,
     {
+        "checkpoint": ("CHECKPOINT_SUFFIXES", "open_checkpoint"),
         "files": ("open_arrays",),
         "npz": ("other_members",),
         "source": ("StoredArray",),
+        "tensor": ("Contents", "Fault", "Skipped", "StoredTensor"),
     },
 )

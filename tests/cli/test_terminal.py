@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from qerror_cli.main import COMMANDS, main
 from tests.cli.test_process import environment
+from tests.storage.safetensors_files import saved
 
 LINES = [
     "sweep --dist student-t --nu 3",
@@ -62,6 +63,8 @@ LINES = [
     "densities",
     "expect int8 --dist gaussian --size 1000 --max-value 4",
     "network list",
+    "analyze m.safetensors",
+    "analyze m.safetensors --formats int8,mxfp4 --details",
 ]
 END = "=== end of a command ==="
 
@@ -111,6 +114,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(1)
     np.save(path / "w.npy", rng.normal(size=500))
     np.save(path / "x.npy", (rng.normal(size=(4, 64)) * [[0.01], [1], [2], [300]]).astype("f4"))
+    weights = rng.normal(size=(8, 96)).astype("f4") * 0.02
+    names = [f"model.layers.{i}.self_attn.q_proj.weight" for i in range(3)]
+    saved(path / "m.safetensors", dict.fromkeys(names, weights) | {"bias": np.ones(5, "f2")})
     np.save(path / "q.npy", np.round(rng.normal(size=900), 1))
     return path
 

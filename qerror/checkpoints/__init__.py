@@ -1,0 +1,9 @@
+"""Files of tensors: which format for which tensor, measured and predicted."""
+
+from qerror.checkpoints.analyze import USUAL as USUAL
+from qerror.checkpoints.analyze import analyze_checkpoint as analyze_checkpoint
+from qerror.checkpoints.measure import TOLERANCE_DB as TOLERANCE_DB
+from qerror.checkpoints.report import CheckpointReport as CheckpointReport
+from qerror.checkpoints.report import FormatFigures as FormatFigures
+from qerror.checkpoints.report import TensorReport as TensorReport
+from qerror.checkpoints.report import Total as Total

@@ -1,0 +1,128 @@
+"""A tensor in a file: where its values stand, read part by part; and what could not be read."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from qerror.exceptions import InvalidValue
+from qerror.storage.encodings import Bytes, Encoding, Real
+from qerror.storage.source import readable
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Values of a floating-point type in a file; it can be sent to another process.
+
+    Parameters
+    ----------
+    path : Path
+        The file that holds the values.
+    name : str
+        Of the tensor.
+    shape : tuple of int
+    encoding : Encoding
+        How its values are stored.
+    offset : int
+        The byte of the file where they begin.
+    load : callable, optional
+        Returns all stored bytes of a tensor that no region of the file holds as they are, such
+        as one in a compressed archive.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    encoding: Encoding
+    offset: int = 0
+    load: Callable[[], Bytes] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they take."""
+        return self.encoding.size_of(self.size)
+
+    @property
+    def dtype(self) -> str:
+        """The name of the type."""
+        return self.encoding.name
+
+    def stored(self, start: int, stop: int) -> Bytes:
+        """Return the bytes of the values from `start` up to `stop`, whole units of them.
+
+        The file is mapped for this part alone, so that no more than that is in memory.
+
+        Raises
+        ------
+        InvalidValue
+            If the file has become shorter, or may not be read.
+        """
+        first, last = self.encoding.size_of(start), self.encoding.size_of(stop)
+        if last == first:
+            return np.empty(0, np.uint8)
+        if self.load is not None:
+            return self.load()[first:last]
+        with readable(self.path):
+            return np.memmap(self.path, np.uint8, "r", self.offset + first, (last - first,))
+
+    def values(self, start: int = 0, stop: int | None = None) -> Real:
+        """Return the values from `start` up to `stop`, flat, as float32 or float64."""
+        return self.encoding.decode(self.stored(start, self.size if stop is None else stop))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A tensor, or a whole file, that is damaged."""
+
+    path: Path
+    tensor: str
+    """Empty for the file as a whole."""
+    reason: str
+
+    def __str__(self) -> str:
+        what = f" tensor {self.tensor!r}:" if self.tensor else ""
+        return f"{str(self.path)!r}:{what} {self.reason}"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A tensor that holds no floating-point numbers."""
+
+    path: Path
+    tensor: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint holds."""
+
+    tensors: tuple[StoredTensor, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    def __add__(self, other: "Contents") -> "Contents":
+        return Contents(
+            self.tensors + other.tensors,
+            self.skipped + other.skipped,
+            self.faults + other.faults,
+        )
+
+    def checked(self, *, strict: bool) -> "Contents":
+        """Return itself; refuse any fault if `strict`.
+
+        Raises
+        ------
+        InvalidValue
+            With the first fault.
+        """
+        if strict and self.faults:
+            raise InvalidValue(f"cannot read {self.faults[0]}")
+        return self
