@@ -11,7 +11,7 @@ SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test exhaustive models lint format figures notebooks bench clean
+.PHONY: help sweep test exhaustive models docs lint format figures notebooks bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,11 @@ figures: $(VENV)/.plot ## regenerate the committed figures
 
 notebooks: $(VENV)/.dev ## run the notebooks and write them with their outputs
 	$(BIN)/python docs/make_notebooks.py
+
+docs: $(VENV)/.dev ## run what the site's pages show, and build the site into build/site
+	@$(BIN)/python -m docs.pages
+	@$(BIN)/sphinx-build -q -W --keep-going -E -b html docs build/site
+	@echo "the site: build/site/index.html"
 
 bench: $(VENV)/.dev ## time qerror against its peers
 	$(BIN)/python -m benchmarks
