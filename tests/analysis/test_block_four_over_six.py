@@ -227,6 +227,7 @@ def _distance(gain: FloatArray, mass: FloatArray, n: int, step: float) -> float:
     return float(total @ np.abs(np.where(at > size // 2, at - size, at))) * step
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "relative"), [(16, 1e-11), (32, 1e-11), (8, 2e-8)])
 @pytest.mark.parametrize(
@@ -312,6 +313,7 @@ def _sampled(
     ], level
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("density", "n", "choice"),
@@ -381,6 +383,7 @@ def test_large_blocks(n: int) -> None:
     assert sum(report.code_probabilities.values()) == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.exhaustive
 def test_a_tensor_scale_of_one_block_and_of_many() -> None:
     # All values in one block: both scales are A / 6 and A / 4, of real numbers.
     one = error(Gaussian(), 16, "16")

@@ -176,6 +176,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_block_of_point_masses(name: str) -> None:
     form = parse_format(name)

@@ -128,6 +128,7 @@ def exact_cdf(grid: Grid, density: Density, mode: str, t: float) -> float:
     return float(mass(density, found).mid())
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("seed", range(200))
 def test_random_cases_against_rigorous_masses(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -41,6 +41,7 @@ LAWS: list[Density] = [
 ]
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("density", LAWS, ids=str)
 @pytest.mark.parametrize("name", ["INT12", "8M3E", "FP16"])
 def test_segments_agree_with_cells_across_the_switch(name: str, density: Density) -> None:

@@ -64,6 +64,7 @@ def worst(name: str, density: Density, scale: float, rounding: str) -> float:
     return max(gaps)
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("rounding", MODES)
 @pytest.mark.parametrize("density", SMOOTH.values(), ids=list(SMOOTH))
 def test_every_mode_on_every_density(density: Density, rounding: str) -> None:

@@ -72,6 +72,7 @@ def exact(grid: Grid, pdf: Pdf, kink: float, row: tuple[float, ...]) -> tuple[An
     return total[0], total[1], total[2]
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("name", ["int4", "e2m1", "int3:full"])
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: str(law[0]))
 def test_against_forty_digits(name: str, law: tuple[Density, Pdf, float]) -> None:

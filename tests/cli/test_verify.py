@@ -68,6 +68,7 @@ def test_a_check_that_judges_nothing_is_not_met(run: Run, check: list[str], code
     assert "not met: no figure could be judged" in result.stderr
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_all_formats_on_all_densities(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     # Those two take ten seconds a density; the tests of cross-checks have them on a few.

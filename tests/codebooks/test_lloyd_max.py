@@ -187,12 +187,14 @@ def test_no_small_change_of_the_levels_helps(name: str, levels: int) -> None:
             assert report.mse >= found.report.mse * (1 - 1e-14)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", SEVERAL)
 def test_more_levels_never_lose(name: str) -> None:
     errors = [lloyd_max(EXAMPLES[name], levels).report.mse for levels in range(1, 40)]
     assert all(b < a for a, b in pairwise(errors))
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", SEVERAL)
 def test_nothing_with_as_many_levels_is_better(name: str) -> None:
     density = EXAMPLES[name]
@@ -380,6 +382,7 @@ def test_a_laplace_density_wants_a_level_near_its_peak() -> None:
     assert min(map(abs, aside.codebook.values)) < 0.3 * aside.step
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in MASSES])
 def test_neither_step_nor_place_can_be_improved(name: str) -> None:
     density = EXAMPLES[name]

@@ -31,6 +31,7 @@ def tight_scale(form: ScalarFormat, density: Density) -> float:
     return form.scale_for(max(0.5 * (high - low), 1e-3))
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.slow
 @pytest.mark.parametrize("density", DENSITIES)
 def test_every_format_on_every_density(density: str) -> None:

@@ -20,6 +20,7 @@ DENSITIES: list[Density] = [
 FORMATS = ("int4", "int8", "E2M1", "4M3E", "UINT4:zp=3", "codebook:-1.1,-0.3,0.45,1.5")
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("rounding", MODES)
 def test_every_mode_on_samples(rounding: str) -> None:
     rng = np.random.default_rng(20261125)

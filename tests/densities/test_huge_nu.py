@@ -37,6 +37,7 @@ def exact_mse(nu: Number, step: float, top: int) -> Number:
     return 2 * total
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("nu", NUS)
 def test_errors(nu: float) -> None:
     with mpmath.workdps(60):

@@ -31,6 +31,7 @@ def found() -> list[Finding]:
     return [finding for _, group in findings() for finding in group]
 
 
+@pytest.mark.exhaustive
 def test_the_page_is_what_the_library_says() -> None:
     assert page() == TEXT
 
@@ -48,6 +49,7 @@ def test_every_paper_has_findings() -> None:
     assert [len(group) > 0 for _, group in findings()] == [True] * 5
 
 
+@pytest.mark.exhaustive
 def test_every_command_runs_and_shows_its_figures(
     found: list[Finding], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_claim_has_one_verdict_everywhere(found: list[Finding]) -> None:
         assert claim.verdict == verdict
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize(("name", "worst"), [("5M2E", 1.8372), ("int8", 3.8977), ("int4", 2.5671)])
 def test_worst_powers_of_two_against_closed_forms(name: str, worst: float) -> None:
     """At the worst standard deviation two powers tie; a scan of others finds nothing worse."""

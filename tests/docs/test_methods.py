@@ -1,9 +1,12 @@
 """The page of methods is what the registry and the library say."""
 
+import pytest
+
 from docs import make_methods
 from qerror.pytorch import METHODS
 
 
+@pytest.mark.exhaustive
 def test_the_page_is_up_to_date() -> None:
     assert make_methods.page() == make_methods.PAGE.read_text(encoding="utf-8")
 

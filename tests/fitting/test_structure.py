@@ -176,6 +176,7 @@ def test_prediction_for_one_scale_and_for_one_a_channel() -> None:
     assert many.mse == pytest.approx(measured, rel=0.05)
 
 
+@pytest.mark.exhaustive
 def test_prediction_for_blocks_within_channels() -> None:
     x = (X * np.geomspace(0.02, 2, 32)[:, None]).astype(np.float32)
     found = fit(x)

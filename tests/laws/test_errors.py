@@ -172,6 +172,7 @@ def test_scales_together_as_alone(form: ScalarFormat, density: Density) -> None:
         assert (row.signal_power, row.signal_mean) == (alone.signal_power, alone.signal_mean)
 
 
+@pytest.mark.thinned(5)
 @formats
 def test_mixtures_are_linear(form: ScalarFormat) -> None:
     scale = middling(form)

@@ -19,6 +19,7 @@ MEMBERS = ("champernowne", "half_octaves")
 LAWS = ("tests/laws/test_errors.py", "tests/laws/test_frozen.py")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_own_members(tmp_path: Path) -> None:
     for name in MEMBERS:

@@ -14,6 +14,7 @@ from qerror.sweep import sweep
 MODES = ["down", "toward-zero", "to-odd", "stochastic", "stochastic:2"]
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("rounding", MODES)
 @pytest.mark.parametrize("density", [Gaussian(0.2), Laplace(), StudentT(4.0)], ids=repr)
 @pytest.mark.parametrize("name", ["int4", "E2M1", "3M2E"])

@@ -73,7 +73,7 @@ CONTINUOUS = dict(continuous())
 ATOMIC = {name: d for name, d in EXAMPLES.items() if name not in CONTINUOUS}
 
 
-@pytest.mark.thinned(13)
+@pytest.mark.thinned(41)
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", CONTINUOUS.values(), ids=list(CONTINUOUS))
 def test_no_scan_finds_better(form: ScalarFormat, density: Density) -> None:
@@ -92,7 +92,7 @@ def test_no_scan_finds_better_where_masses_make_dips(form: ScalarFormat, density
     assert best.report.mse <= rival * (1 + 1e-10) + 1e-20 * density.second_moment
 
 
-@pytest.mark.thinned(4)
+@pytest.mark.thinned(13)
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 def test_what_is_returned_is_consistent(form: ScalarFormat, density: Density) -> None:
@@ -115,6 +115,7 @@ def test_what_is_returned_is_consistent(form: ScalarFormat, density: Density) ->
         assert best.bias == form.bias_at(best.scale)
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("form", EIGHT.values(), ids=list(EIGHT))
 @pytest.mark.parametrize("density", CONTINUOUS.values(), ids=list(CONTINUOUS))
 def test_the_slope_vanishes(form: ScalarFormat, density: Density) -> None:
@@ -216,6 +217,7 @@ def test_ties_go_to_the_smallest_range(name: str, density: Density) -> None:
     assert best.report.mse <= least * (1 + 2e-13)
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("name", ["INT4", "INT8", "E2M1", "5M2E", "4M3E", "3M4E", "E4M3", "E5M2"])
 @pytest.mark.parametrize("density", [Gaussian(), Laplace(), StudentT(3.0)], ids=repr)
 def test_all_good_minima_are_listed(name: str, density: Density) -> None:

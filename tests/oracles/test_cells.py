@@ -100,6 +100,7 @@ def gaps(subject: Subject, q: float, left: float, right: float) -> Iterator[tupl
         yield "first", off(float(found.first[0]), first, unit) / allowed
 
 
+@pytest.mark.thinned(5)
 @EVERY
 def test_random_cells(subject: Subject) -> None:
     rng = np.random.default_rng(20240)

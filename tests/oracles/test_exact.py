@@ -58,6 +58,7 @@ def complex_density(shape: Shape, x: Any, analytic: bool) -> Any:
             return peak * (-(nu + 1) / 2 * base).exp()
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("where", CELLS, ids=str)
 def test_cells_against_rigorous_quadrature(shape: Shape, where: tuple[float, float, float]) -> None:
@@ -67,6 +68,7 @@ def test_cells_against_rigorous_quadrature(shape: Shape, where: tuple[float, flo
         assert gap <= abs(closed[2]).mid() * 1e-25
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("shape", [s for s in SHAPES if s.parameter not in {5, 1000}], ids=str)
 def test_infinite_cells_against_mpmath(shape: Shape) -> None:
     closed = cell(shape, 1.0, 0.5, INF)

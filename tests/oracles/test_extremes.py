@@ -73,6 +73,7 @@ FLAT_TOPPED = [8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 50.0, 100.0, 300.0, 1000.0]
 PEAKED = [0.05, 0.07, 0.1, 0.15, 0.2, 0.3]
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("beta", [*PEAKED, *FLAT_TOPPED])
 @pytest.mark.parametrize("name", ["INT4", "4M3E", "UINT4"])
 def test_every_generalized_gaussian(name: str, beta: float) -> None:
@@ -94,6 +95,7 @@ def test_flat_topped_cells(beta: float) -> None:
                 assert off(float(found.second[0]), exact[2]) < 2e-13
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("nu", [1e-3, 0.01, 0.1, 0.9, 1.1, 1.999, 2.001, 7.9, 15.0, 1e3])
 @pytest.mark.parametrize("name", ["INT4", "4M3E", "UINT4"])
 def test_every_student_t(name: str, nu: float) -> None:

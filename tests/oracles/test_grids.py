@@ -114,7 +114,7 @@ AWKWARD: list[Density] = [
 BINADES = {name: form for name, form in SMALL.items() if name != "E8M0"}
 
 
-@pytest.mark.thinned(7)
+@pytest.mark.thinned(23)
 @pytest.mark.parametrize("form", BINADES.values(), ids=list(BINADES))
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 @pytest.mark.parametrize("top", [0.55, 3.3, 37.0])
@@ -129,6 +129,7 @@ def test_powers_of_two_alone(name: str, top: float) -> None:
     assert worst(form, EXAMPLES[name], form.scale_for(top)) < TIGHT
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("density", AWKWARD, ids=repr)
 @pytest.mark.parametrize(
     ("name", "scale"), [("E2M1", 1.0), ("INT4", 1.0), ("4M3E", 0.125), ("UINT4", 0.3)]
@@ -156,6 +157,7 @@ def test_one_level(level: float, density: Density) -> None:
     assert worst(Codebook([level]), density) < TIGHT
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("name", ["4M3E:bias=3.9", "2M5E:bias=17.25", "E4M3:bias=0.5"])
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
 def test_fractional_biases(name: str, density: Density) -> None:

@@ -43,6 +43,7 @@ def test_the_same_sweep_gives_the_same_bytes(curves: SweepResult, suffix: str) -
         assert sweep_files(curves, path) == first
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_another_process_gives_the_same_bytes(suffix: str, tmp_path: Path) -> None:
     code = (

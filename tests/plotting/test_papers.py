@@ -144,6 +144,7 @@ def test_text_stays_text() -> None:
         assert 'id="DejaVu' not in text
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("name", NAMES)
 def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
     document = STUDIES[name].data()
@@ -211,6 +212,7 @@ def same(a: str, b: str, tolerance: float) -> bool:
     return a == b or abs(float(a) - float(b)) <= tolerance * max(1.0, abs(float(a)))
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
 @pytest.mark.parametrize("name", CHEAP)
 def test_two_runs_give_the_same_bytes(name: str, kind: str) -> None:

@@ -92,6 +92,7 @@ TRACED = [
 ]  # fmt: skip
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.filterwarnings(*TORCH_WARNS)
 @pytest.mark.parametrize("name", TRACED)
 def test_compiles_exports_copies(name: str) -> None:
@@ -114,6 +115,7 @@ def test_compiles_exports_copies(name: str) -> None:
     assert module(x) is x
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.slow
 @pytest.mark.filterwarnings(*TORCH_WARNS)
 @pytest.mark.parametrize("name", ["mxfp4", "nvfp4:of=tensor", "nf4:g64"])

@@ -124,6 +124,7 @@ TORCH_WARNS = [
 ]
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.filterwarnings(*TORCH_WARNS)
 @pytest.mark.parametrize("method", METHODS)
 def test_compiles_as_one_graph(method: str) -> None:

@@ -31,6 +31,7 @@ distributed.destroy_process_group()
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_agree(tmp_path: Path) -> None:
     code = f"import sys; sys.path[:0] = {sys.path!r}\n{WORKER}"

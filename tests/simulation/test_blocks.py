@@ -72,6 +72,7 @@ def mx_cases(name: str, kind: Any) -> Array:
     return with_company(np.concatenate(peaks))
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("rule", [*RULES, "theta=3.3", "theta=0.7"])
 @pytest.mark.parametrize("name", MX)
 def test_powers_of_two_to_the_bit(name: str, rule: str) -> None:

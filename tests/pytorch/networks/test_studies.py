@@ -146,6 +146,7 @@ def test_fits_predict_the_errors_of_weights() -> None:
     assert len(weight_document("own", rows).rows) == len(rows)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_noise_on_weights_costs_accuracy() -> None:
     rows = noise_study("digits-resnet", strengths=[0.05, 4.0], draws=2)

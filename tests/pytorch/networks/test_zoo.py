@@ -152,6 +152,7 @@ def test_crepe_hears_the_pitch() -> None:
     assert packaged("crepe-tiny")[1] > 95
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_minilm_finds_the_docstring_that_belongs_to_a_summary() -> None:
     outputs, score = packaged("minilm")
