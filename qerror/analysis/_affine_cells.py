@@ -18,7 +18,7 @@ from qerror.densities.prefix_sums import PrefixSums, minus, shortened, times
 from qerror.grids import Grid
 
 _MOST_CELLS = 1024  # levels of a row that are summed one by one
-_CHUNK = 2**16  # cells handled together
+_CHUNK = 2**14  # cells handled together
 
 
 def cell_moments(density: Density, rows: Rows) -> WindowMoments:

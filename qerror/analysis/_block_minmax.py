@@ -25,7 +25,8 @@ from qerror.analysis._affine_ends import (
     power,
     second_growth,
 )
-from qerror.analysis._affine_nodes import Lattice, extreme_pairs, one_sided
+from qerror.analysis._affine_nodes import extreme_pairs, one_sided
+from qerror.analysis._affine_panels import Lattice
 from qerror.analysis._affine_rows import Rows
 from qerror.analysis._block_steps import BlockSums
 from qerror.densities.density import Density
@@ -58,7 +59,8 @@ def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
     """
     mean = density.mean
     total = np.zeros(7)
-    if n > 1:
+    # Of two values with a real offset both are levels.
+    if n > 2 or (n > 1 and zero == "integer"):
         if tail_exponent(density) <= 1:
             return _infinite(n, mean)
         lattice = Lattice(2**bits - 1, integer=zero == "integer")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,6 +21,7 @@ from qerror.densities import (
     Logistic,
     Rectified,
     StudentT,
+    Truncated,
     Uniform,
 )
 
@@ -170,6 +172,55 @@ def _sampled(
         float(((e.sum(axis=1) ** 2 - square.sum(axis=1)) / pairs).mean()),
         float(((x.sum(axis=1) * e.sum(axis=1) - (x * e).sum(axis=1)) / pairs).mean()),
     ]
+
+
+@pytest.mark.parametrize(
+    ("density", "n", "bits", "expected"),
+    [
+        # By 24 nodes on each of many panels over both extremes, without a rule of either.
+        (Gaussian(), 17, 3, (0.022834195876506768, -9.660421529134109e-07)),
+        (Gaussian(), 32, 4, (0.006520898517615764, -5.170689856937812e-12)),
+        (Gaussian(0.4, 1.0), 32, 4, (0.006520898575720135, 2.2340983468105e-09)),
+        (Logistic(), 32, 4, (0.025245432748390098, -5.430760584550048e-09)),
+        (Laplace(), 32, 4, (0.017809239966235693, -1.4089585630572003e-04)),
+    ],
+    ids=str,
+)
+def test_rules_of_the_extremes_agree_with_panels(
+    density: Density, n: int, bits: int, expected: tuple[float, float]
+) -> None:
+    found = minmax_sums(density, n, bits, "integer").singles
+    mse, cross = expected
+    assert found[:3].sum() == pytest.approx(mse, rel=2e-13)
+    assert found[4] == pytest.approx(cross, abs=5e-13 * mse)
+
+
+@pytest.mark.parametrize("zero", ["real", "integer"])
+@pytest.mark.parametrize(
+    "density",
+    [
+        Uniform(-1.0, 2.0),
+        Truncated(Gaussian(0.3, 1.0), -1.0, 1.5),
+        Laplace(0.4, 1.0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("n", [6, pytest.param(32, marks=pytest.mark.exhaustive)])
+def test_mirrored_values_have_the_same_error(density: Density, n: int, zero: Zero) -> None:
+    # The smallest and the largest value are integrated in another order.
+    found, other = (
+        minmax_sums(side, n, 2, zero).singles for side in (density, density.affine(-1.0))
+    )
+    mirrored = other[[0, 2, 1, 3, 4]] * [1, 1, 1, -1, 1]
+    np.testing.assert_allclose(found[:5], mirrored, rtol=1e-11, atol=1e-12)
+
+
+def test_memory_is_bounded() -> None:
+    tracemalloc.start()
+    minmax_sums(StudentT(5.0), 32, 4, "real")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
 def test_tails_without_a_mean() -> None:
