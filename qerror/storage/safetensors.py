@@ -4,18 +4,18 @@ The header is read here and not by the library of that name, which gives a damag
 whole and loads tensors as a whole; its tests compare both.
 """
 
-import itertools
 import json
 import math
 import reprlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from qerror.exceptions import InvalidValue, QErrorException
 from qerror.storage.encodings import FLOATING, WHOLE_BYTES, Encoding
 from qerror.storage.source import readable
+from qerror.storage.spans import Span, holes, overlaps
 from qerror.storage.tensor import Contents, Fault, Skipped, StoredTensor
 
 Pairs: TypeAlias = list[tuple[str, Any]]
@@ -39,7 +39,7 @@ def open_safetensors(path: Path) -> Contents:
     tensors: list[StoredTensor] = []
     skipped: list[Skipped] = []
     faults: list[Fault] = []
-    spans: list[tuple[int, int, str]] = []
+    spans: list[Span] = []
     times = Counter(name for name, _ in header)
     for name, entry in header:
         if name == _METADATA:
@@ -51,16 +51,19 @@ def open_safetensors(path: Path) -> Contents:
         except ValueError as error:
             faults.append(Fault(path, name, str(error)))
             continue
-        spans.append((first, last, name))
+        spans.append(Span(first, last, name))
         encoding = FLOATING.get(dtype)
         if encoding is None:
             skipped.append(Skipped(path, name, dtype))
         else:
             tensors.append(StoredTensor(path, name, shape, encoding, start + first))
-    bad = dict(_overlaps(spans))
-    faults += [Fault(path, name, reason) for name, reason in bad.items()]
+    bad = dict(overlaps(spans))
+    for name, other in bad.items():
+        faults.append(Fault(path, name, f"data_offsets: it overlaps {other!r}"))
     if not faults:
-        faults += [Fault(path, "", reason) for reason in _holes(spans, length)]
+        for first, last in holes(spans, length):
+            reason = f"its bytes {first:,} to {last:,} of values belong to no tensor"
+            faults.append(Fault(path, "", reason))
     return Contents(
         tuple(each for each in tensors if each.name not in bad),
         tuple(each for each in skipped if each.tensor not in bad),
@@ -194,24 +197,3 @@ def _bytes(encoding: Encoding | None, width: int | None, shape: list[int]) -> in
         return encoding.size_of(size) if encoding is not None else size * (width or 1)
     except ValueError as error:
         raise ValueError(f"shape: {error}") from None
-
-
-def _overlaps(spans: list[tuple[int, int, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the tensors that share bytes."""
-    used = sorted(span for span in spans if span[1] > span[0])
-    reach: tuple[int, int, str] | None = None
-    for span in used:
-        if reach is not None and span[0] < reach[1]:
-            yield reach[2], f"data_offsets: it overlaps {span[2]!r}"
-            yield span[2], f"data_offsets: it overlaps {reach[2]!r}"
-        if reach is None or span[1] > reach[1]:
-            reach = span
-
-
-def _holes(spans: list[tuple[int, int, str]], length: int) -> Iterator[str]:
-    """Yield the runs of bytes that belong to no tensor."""
-    used = sorted(span for span in spans if span[1] > span[0])
-    edges = [(0, 0, ""), *used, (length, length, "")]
-    for before, after in itertools.pairwise(edges):
-        if before[1] < after[0]:
-            yield f"its bytes {before[1]:,} to {after[0]:,} of values belong to no tensor"
