@@ -2,6 +2,10 @@
 
 from qerror.checkpoints.analyze import USUAL as USUAL
 from qerror.checkpoints.analyze import analyze_checkpoint as analyze_checkpoint
+from qerror.checkpoints.budget import Assignment as Assignment
+from qerror.checkpoints.budget import BudgetPlan as BudgetPlan
+from qerror.checkpoints.budget import plan_budget as plan_budget
+from qerror.checkpoints.budget import read_sensitivities as read_sensitivities
 from qerror.checkpoints.measure import TOLERANCE_DB as TOLERANCE_DB
 from qerror.checkpoints.report import CheckpointReport as CheckpointReport
 from qerror.checkpoints.report import FormatFigures as FormatFigures

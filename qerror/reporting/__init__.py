@@ -11,6 +11,7 @@ from qerror.reporting._encode import KINDS as KINDS
 from qerror.reporting._encode import Kind as Kind
 from qerror.reporting._encode import encode as encode
 from qerror.reporting._encode import kind_of as kind_of
+from qerror.reporting._encode import plain_json as plain_json
 from qerror.reporting._layout import Line as Line
 from qerror.reporting._layout import lay_out as lay_out
 from qerror.reporting._results import block_error_document as block_error_document

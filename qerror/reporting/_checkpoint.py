@@ -8,11 +8,15 @@ from qerror.reporting._document import Document, View
 from qerror.tables import decibels, short
 
 if TYPE_CHECKING:
-    from qerror.checkpoints import CheckpointReport, FormatFigures, TensorReport
+    from qerror.checkpoints import BudgetPlan, CheckpointReport, FormatFigures, TensorReport
 
 
 def analysis_document(
-    report: "CheckpointReport", *, details: bool = False, **params: object
+    report: "CheckpointReport",
+    plan: "BudgetPlan | None" = None,
+    *,
+    details: bool = False,
+    **params: object,
 ) -> Document:
     """Return a row a tensor and format, and tables of tensors, of figures and of totals.
 
@@ -20,6 +24,8 @@ def analysis_document(
     ----------
     report : CheckpointReport
         What was found.
+    plan : BudgetPlan, optional
+        Which format each tensor gets.
     details : bool
         Whether the tables have every figure of every format.
     **params
@@ -45,7 +51,35 @@ def analysis_document(
     }
     middle = _details(report) if details else [_matrix(report)]
     views = [_tensors(report), *middle, _totals(report)]
-    return Document("analyze", asked, report.to_records(), views)
+    rows = report.to_records()
+    if plan is not None:
+        assigned = {each.tensor: each.format for each in plan.assignments}
+        rows = [{**row, "assigned": assigned[str(row["tensor"])] == row["format"]} for row in rows]
+        asked["plan"] = {k: v for k, v in plan.to_dict().items() if k != "tensors"}
+        views.append(_plan(plan))
+    return Document("analyze", asked, rows, views)
+
+
+def _plan(plan: "BudgetPlan") -> View:
+    header = ("tensor", "format", "bits", "max value", "SQNR dB")
+    body = [
+        (
+            each.tensor,
+            each.format,
+            short(each.bits_per_value),
+            "" if each.best_max_value is None else short(each.best_max_value),
+            "as it is" if each.is_kept else decibels(each.sqnr_db),
+        )
+        for each in plan.assignments
+    ]
+    gap = f"{100 * plan.gap:.2g}% above" if plan.gap > 1e-12 else "on"
+    proof = "no assignment is better" if plan.is_proven else "the search ended early"
+    notes = [
+        f"summed error {short(plan.error, 6)}, {gap} the bound {short(plan.bound, 6)} of tensors "
+        f"that may be split: {proof}"
+    ]
+    used, given = short(plan.bits_per_value, 6), short(plan.budget, 6)
+    return View(f"{used} bits a value, of {given}", header, body, words=(0, 1), notes=notes)
 
 
 def _tensors(report: "CheckpointReport") -> View:

@@ -89,6 +89,12 @@ def _json(document: Document) -> bytes:
     ).encode()
 
 
+def plain_json(content: object) -> bytes:
+    """Return plain data as indented JSON, infinities and nan as text."""
+    text = json.dumps(for_json(content), ensure_ascii=False, allow_nan=False, indent=2)
+    return f"{text}\n".encode()
+
+
 def _jsonl(document: Document) -> bytes:
     return "".join(f"{_json_row(row)}\n" for row in document.rows).encode()
 

@@ -116,3 +116,28 @@ def test_a_journal_and_processes(run: Run, model: str) -> None:
     other = run("analyze", model, "--journal", "run.jsonl", "--formats", "int8")
     assert other.exit_code == 2
     assert "belongs to other work: formats" in other.stderr
+
+
+def test_a_budget_is_shown_and_written(run: Run, model: str) -> None:
+    result = run(
+        *("analyze", model, "--formats", "mxfp4,int8", "--budget", "6", "--json"),
+        *("--keep", "layer.bias=int8", "--plan", "plan.json", "--recipe", "recipe.json"),
+    )
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert {row["assigned"] for row in document["rows"]} == {True, False}
+    plan = json.loads(Path("plan.json").read_text())
+    assert {each["tensor"]: each["format"] for each in plan["tensors"]} == {
+        "layer.weight": "MXFP4",
+        "layer.bias": "INT8",
+    }
+    assert document["params"]["plan"]["gap"] == plan["gap"] >= 0
+    assert json.loads(Path("recipe.json").read_text())["weights"]["format"] == "MXFP4"
+    shown = run("analyze", model, "--formats", "mxfp4,int8", "--budget", "6").stdout
+    assert "no assignment is better" in shown
+    for more in (["--keep", "x=int8"], ["--plan", "p.json"]):
+        refused = run("analyze", model, *more)
+        assert refused.exit_code == 2
+        assert "goes with --budget" in refused.stderr
+    assert run("analyze", model, "--budget", "1").exit_code == 2
+    assert run("analyze", model, "--budget", "6", "--keep", "int8").exit_code == 2

@@ -1,5 +1,6 @@
 """``qerror analyze``: which format for which tensor of a checkpoint."""
 
+import math
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,14 +11,14 @@ import click
 
 from qerror_cli.command import Command
 from qerror_cli.data import FAMILIES
-from qerror_cli.output import Output, output_options, say
+from qerror_cli.output import Output, file_option, output_options, save, say
 from qerror_cli.parameters import FormatList
 from qerror_cli.progress import ByteBar
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from qerror.checkpoints import CheckpointReport
+    from qerror.checkpoints import BudgetPlan, CheckpointReport
     from qerror.formats import Format
 
 _USUAL = "int8,e4m3,int4:g32,mxfp4,nvfp4:of=tensor"
@@ -46,6 +47,28 @@ _DAMAGED = 1
     help="Keep every value of large 32-bit tensors, at 100 bytes of memory each; otherwise they "
     "are summarised, and the error of that is stated. 16 bits and fewer are always exact.",
 )
+@click.option(
+    "--budget",
+    type=float,
+    metavar="BITS",
+    help="Assign formats to tensors: the least summed error at so many bits a value.",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="PATTERN=FORMAT",
+    help="With --budget: the format of tensors whose names fit, such as 'lm_head=bf16'; repeats.",
+)
+@click.option(
+    "--sensitivities",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --budget: weights of the errors instead of the sizes, a JSON table of patterns.",
+)
+@file_option("--plan", help="With --budget: write the assignment to FILE, as JSON.")
+@file_option(
+    "--recipe", help="With --budget: write it to FILE as a recipe for qerror network, as JSON."
+)
 @click.option("--details", is_flag=True, help="Tables with every figure of every format.")
 @click.option("--strict", is_flag=True, help="Refuse a file with any damaged tensor.")
 @click.option(
@@ -68,6 +91,11 @@ def command(  # noqa: PLR0917 - click passes them by name
     formats: "list[Format]",
     fit: str,
     exact: bool,
+    budget: float | None,
+    keep: tuple[str, ...],
+    sensitivities: Path | None,
+    plan: Path | None,
+    recipe: Path | None,
     details: bool,
     strict: bool,
     jobs: int,
@@ -85,13 +113,20 @@ def command(  # noqa: PLR0917 - click passes them by name
     \b
     qerror analyze model.safetensors
     qerror analyze model.safetensors --formats nvfp4,mxfp4,int4:g32 --details
+    qerror analyze model.safetensors --formats mxfp4,nvfp4,mxfp8_e4m3 --budget 5 --keep lm_head=bf16
     qerror analyze model.safetensors.index.json --jobs 8 --journal run.jsonl -o rows.parquet
     """
-    from qerror.checkpoints import analyze_checkpoint
+    from qerror.checkpoints import analyze_checkpoint, plan_budget, read_sensitivities
 
     if executor is not None and jobs > 1:
         raise click.UsageError("--jobs and --executor each say where to work; give one of them")
-    output.refuse_collisions({"--journal": journal}, {"CHECKPOINT": checkpoint})
+    pinned = _pinned(keep)
+    _check_budget(budget, keep, sensitivities, plan, recipe)
+    output.refuse_collisions(
+        {"--journal": journal, "--plan": plan, "--recipe": recipe},
+        {"CHECKPOINT": checkpoint, "--sensitivities": sensitivities},
+    )
+    weights = None if sensitivities is None else read_sensitivities(sensitivities)
     families = [] if fit == "none" else [name.strip() for name in fit.split(",") if name.strip()]
     with _executor(jobs, executor) as pool, ByteBar("analyze") as bar:
         report = analyze_checkpoint(
@@ -104,14 +139,64 @@ def command(  # noqa: PLR0917 - click passes them by name
             exact=exact,
             strict=strict,
         )
-    _emit(report, output, details=details, exact=exact)
+    found = None
+    if budget is not None:
+        found = plan_budget(report, budget, keep=pinned, sensitivities=weights)
+        _write(plan, found.to_dict())
+        _write(recipe, found.to_recipe())
+    _emit(report, found, output, details=details, exact=exact)
 
 
-def _emit(report: "CheckpointReport", output: Output, **asked: bool) -> None:
+def _pinned(keep: tuple[str, ...]) -> "dict[str, Format]":
+    """Read PATTERN=FORMAT; of two formats for one pattern the first counts."""
+    from qerror.formats import parse_format
+
+    found: dict[str, Format] = {}
+    for each in keep:
+        pattern, equals, name = each.rpartition("=")
+        if not (pattern and equals and name):
+            raise click.UsageError(
+                f"--keep is PATTERN=FORMAT, such as 'lm_head=bf16'; got {each!r}"
+            )
+        found.setdefault(pattern, parse_format(name))
+    return found
+
+
+def _check_budget(budget: float | None, *others: object) -> None:
+    """Refuse what goes with a budget alone, and a file that cannot be written."""
+    from qerror.storage import check_writable
+
+    keep, sensitivities, plan, recipe = others
+    given = {
+        "--keep": keep,
+        "--sensitivities": sensitivities,
+        "--plan": plan,
+        "--recipe": recipe,
+    }
+    named = [name for name, value in given.items() if value]
+    if budget is None and named:
+        raise click.UsageError(f"{named[0]} goes with --budget")
+    if budget is not None and not 0 < budget < math.inf:
+        raise click.UsageError(f"--budget must be positive, got {budget:g}")
+    for path in (plan, recipe):
+        if isinstance(path, Path):
+            check_writable(path)
+
+
+def _write(path: Path | None, content: object) -> None:
+    from qerror.reporting import plain_json
+
+    if path is not None:
+        save(path, plain_json(content))
+
+
+def _emit(
+    report: "CheckpointReport", plan: "BudgetPlan | None", output: Output, **asked: bool
+) -> None:
     """Show what was found; end with 1 where something is damaged."""
     from qerror.reporting import analysis_document
 
-    output.emit(analysis_document(report, **asked))
+    output.emit(analysis_document(report, plan, **asked))
     for each in report.faults:
         say(f"damaged: {each}")
     if report.faults:

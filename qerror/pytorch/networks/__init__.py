@@ -2,6 +2,7 @@
 
 from qerror.pytorch.networks.attention import ProjectedAttention as ProjectedAttention
 from qerror.pytorch.networks.blockwise import BlockwiseFakeQuantize as BlockwiseFakeQuantize
+from qerror.pytorch.networks.calibrations import CALIBRATIONS as CALIBRATIONS
 from qerror.pytorch.networks.layers import Layer as Layer
 from qerror.pytorch.networks.layers import layers_of as layers_of
 from qerror.pytorch.networks.listing import QuantizedLayer as QuantizedLayer
@@ -12,7 +13,6 @@ from qerror.pytorch.networks.predict import predict as predict
 from qerror.pytorch.networks.predict import predict_each as predict_each
 from qerror.pytorch.networks.quantize_model import quantize_model as quantize_model
 from qerror.pytorch.networks.quantize_model import update_bn as update_bn
-from qerror.pytorch.networks.recipe import CALIBRATIONS as CALIBRATIONS
 from qerror.pytorch.networks.recipe import ModelRecipe as ModelRecipe
 from qerror.pytorch.networks.recipe import TensorRecipe as TensorRecipe
 from qerror.pytorch.networks.recipe import as_recipe as as_recipe

@@ -27,10 +27,10 @@ from qerror.pytorch.fake_quantize import FakeQuantize
 from qerror.pytorch.granularity import Granularity, PerChannel, PerGroup, PerTensor
 from qerror.pytorch.networks.attention import project_attention
 from qerror.pytorch.networks.blockwise import BlockwiseFakeQuantize
+from qerror.pytorch.networks.calibrations import CALIBRATIONS
 from qerror.pytorch.networks.inputs import Inputs, observe_inputs
 from qerror.pytorch.networks.layers import Layer, checked_batches, layers_of
 from qerror.pytorch.networks.recipe import (
-    CALIBRATIONS,
     ModelRecipe,
     TensorRecipe,
     as_recipe,
@@ -135,12 +135,14 @@ def quantize_layer(
     layer: Layer, recipe: ModelRecipe, inputs: Inputs | None, edge: str | None
 ) -> None:
     """Put the quantizers on one layer: `edge` is the format of a first or last one."""
-    if edge == "none":
+    own = recipe.layer_format(layer.name)
+    if edge == "none" and own is None:
         return
     if recipe.weights is not None:
-        quantizer = weight_quantizer(layer, _at_edge(recipe.weights, edge))
+        quantizer = weight_quantizer(layer, _at_edge(recipe.weights, own or edge))
         parametrize.register_parametrization(layer.module, "weight", quantizer)
-    if recipe.activations is not None and layer.has_values and inputs is not None:
+    has_input = layer.has_values and inputs is not None and edge != "none"
+    if recipe.activations is not None and inputs is not None and has_input:
         quantizer = input_quantizer(layer, _at_edge(recipe.activations, edge), inputs)
         layer.module.add_module(INPUT, quantizer)
         layer.module.register_forward_pre_hook(_quantize_input, with_kwargs=True)

@@ -1,72 +1,25 @@
 """What is quantized how in a network: plain data, read from and written to JSON and TOML."""
 
-# torch leaves much of itself untyped.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+# What a recipe is read from has no types.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, final, get_args
-
-import torch
-from torch import Tensor
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from qerror.exceptions import InvalidType, InvalidValue, UnknownName
 from qerror.formats.block import BlockFormat
 from qerror.formats.names import as_format
-from qerror.pytorch.calibration import (
-    KLD,
-    MSE,
-    Calibration,
-    Fitted,
-    MeanStd,
-    MinMax,
-    Norm,
-    Optimal,
-    Quantile,
-    Range,
-    Target,
-)
+from qerror.pytorch.networks.calibrations import CALIBRATIONS
 from qerror.pytorch.recipe import METHODS
-from qerror.registry import Registry, fold, nearest
+from qerror.registry import fold, nearest
 
 Gradient: TypeAlias = Literal["straight-through", "exact"]
 
-
-@final
-@dataclass(frozen=True)
-class Unit(Calibration):
-    """No range is sought: the scale is 1, and a floating-point format keeps its own bias."""
-
-    def statistic(self, rows: Tensor, target: Target) -> Tensor:
-        """Return 1 for every row."""
-        del target
-        return torch.ones(len(rows), 1, dtype=rows.dtype, device=rows.device)
-
-    def solve(self, statistic: Tensor, target: Target) -> Range:
-        """Return the scale 1."""
-        scale = target.scale_rule(statistic[:, 0])
-        return Range(scale, torch.zeros_like(scale))
-
-
-CALIBRATIONS: Registry[Calibration] = Registry("calibration", "qerror.pytorch.CALIBRATIONS")
-"""The calibrations that a recipe can name."""
-
-for _name, _member in {
-    "minmax": MinMax(),
-    "quantile": Quantile(),
-    "mse": MSE(),
-    "optimal": Optimal(),
-    "fitted": Fitted(),
-    "kld": KLD(),
-    "norm": Norm(),
-    "mean-std": MeanStd(),
-    "unit": Unit(),
-}.items():
-    CALIBRATIONS.register(_name, _member)
 
 BEST = "best:"
 """Before a number of bits: the floating-point format with the least error on each tensor."""
@@ -169,6 +122,9 @@ class ModelRecipe:
     exclude : tuple of str
         Patterns of names of modules that stay as they are, with what is in them: "*.head",
         "blocks.0", "*norm*".
+    layers : tuple of str
+        Other formats for the weights of single layers, as PATTERN=FORMAT; the first pattern that
+        fits a layer counts, also for the first and the last one: "blocks.0.*=nvfp4".
     update_bn : bool
         Whether the statistics of batch normalisations are estimated anew on the calibration data,
         with everything quantized.
@@ -185,10 +141,17 @@ class ModelRecipe:
     first: str | None = None
     last: str | None = None
     exclude: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     update_bn: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", _texts("exclude", self.exclude))
+        object.__setattr__(self, "layers", _texts("layers", self.layers))
+        for rule in self.layers:
+            pattern, equals, form = rule.rpartition("=")
+            if not (pattern and equals):
+                raise InvalidValue(f"layers must be PATTERN=FORMAT, got {rule!r}")
+            as_format(form)
         _require("update_bn", self.update_bn, bool)
         if self.weights is None and self.activations is None:
             raise InvalidValue("the recipe quantizes nothing: give weights, activations, or both")
@@ -203,6 +166,11 @@ class ModelRecipe:
                 f"activations share one scale a tensor, got granularity {granularity!r}; "
                 "use a block format, such as int8:g32, for finer ones"
             )
+
+    def layer_format(self, name: str) -> str | None:
+        """Return the format of a layer's weights by `layers`; None if no pattern fits."""
+        rules = (rule.rpartition("=") for rule in self.layers)
+        return next((form for pattern, _, form in rules if fnmatchcase(name, pattern)), None)
 
     @classmethod
     def of(
