@@ -23,6 +23,7 @@ _NODES = 16  # of a panel
 _TALL = 8.0  # of H across a panel where it is above 1: exp(-H) is then one panel's work
 _POWERS = 8  # of m: what one panel from 0 on integrates beside the density
 _RATIO = 6.0  # of H across a panel below
+_BOTH = 12.0  # of H across a panel that begins above 1 and ends below
 _SPENT = 80.0  # of H: exp(-H) is below 1e-34
 _NOTHING = 1e-20  # of H: what lies beyond has this probability, light tails
 _NOTHING_HEAVY = 1e-40  # the same for heavy tails, whose squares weigh more
@@ -31,6 +32,7 @@ _HALVINGS = 60
 _LANCZOS = 1e-26  # of the largest weight: smaller ones do not shape the rule
 _AGREES = 2e-14  # relative, of a rule and the panels that it was made from
 _FINEST = 1e-13  # of its end: a panel is no narrower
+_UNRESOLVED = 1e-2  # of a measure: float64 is coarse for the largest of many bounded values
 
 
 class MaximumNodes(NamedTuple):
@@ -44,13 +46,19 @@ class MaximumNodes(NamedTuple):
     """log F(m)."""
     density: FloatArray
     """p(m) and p(-m), shape (2, k)."""
+    is_whole: bool
+    """Whether no point mass takes part of the law."""
 
     def measure(self, k: int) -> FloatArray:
         """Return k F^(k-1) f dm at the nodes: the largest of k values lies there, k <= n."""
         with np.errstate(under="ignore"):
             powers = np.exp((k - 1) * self.log_below) if k > 1 else np.ones(self.nodes.size)
             both: FloatArray = self.density.sum(axis=0)
-            return k * powers * both * self.weights
+            found: FloatArray = k * powers * both * self.weights
+        # Near the end of a support float64 rounds the nodes by more than a digit of 1 - F: the
+        # whole is known better than its parts.
+        whole = float(found.sum())
+        return found / whole if self.is_whole and abs(whole - 1) < _UNRESOLVED else found
 
 
 @lru_cache(maxsize=64)
@@ -88,6 +96,7 @@ def maximum_nodes(density: Density, n: int, extra: tuple[float, ...] = ()) -> Ma
         frozen(weights),
         frozen(log_cumulative(density, nodes)),
         frozen(np.stack([density.pdf(nodes), density.pdf(-nodes)])),
+        not density.atoms().positions.size,
     )
 
 
@@ -159,6 +168,7 @@ def _is_wide(edges: FloatArray, height: FloatArray, density: Density, n: int) ->
         steep = above > _RATIO * below
     # From 0 on H is infinite, but few powers of m are one panel's work.
     first = low == 0
+    tall |= (below < 1) & (above > _BOTH * below) & (below > 0)
     tall, steep = np.where(first, n > _POWERS, tall), np.where(first, False, steep)
     wide: BoolArray = np.where(above > 1, tall, steep & (below > 0))
     for piece in density.pieces():

@@ -327,3 +327,23 @@ def test_the_rule_of_the_maximum_agrees_with_panels(name: str, size: int, densit
     assert float(chosen.singles[:3].sum()) == pytest.approx(mse, rel=1e-13)
     assert chosen.pair_error == pytest.approx(panels.pair_error, rel=1e-11, abs=1e-14 * mse)
     assert chosen.pair_cross == pytest.approx(panels.pair_cross, rel=1e-11, abs=1e-14 * mse)
+
+
+def test_a_tensor_of_many_bounded_values() -> None:
+    # E[N F(A)^(N-1) f(A) ((F(bA) / F(A))^n - (F(aA) / F(A))^n)] by mpmath, 30 digits.
+    expected = {
+        352.0: 0.077488898292577012,
+        384.0: 0.17388718446749995,
+        416.0: 0.37445303023849158,
+        448.0: 0.32009487888784862,
+    }
+    found = error("nvfp4:of=65536", Uniform(-1, 2)).code_probabilities
+    for level, probability in expected.items():
+        assert found[level] == pytest.approx(probability, abs=1.5e-15)
+
+
+@pytest.mark.parametrize("n", [64, 4096, 65536, 2**20])
+def test_a_channel_of_many_uniform_values(n: int) -> None:
+    # Steps are uniform too: E[M^2] / (12 * 127^2), and the largest value has no error.
+    expected = (n - 1) / (n + 2) / (12 * 127**2)
+    assert error(f"int8:channel={n}", Uniform(-1, 1)).mse == pytest.approx(expected, rel=1e-14)
