@@ -30,7 +30,7 @@ from qerror.plotting._style import drawing
 from qerror.plotting.papers import FIGURES, file_names, paper_files
 from qerror.reporting import Document, encode
 from qerror.studies import STUDIES, captions
-from qerror.studies.fp8_quantization import fig4
+from qerror.studies.fp8_quantization import fig3, fig4
 from qerror.studies.fp8_versus_int8.fig3 import fixed_bits
 from qerror.studies.study import select
 
@@ -295,6 +295,23 @@ def test_fp8_fig3_against_partial_moments(law: str) -> None:
     for row in rows:
         mse, _, power = oracle(levels(row["format"], row["max_value"]), LAWS[law])
         assert row["sqnr_db"] == pytest.approx(decibels(power, mse), abs=1e-10)
+
+
+def test_fp8_fig3_a_layer_by_the_nearest_level_of_each_value() -> None:
+    rows: list[Any] = select(data("fp8-fig3"), panel="layer")
+    assert len(rows) == 10
+    for row in rows:
+        values = np.float64(fig3.layer_values()[row["density"]])
+        grid = np.array(levels(row["format"], row["max_value"]))
+        error = grid[np.abs(values[:, None] - grid).argmin(axis=1)] - values
+        sqnr = decibels(math.fsum(values**2), math.fsum(error**2))
+        assert row["sqnr_db"] == pytest.approx(sqnr, abs=1e-10)
+        # On a Gaussian with a mean of a fiftieth of its deviation the SQNR is nearly that at 0.
+        near = {"INT8": 40.541, "5M2E": 42.666, "4M3E": 37.559, "3M4E": 31.557, "2M5E": 25.583}
+        assert row["gaussian_db"] == pytest.approx(near[row["format"]], abs=0.01)
+    for kind in ("weights", "inputs"):
+        of_kind = [row for row in rows if row["density"] == kind]
+        assert max(of_kind, key=lambda row: row["sqnr_db"])["format"] == "5M2E"
 
 
 def test_fp8_fig3_the_winner_has_more_exponent_bits_on_heavier_tails() -> None:

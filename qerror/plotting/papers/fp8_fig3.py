@@ -3,6 +3,8 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from qerror.plotting.papers._figure import (
@@ -16,13 +18,13 @@ from qerror.plotting.papers._figure import (
 )
 from qerror.reporting import Document
 from qerror.studies.eight_bits import EIGHT_BITS
-from qerror.studies.study import select
+from qerror.studies.study import column, distinct, select
 
 
 def draw(document: Document) -> Figure:
-    """Draw bars for a few densities, and curves over Student-t's degrees of freedom."""
-    figure = canvas(5.2)
-    top, bottom = figure.subplots(2, 1)
+    """Draw bars for a few densities, curves over degrees of freedom, and bars for a layer."""
+    figure = canvas(6.6)
+    top, bottom, last = figure.subplots(3, 1)
     bars = [row for row in select(document, panel="bars") if row["format"] in EIGHT_BITS]
     labels = ("uniform", "Gaussian", "t(8)", "t(5)", "t(3)")
     grouped_bars(top, bars, group="density", member="format", value="sqnr_db")
@@ -39,7 +41,27 @@ def draw(document: Document) -> Figure:
     bottom.set_ylabel("SQNR in dB")
     panel(bottom, "b", "Student-t data, best ranges")
     bottom.legend(handlelength=3.5)
+    _draw_layer(last, document)
     return figure
+
+
+def _draw_layer(ax: Axes, document: Document) -> None:
+    """Draw bars for the values of a layer, and a line across each for their Gaussian."""
+    rows = select(document, panel="layer")
+    grouped_bars(ax, rows, group="density", member="format", value="sqnr_db", inside=True)
+    width = 0.84 / len(EIGHT_BITS)
+    for k, kind in enumerate(distinct(rows, "density")):
+        heights = column([row for row in rows if row["density"] == kind], "gaussian_db")
+        starts = [k - 0.42 + i * width for i in range(len(heights))]
+        label = "" if k else "Gaussian of their mean and variance"
+        ends = [start + width for start in starts]
+        ax.hlines(heights, starts, ends, colors="black", linewidth=1.2, label=label)
+    ax.set_xlabel("values of a layer of EfficientNet-Lite0")
+    ax.set_ylabel("SQNR in dB")
+    ax.set_ylim(0, 60)
+    lines = [line for line in ax.get_legend_handles_labels()[0] if isinstance(line, LineCollection)]
+    ax.legend(handles=lines, loc="upper right")
+    panel(ax, "c", "a layer's own values, best ranges")
 
 
 register("fp8-fig3", draw)
