@@ -15,6 +15,7 @@ from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_format, as_scalar_format
 
 NEAREST = "nearest-even"
+_MOST_CHANNELS = 32  # on whose values blocks are predicted
 
 
 def predicted_error(
@@ -59,7 +60,11 @@ def predicted_error(
 def _at_scales(
     fitted: FitResult, form: ScalarFormat, scale: FloatArray, rounding: str
 ) -> ErrorReport[float]:
-    spread = fitted.channels
+    spread, own = fitted.channels, fitted.channel_lattices
+    if own is not None and scale.size == len(own.densities) and scale.shape[own.axis] > 1:
+        at = zip(own.densities, scale.reshape(-1).tolist(), strict=True)
+        reports = [quantization_error(form, each, s, rounding=rounding) for each, s in at]
+        return mean_report(reports)
     if scale.size == 1:
         one = float(scale.reshape(-1)[0])
         if spread is None:
@@ -105,7 +110,9 @@ def _mean(report: ErrorReport[FloatArray], weights: FloatArray) -> ErrorReport[f
 
 
 def _of_blocks(fitted: FitResult, form: BlockFormat, axis: int | None) -> ErrorReport[float]:
-    spread = fitted.channels
+    spread, own = fitted.channels, fitted.channel_lattices
+    if own is not None and (-1 if axis is None else axis) % own.dimensions != own.axis:
+        return mean_report([quantization_error(form, each) for each in own.spaced(_MOST_CHANNELS)])
     if spread is None or (-1 if axis is None else axis) % spread.dimensions == spread.axis:
         return quantization_error(form, fitted.predictive)
     # A block lies in one channel: its values share a spread.

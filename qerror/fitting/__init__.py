@@ -7,6 +7,7 @@ from qerror.fitting import laplace as laplace
 from qerror.fitting import logistic as logistic
 from qerror.fitting import student_t as student_t
 from qerror.fitting import uniform as uniform
+from qerror.fitting.channel_lattice import ChannelLattices as ChannelLattices
 from qerror.fitting.channels import ChannelSpread as ChannelSpread
 from qerror.fitting.channels import Layout as Layout
 from qerror.fitting.counted import fit_counted as fit_counted

@@ -12,6 +12,7 @@ from qerror.densities.density import DENSITIES, Density
 from qerror.densities.discrete import Discrete
 from qerror.densities.empirical import Empirical
 from qerror.exceptions import InvalidType, InvalidValue
+from qerror.fitting.channel_lattice import ChannelLattices, channel_lattices
 from qerror.fitting.channels import ChannelSpread, Layout, likely_channels, normalised
 from qerror.fitting.family import FITTERS
 from qerror.fitting.lattice import Distinct, Lattice, distinct_values, lattice_of
@@ -46,8 +47,8 @@ def fit(x: npt.ArrayLike, families: Sequence[str] | None = None) -> FitResult:
         Of "gaussian", "student-t", "laplace", "logistic", "generalized-gaussian", "uniform"
         and "half-gaussian": one density of the most likely family is fitted to all values. By
         default of the first three, and structure is recognised that none of them has: a grid on
-        which the values lie (`FitResult.lattice`), and channels of different spread
-        (`FitResult.channels`).
+        which the values lie (`FitResult.lattice`), or one for each channel
+        (`FitResult.channel_lattices`), and channels of different spread (`FitResult.channels`).
 
     Returns
     -------
@@ -102,6 +103,9 @@ def fit_parts(
         lattice = None if found is None else lattice_of(found)
         if found is not None and lattice is not None and lattice.is_coarse:
             return _of_masses(found, lattice)
+        own = None if layout is None else channel_lattices(parts, layout)
+        if own is not None:
+            return _of_channels(own, (low, high))
     atoms = _atoms(parts, size, probe)
     masses = [value for value, _ in atoms]
     data = _summary(_rest(parts, masses), _unit(probe, masses, (low, high)), size)
@@ -142,6 +146,18 @@ def _of_masses(found: Distinct, lattice: Lattice) -> FitResult:
     )
     limits = (values[0], values[-1])
     return FitResult(density, (), FrozenMapping({}), size, often, limits, lattice)
+
+
+def _of_channels(found: ChannelLattices, limits: tuple[float, float]) -> FitResult:
+    """Return the values of channels on grids of their own as point masses."""
+    whole = found.whole()
+    values, counts = np.asarray(whole.values), np.asarray(whole.counts)
+    shares = counts / whole.size
+    often = shares >= _ATOM
+    atoms = tuple(zip(values[often].tolist(), shares[often].tolist(), strict=True))
+    return FitResult(
+        whole, (), FrozenMapping({}), whole.size, atoms, limits, channel_lattices=found
+    )
 
 
 def _channels(

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from qerror._arrays import FloatArray, IntArray
+from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import scalar_formats
 from qerror.tables import short
@@ -19,6 +19,7 @@ MOST_DISTINCT = 1 << 16
 """Distinct values up to which a grid is looked for."""
 
 _LEAST_NAMED = 5  # distinct values: any three lie on some format
+_SURE = 16  # distinct values that lie on no format by chance, though they do not repeat
 _FEW = 256  # distinct values that need no grid to be point masses, if they repeat
 _MOST_MASSES = 4096  # values of a coarse lattice, which are predicted as point masses
 _REPEATED = 4  # times that a value occurs, on average, in data of point masses
@@ -27,6 +28,7 @@ _MOST_BITS = 10  # of a grid worth naming: float16's
 _MOST_STEPS = 1 << 17  # a uniform grid of more is that of the dtype
 _GCD_STEPS = 64  # of Euclid's: float64 has 53 bits
 _WELL_KNOWN = frozenset({"E2M1", "E2M3", "E3M2", "E4M3FN", "E5M2"})  # the OCP's
+_TRIED = 12  # values that a scale is tried on before all are
 _STRANGE = 1.25  # times as many levels as it has: another format must be that much smaller
 
 
@@ -198,7 +200,7 @@ def _size(x: FloatArray) -> float:
 def _formats(found: Distinct) -> Iterator[tuple[float, Lattice]]:
     """Yield the formats whose levels at some scale hold all values, with how many they have."""
     x = found.values
-    if not _LEAST_NAMED <= x.size <= _FEW or not found.repeat:
+    if not _LEAST_NAMED <= x.size <= _FEW or not (found.repeat or x.size >= _SURE):
         return
     for form in scalar_formats().values():
         if not isinstance(form, FloatingPoint) or form.bits > 8:
@@ -224,15 +226,21 @@ def _scale_on(levels: FloatArray, found: Distinct) -> float | None:
     same_side = levels[levels * farthest > 0]
     descending = same_side[np.argsort(-np.abs(same_side))]
     # The levels as they are come first, then the smallest scale.
-    for level in (farthest, *descending.tolist()):
-        scale = float(farthest / level)
-        at = np.searchsorted(levels, x / scale)
-        near = np.minimum(np.maximum(at, 1), levels.size - 1)
-        pair = np.stack([levels[near - 1], levels[near]])
-        off = np.abs(pair * scale - x).min(axis=0)
-        if (off <= 4 * found.precision * np.abs(x)).all():
+    scales = farthest / np.append(farthest, descending)
+    few = x[np.unique(np.linspace(0, x.size - 1, _TRIED).astype(np.int64))]
+    for scale in scales[_holds(levels, scales, few, found.precision)].tolist():
+        if _holds(levels, np.array([scale]), x, found.precision)[0]:
             return _rounded(scale, found.precision)
     return None
+
+
+def _holds(levels: FloatArray, scales: FloatArray, x: FloatArray, precision: float) -> BoolArray:
+    """Return at which scales the levels hold all values, up to roundings."""
+    wanted = x / scales[:, None]
+    at = np.clip(np.searchsorted(levels, wanted), 1, levels.size - 1)
+    off = np.minimum(np.abs(levels[at - 1] - wanted), np.abs(levels[at] - wanted))
+    held: BoolArray = off * np.abs(scales[:, None]) <= 4 * precision * np.abs(x)
+    return np.logical_and.reduce(held, axis=1)
 
 
 def _rounded(scale: float, precision: float) -> float:

@@ -9,6 +9,7 @@ from qerror.densities.density import Density
 from qerror.densities.discrete import Discrete
 from qerror.densities.mixture import Mixture
 from qerror.densities.truncated import Truncated
+from qerror.fitting.channel_lattice import ChannelLattices
 from qerror.fitting.channels import ChannelSpread
 from qerror.fitting.lattice import Lattice
 
@@ -51,6 +52,9 @@ class FitResult:
     channels: ChannelSpread | None = None
     """The channels of an array, where their spreads differ by more than chance: `density` is
     then a mixture of scales of one shape."""
+    channel_lattices: ChannelLattices | None = None
+    """The grids of an array's channels, where each lies on one of its own: `density` is then made
+    of the values themselves, and no family is fitted."""
 
     @cached_property
     def predictive(self) -> Density:

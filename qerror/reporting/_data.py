@@ -141,11 +141,12 @@ def _prediction(each: MeasuredArray) -> Row:
     if fitted is None or each.predicted is None:
         return {"fitted": None, "log_likelihoods": None}
     likelihoods = [f"{one.family}={one.log_likelihood!r}" for one in fitted.candidates]
-    channels, lattice = fitted.channels, fitted.lattice
+    channels, lattice, own = fitted.channels, fitted.lattice, fitted.channel_lattices
     return {
         "fitted": density_name(fitted.predictive),
         "log_likelihoods": likelihoods,
         "lattice": None if lattice is None else lattice.description,
+        "channel_lattices": None if own is None else own.description,
         "channel_axis": None if channels is None else channels.axis,
         "channel_spread_ratio": None if channels is None else channels.ratio,
         **{f"predicted_{key}": value for key, value in each.predicted.to_dict().items()},
@@ -236,6 +237,11 @@ def _structure(fitted: "FitResult", by_channel: bool) -> list[str]:
     """Say what there is besides a density of one family."""
     notes: list[str] = []
     lattice, channels = fitted.lattice, fitted.channels
+    if fitted.channel_lattices is not None:
+        notes.append(
+            f"note: on grids already: {fitted.channel_lattices.description}: predicted for the "
+            "values themselves"
+        )
     if lattice is not None:
         masses = ": predicted for the values themselves" if lattice.is_coarse else ""
         notes.append(f"note: on a grid already: {lattice.description}{masses}")

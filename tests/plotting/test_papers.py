@@ -301,7 +301,7 @@ def test_fp8_fig3_a_layer_by_the_nearest_level_of_each_value() -> None:
     rows: list[Any] = select(data("fp8-fig3"), panel="layer")
     assert len(rows) == 10
     for row in rows:
-        values = np.float64(fig3.layer_values()[row["density"]])
+        values = fig3.layer_values()[row["density"]]
         grid = np.array(levels(row["format"], row["max_value"]))
         error = grid[np.abs(values[:, None] - grid).argmin(axis=1)] - values
         sqnr = decibels(math.fsum(values**2), math.fsum(error**2))

@@ -21,6 +21,7 @@ DENSITIES: tuple[Density, ...] = (
     StudentT(5),
     StudentT(3),
 )
+_ROOM = "qerror.studies.fp8_quantization"
 # Even in log(nu - 2): at 2 the variance is infinite, and towards it the curves are steep.
 _NUS = tuple(float(f"{2 + above:.6g}") for above in np.geomspace(0.2, 98, 41))
 
@@ -59,10 +60,10 @@ def layer_values() -> dict[str, FloatArray]:
     "weights" are all 3,456 of the convolution that widens the third block (24 to 144 channels),
     "inputs" 2,048 of its input on photographs. ``python -m figures.make_layer`` wrote them.
     """
-    found: dict[str, list[np.float32]] = {}
-    with resources.files(__package__).joinpath("layer.csv").open(encoding="utf-8") as file:
+    found: dict[str, list[float]] = {}
+    with resources.files(_ROOM).joinpath("layer.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            found.setdefault(row["of"], []).append(np.float32(row["value"]))
+            found.setdefault(row["of"], []).append(float(np.float32(row["value"])))
     return {kind: read_only(np.array(values)) for kind, values in found.items()}
 
 
