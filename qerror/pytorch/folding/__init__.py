@@ -1,0 +1,5 @@
+"""Batch normalisation folded into the layers before it, as backends compute."""
+
+from qerror.pytorch.folding.batch_norm import FoldedBatchNorm as FoldedBatchNorm
+from qerror.pytorch.folding.batch_norm import Folding as Folding
+from qerror.pytorch.folding.network import fold_batch_norms as fold_batch_norms
