@@ -42,6 +42,8 @@ ROOMS = (
     Room("qerror.pytorch", "PyTorch", "Quantizers that calibrate and learn."),
     Room("qerror.pytorch.functional", "PyTorch: functions", "One pure function a method."),
     Room("qerror.pytorch.calibration", "PyTorch: calibration", "Ranges from data."),
+    Room("qerror.pytorch.backends", "PyTorch: backends", "What deployment asks for."),
+    Room("qerror.pytorch.folding", "PyTorch: folding", "Normalisations folded into weights."),
 )
 """In the order of the site. A room that this installation lacks is left out."""
 

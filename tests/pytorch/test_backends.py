@@ -1,12 +1,16 @@
 """The presets are MQBench's table, field by field, and build the quantizers that it names."""
 
+import json
+
 import pytest
 import torch
+from click.testing import CliRunner
 
 from qerror.exceptions import InvalidValue, UnknownName
 from qerror.formats import Integer
 from qerror.pytorch.backends import BACKENDS, Backend, TensorRule
 from qerror.pytorch.granularity import PerChannel, PerTensor
+from qerror_cli.main import main
 
 # weights symmetric, per channel; activations symmetric, adaptive sign; power of two, graph,
 # folded, width of first and last layer
@@ -67,6 +71,17 @@ def test_quantizers(name: str) -> None:
     assert positive.setting.form == Integer(4, signed=not unsigned)
     positive.calibrate(x)
     assert torch.isfinite(positive(x)).all()
+
+
+def test_the_command_prints_them() -> None:
+    result = CliRunner().invoke(main, ["network", "backends", "--json"], prog_name="qerror")
+    assert result.exit_code == 0, result.stderr
+    rows = {row["backend"]: row for row in json.loads(result.stdout)["rows"]}
+    assert list(rows) == list(TABLE)
+    assert rows["TVM"]["scale"] == "power of two"
+    assert rows["Academic"]["first_last_bits"] == 8
+    text = CliRunner().invoke(main, ["network", "backends"], prog_name="qerror").stdout
+    assert all(name in text for name in TABLE)
 
 
 def test_bad_input() -> None:

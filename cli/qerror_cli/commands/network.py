@@ -82,6 +82,15 @@ def list_networks(output: Output) -> None:
     output.emit(networks_document())
 
 
+@command.command("backends", cls=Command)
+@output_options
+def list_backends(output: Output) -> None:
+    """List what deployment backends ask of a quantized network."""
+    from qerror.pytorch.studies import backends_document
+
+    output.emit(backends_document())
+
+
 @command.command("ptq", cls=Command)
 @_models_option("Networks, separated by commas: see qerror network list.")
 @_formats

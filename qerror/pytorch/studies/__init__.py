@@ -1,5 +1,6 @@
 """Experiments that train quantizers, as plain data: no drawing here."""
 
+from qerror.pytorch.studies.catalogue import backends_document as backends_document
 from qerror.pytorch.studies.catalogue import networks_document as networks_document
 from qerror.pytorch.studies.layers import Agreement as Agreement
 from qerror.pytorch.studies.layers import agreements as agreements

@@ -1,6 +1,7 @@
 """The networks that there are, as a document."""
 
 from qerror.exceptions import QErrorException
+from qerror.pytorch.backends import BACKENDS
 from qerror.pytorch.zoo import NETWORKS, Network
 from qerror.reporting import Document, Row, View
 
@@ -41,3 +42,44 @@ def _missing(network: Network) -> str | None:
     except QErrorException as error:
         return str(error)
     return None
+
+
+def backends_document() -> Document:
+    """Return every backend preset with what it asks of a quantized network."""
+    rows: list[Row] = [
+        {
+            "backend": name,
+            "weights": str(each.weights),
+            "activations": str(each.activations),
+            "scale": "power of two" if each.power_of_two else "float",
+            "graph": each.graph,
+            "folds": each.folds,
+            "first_last_bits": each.first_last_bits,
+            "source": each.source,
+        }
+        for name, each in BACKENDS.items()
+    ]
+    header = ("backend", "weights", "activations", "scale", "graph", "folds")
+    body = [
+        (
+            *(str(row[key]) for key in ("backend", "weights", "activations", "scale", "graph")),
+            "yes" if row["folds"] else "no",
+        )
+        for row in rows
+    ]
+    notes = (
+        "graph 1: the inputs of layers alone; 2: a block's input once, and one input of an "
+        "addition; 3: every input of an addition",
+        "Academic: first and last layer at 8 bits",
+        f"source: {_source()}",
+    )
+    return Document(
+        "network",
+        {"study": "backends"},
+        rows,
+        [View("", header, body, tuple(range(6)), notes=notes)],
+    )
+
+
+def _source() -> str:
+    return next(iter(BACKENDS.values())).source.split(";")[0]
