@@ -13,7 +13,9 @@ from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.formats.format import ScalarFormat
 from qerror.grids import Grid
+from qerror.optimize import _masses
 from qerror.optimize._crossings import Crossings, enumerated
+from qerror.optimize._curve import Scan
 from qerror.optimize._scan import PER_OCTAVE
 
 _FEW_CROSSINGS = 2**17  # visited outright, in some ten milliseconds
@@ -25,6 +27,8 @@ _CLOSE = 1e-3  # of the MSE: what the fine scan may miss, and more
 # Significant bits that scales have at which point masses are exact.
 _SNAPPED_BITS = (1, 2, 4, 8, 11, 24)
 _OCTAVES = 40  # either way of the step between point masses
+_LISTED = 2**20  # levels: of more, the crossings are not listed
+_KEPT = 32  # scales
 
 
 def lowest(
@@ -32,15 +36,31 @@ def lowest(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the scales between two with the least MSE, ascending, and the MSE there."""
     grid = form.grid()
-    crossings = Crossings.of(grid, density)
     ends = np.array([low, high])
-    if exhaustive or crossings.count(ends).sum() <= _FEW_CROSSINGS:
+    if grid.size > _LISTED and not exhaustive:
+        found = _in_wide_formats(form, density, low, high)
+    elif (
+        exhaustive or (crossings := Crossings.of(grid, density)).count(ends).sum() <= _FEW_CROSSINGS
+    ):
         found = enumerated(grid, density, low, high)[0]
     else:
         found = _near_the_best(form, density, crossings, low, high)
     found = np.concatenate([found, *_snapped(grid, density, found), _lattice(density, low, high)])
     found = np.unique(found[(found >= low) & (found <= high)])
     return found, quantization_error(grid, density, found).mse
+
+
+def _in_wide_formats(form: ScalarFormat, density: Density, low: float, high: float) -> FloatArray:
+    """Return the best scales of a scan, or of stretches of a few values.
+
+    The more scales are tried, the lower the MSE: as many are as there is time for.
+    """
+    scales = np.geomspace(low, high, max(3, math.ceil(math.log2(high / low) * PER_OCTAVE) + 1))
+    scan = Scan.at(form, density, scales)
+    best = scales[np.argsort(scan.mse, kind="stable")[:_KEPT]]
+    if density.atoms().positions.size > _masses.FEW:
+        return best
+    return np.concatenate([best, _masses.lowest(form, density, scan)[0]])
 
 
 def _near_the_best(
@@ -105,7 +125,8 @@ def _snapped(grid: Grid, density: Density, scales: FloatArray) -> list[FloatArra
     x = density.atom_sums.positions
     quotients: list[FloatArray] = []
     for value in {float(x[0]), float(x[-1])} - {0.0}:
-        level = grid.round_half_even(np.full(best.size, value) / best)
+        with np.errstate(over="ignore"):
+            level = grid.round_half_even(np.full(best.size, value) / best)
         quotients.append(np.divide(value, level, out=best.copy(), where=level != 0))
     beside = [np.nextafter(best, 0), np.nextafter(best, np.inf)]
     return [part[(part > 0) & np.isfinite(part)] for part in (*short, *quotients, *beside)]

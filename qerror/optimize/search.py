@@ -17,7 +17,7 @@ from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
 from qerror.optimize import _points, _values
 from qerror.optimize._interval import promising, search_interval
-from qerror.optimize._scan import minima, scanned
+from qerror.optimize._scan import lowest
 from qerror.optimize.optimum import NEAREST, LocalMinimum, OptimalScale
 from qerror.rounding import as_rule
 
@@ -160,8 +160,7 @@ def _search_reals(
         return best_of(form, density, found, mse, *at_edge, interval, rounding)
     stretch, scan = promising(form, density, interval), None
     if density.pieces():
-        scan = scanned(form, density, stretch.low, stretch.high)
-        found, mse = minima(form, density, scan)
+        found, mse, scan = lowest(form, density, stretch.low, stretch.high)
     else:
         found, mse = _points.lowest(form, density, stretch.low, stretch.high, exhaustive)
     best = best_of(form, density, found, mse, stretch.edge, stretch.edge_mse, interval)

@@ -11,7 +11,7 @@ from qerror._arrays import BoolArray, FloatArray
 from qerror.densities.density import Density
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import ScalarFormat
-from qerror.optimize._scan import followed
+from qerror.optimize._brackets import followed
 from qerror.optimize.optimum import OptimalScale
 from qerror.optimize.scale import optimal_scale
 from qerror.optimize.search import best_of, search_octaves

@@ -9,9 +9,8 @@ from qerror._arrays import FloatArray
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.formats.integer import Integer
-from qerror.optimize import _points
+from qerror.optimize import _points, _scan
 from qerror.optimize._interval import promising, search_interval
-from qerror.optimize._scan import minima, scanned
 
 _ALL_BITS = 4  # widths at which every zero point is looked at
 _PARTS = 3  # binary digits of the zero points of wider codes that are looked at first
@@ -63,8 +62,7 @@ class ZeroPoints:
             scales = np.append(scales, ends)
             mse = np.append(mse, quantization_error(form, self.density, ends).mse)
         else:
-            scan = scanned(form, self.density, low, high)
-            scales, mse = minima(form, self.density, scan)
+            scales, mse, scan = _scan.lowest(form, self.density, low, high)
             lowest = int(np.argmin(scan.mse))
             scales = np.append(scales, scan.scales[lowest])
             mse = np.append(mse, scan.mse[lowest])
