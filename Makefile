@@ -9,6 +9,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
+# The test workers share the cores: threads of their own in each would only wait for each other.
+ALONE      := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep test exhaustive models docs lint format figures notebooks bench clean
@@ -20,10 +22,10 @@ sweep: $(VENV)/.core ## install the core and run the main job: every 8-bit forma
 	@$(BIN)/qerror sweep --dist student-t --nu 3
 
 test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks included
-	@$(BIN)/python -m pytest -q -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
 
 exhaustive: $(VENV)/.dev ## run the cases that `make test` thins out: about twice its time
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m exhaustive tests
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) -m exhaustive tests
 
 lint: $(VENV)/.dev ## ruff, mypy, pyright and the import floors
 	$(BIN)/ruff check .

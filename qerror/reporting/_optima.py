@@ -7,7 +7,7 @@ from qerror.analysis.decibels import decibels_above
 from qerror.densities import Density, density_name
 from qerror.densities.names import own_parameter
 from qerror.formats import BlockFormat, FixedPoint, Format
-from qerror.optimize.optimum import OptimalScale
+from qerror.optimize.optimum import LocalMinimum, OptimalScale
 from qerror.optimize.ranges import RangeChoice
 from qerror.optimize.ranking import BLOCK_SIZE, RANGE_PARAMETERS, FormatRanking
 from qerror.optimize.switches import FormatSwitches
@@ -16,6 +16,9 @@ from qerror.reporting._plateaus import plateaus_view
 from qerror.tables import decibels, place, short
 
 _MOST_MINIMA = 16  # that a table shows
+_APART = (
+    2**0.25
+)  # scales nearer to each other are ripples of one minimum, as point masses make them
 _EDGE = "the end of the searched ranges is best: the optimum lies beyond"
 _ZEROS = "all values are 0, which every range holds"
 _INFINITE = "E[x^2] is infinite: so is the MSE at every range, and no format is better"
@@ -49,8 +52,9 @@ def optimum_document(
         params["rounding"] = best.rounding
     views = [_optimum_view(form, name, best)]
     views += [_rules_view(choices)] if choices else []
-    several = len(best.local_minima) > 1 and best.report.signal_power > 0
-    views += [_minima_view(best)] if several else []
+    minima = _apart(best.local_minima)
+    several = len(minima) > 1 and best.report.signal_power > 0
+    views += [_minima_view(best, minima)] if several else []
     return Document("optimize", params, rows, views)
 
 
@@ -251,8 +255,22 @@ def _rules_view(choices: Sequence[RangeChoice]) -> View:
     )
 
 
-def _minima_view(best: OptimalScale) -> View:
+def _apart(minima: Sequence[LocalMinimum]) -> list[LocalMinimum]:
+    """Return the minima that no lower one is near; of equals the first."""
+    return [
+        each
+        for i, each in enumerate(minima)
+        if not any(
+            (other.mse, j) < (each.mse, i)
+            and max(other.scale, each.scale) < _APART * min(other.scale, each.scale)
+            for j, other in enumerate(minima)
+        )
+    ]
+
+
+def _minima_view(best: OptimalScale, minima: Sequence[LocalMinimum]) -> View:
     header = ("max value", "scale", "MSE", "dB above the best")
+    shown = minima[:_MOST_MINIMA]
     body = [
         (
             short(minimum.max_value, 8),
@@ -260,9 +278,9 @@ def _minima_view(best: OptimalScale) -> View:
             short(minimum.mse, 10),
             short(decibels_above(minimum.mse, best.report.mse), 3),
         )
-        for minimum in best.local_minima[:_MOST_MINIMA]
+        for minimum in shown
     ]
     left_out = len(best.local_minima) - len(body)
     notes = [f"{left_out} more are in the JSON output"] if left_out else []
-    marked = [i for i, minimum in enumerate(best.local_minima) if minimum.scale == best.scale]
+    marked = [i for i, minimum in enumerate(shown) if minimum.scale == best.scale]
     return View("Local minima", header, body, (), notes, marked, spare=(1,))

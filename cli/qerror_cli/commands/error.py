@@ -112,25 +112,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     from qerror.formats import BlockFormat, as_scalar_format
     from qerror.reporting import error_document
 
-    stray = was_given(ctx, "atol", "rtol", "plot")
-    if stray and not distribution:
-        raise click.UsageError(f"{' and '.join(stray)} go with --distribution")
-    if distribution and (data is not None or isinstance(form, BlockFormat) or method != _METHOD):
-        raise click.UsageError(
-            "--distribution is for formats whose values stand alone, on a density, by the default "
-            "method; leave out --data, --method or the block format"
-        )
-    rigorous = was_given(ctx, "certify", "digits")
-    if rigorous and (
-        data is not None
-        or distribution
-        or isinstance(form, BlockFormat)
-        or len([*rigorous, *was_given(ctx, "method")]) > 1
-    ):
-        raise click.UsageError(
-            f"{' and '.join(rigorous)}: one of --certify, --digits and --method, for formats whose "
-            "values stand alone, on a density"
-        )
+    rigorous = _check_views(ctx, data is not None or isinstance(form, BlockFormat))
     if data is not None:
         _check_data(ctx, densities)
         output.refuse_collisions({}, {"--data": data})
@@ -161,6 +143,30 @@ def command(  # noqa: PLR0917 - click passes them by name
     if scale is max_value is bias is None:
         say("note: no --scale, --max-value or --bias given: scale 1")
     output.emit(error_document(form, density, chosen, report, method, rounding))
+
+
+def _check_views(ctx: click.Context, with_others: bool) -> bool:
+    """Refuse views of the error that do not go together; tell whether one with a proof is asked.
+
+    `with_others`: whether data or values that share scales are in play, which have no such views.
+    """
+    stray = was_given(ctx, "atol", "rtol", "plot")
+    distribution = bool(was_given(ctx, "distribution"))
+    if stray and not distribution:
+        raise click.UsageError(f"{' and '.join(stray)} go with --distribution")
+    if distribution and (with_others or ctx.params["method"] != _METHOD):
+        raise click.UsageError(
+            "--distribution is for formats whose values stand alone, on a density, by the default "
+            "method; leave out --data, --method or the block format"
+        )
+    rigorous = was_given(ctx, "certify", "digits")
+    crowded = len([*rigorous, *was_given(ctx, "method")]) > 1
+    if rigorous and (with_others or distribution or crowded):
+        raise click.UsageError(
+            f"{' and '.join(rigorous)}: one of --certify, --digits and --method, for formats whose "
+            "values stand alone, on a density"
+        )
+    return bool(rigorous)
 
 
 def _certified(
