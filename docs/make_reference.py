@@ -36,6 +36,7 @@ ROOMS = (
     Room("qerror.checkpoints", "Checkpoints", "Files of tensors."),
     Room("qerror.reporting", "Results as files", "Documents, tables and their encodings."),
     Room("qerror.plotting", "Figures", "Results drawn."),
+    Room("qerror.explorer", "The explorer page", "One HTML file with the analysis in it."),
     Room("qerror.storage", "Files", "Arrays in files, and files that appear whole or not at all."),
     Room("qerror.execution", "Execution", "Progress, and work spread over executors."),
     Room("qerror.exceptions", "Exceptions", "What is raised, all of it a QErrorException."),

@@ -20,6 +20,7 @@ COMMANDS = {
     "analyze": "Find the formats for the tensors of a checkpoint.",
     "network": "Quantize real networks: accuracy and predicted errors.",
     "figure": "Draw the papers' figures from exact data.",
+    "explore": "Write a page to play with: formats, densities, your data.",
     "formats": "List the number formats.",
     "show": "Show a format's conventions and levels.",
     "densities": "List the densities, their parameters and examples.",
