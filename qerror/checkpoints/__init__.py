@@ -1,5 +1,9 @@
 """Files of tensors: which format for which tensor, measured and predicted."""
 
+from qerror.checkpoints.against import AS_GOOD_DB as AS_GOOD_DB
+from qerror.checkpoints.against import ComparisonReport as ComparisonReport
+from qerror.checkpoints.against import TensorComparison as TensorComparison
+from qerror.checkpoints.against import compare_checkpoints as compare_checkpoints
 from qerror.checkpoints.analyze import USUAL as USUAL
 from qerror.checkpoints.analyze import analyze_checkpoint as analyze_checkpoint
 from qerror.checkpoints.budget import Assignment as Assignment

@@ -17,8 +17,15 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.format import Format
 from qerror.formats.names import as_format
 
-_OF_TYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
-_OF_TYPES |= {"F8_E4M3": "e4m3", "F8_E5M2": "e5m2", "F4": "e2m1"}
+_OF_TYPES = {
+    "F64": "fp64",
+    "F32": "fp32",
+    "F16": "fp16",
+    "BF16": "bf16",
+    "F8_E4M3": "e4m3",
+    "F8_E5M2": "e5m2",
+    "F4": "e2m1",
+}
 
 
 class Assignment(NamedTuple):

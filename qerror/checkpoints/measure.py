@@ -66,7 +66,7 @@ def report_of(  # noqa: PLR0917 - what is known of one tensor
         fitted, ratio, note = None, math.nan, empty
         rows = tuple(_nothing(form) for form in formats)
     else:
-        fitted, ratio = _fit(found, families), channel_ratio(tensor)
+        fitted, ratio = fitted_to(found, families), channel_ratio(tensor)
         note, why = remarks_on(found, fitted, ratio), why_it_fails(found, fitted, ratio)
         rows = tuple(
             _explained(_figures(form, found, fitted, blocks.get(i), why_not(form)), why)
@@ -126,7 +126,8 @@ def _nothing(form: Format) -> FormatFigures:
     return FormatFigures(form.name, form.bits_per_value, nan, nan, best, nan, nan, nan)
 
 
-def _fit(found: Distribution, families: tuple[str, ...]) -> FitResult | None:
+def fitted_to(found: Distribution, families: tuple[str, ...]) -> FitResult | None:
+    """Return the density fitted to a tensor's values; None if no family can have made them."""
     if not families:
         return None
     try:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from qerror.reporting._channels import channel_ranking_document as channel_ranking_document
     from qerror.reporting._channels import channels_document as channels_document
     from qerror.reporting._checkpoint import analysis_document as analysis_document
+    from qerror.reporting._checkpoint import comparison_document as comparison_document
     from qerror.reporting._data import MeasuredArray as MeasuredArray
     from qerror.reporting._data import data_document as data_document
     from qerror.reporting._distribution import distribution_document as distribution_document
@@ -65,7 +66,10 @@ __getattr__, __dir__ = later(
             "channel_ranking_document",
             "channels_document",
         ),
-        "_checkpoint": ("analysis_document",),
+        "_checkpoint": (
+            "analysis_document",
+            "comparison_document",
+        ),
         "_data": (
             "MeasuredArray",
             "data_document",

@@ -8,7 +8,14 @@ from qerror.reporting._document import Document, View
 from qerror.tables import decibels, short
 
 if TYPE_CHECKING:
-    from qerror.checkpoints import BudgetPlan, CheckpointReport, FormatFigures, TensorReport
+    from qerror.checkpoints import (
+        BudgetPlan,
+        CheckpointReport,
+        ComparisonReport,
+        FormatFigures,
+        TensorComparison,
+        TensorReport,
+    )
 
 
 def analysis_document(
@@ -80,6 +87,57 @@ def _plan(plan: "BudgetPlan") -> View:
     ]
     used, given = short(plan.bits_per_value, 6), short(plan.budget, 6)
     return View(f"{used} bits a value, of {given}", header, body, words=(0, 1), notes=notes)
+
+
+def comparison_document(report: "ComparisonReport", **params: object) -> Document:
+    """Return a row a tensor: what was measured against the original, and what its format allows.
+
+    Parameters
+    ----------
+    report : ComparisonReport
+        What was found.
+    **params
+        What else was asked for.
+    """
+    asked: dict[str, object] = {
+        "file": str(report.path),
+        "against": str(report.against),
+        **params,
+        "missing": list(report.missing),
+        "faults": [str(each) for each in report.faults],
+    }
+    header = ("tensor", "type", "format", "measured dB", "allowed dB", "95% band", "verdict")
+    body = [
+        (
+            each.tensor,
+            each.quantized_dtype,
+            each.format + ("" if each.is_detected or not each.format else "?"),
+            _decibels(each.measured_sqnr_db),
+            _decibels(each.allowed_sqnr_db),
+            ""
+            if math.isnan(each.band_low)
+            else f"{decibels(each.band_low)} to {decibels(each.band_high)}",
+            _verdict(each),
+        )
+        for each in report.tensors
+    ]
+    notes = ["allowed: the original's values in that format at its best range"]
+    if any(each.format and not each.is_detected for each in report.tensors):
+        notes.append("? the nearest of --formats: neither the type nor the values say which")
+    if report.missing:
+        notes.append(f"note: not in the quantized file: {', '.join(report.missing)}")
+    notes += [f"note: damaged: {each}" for each in report.faults]
+    title = f"{report.against} against {report.path}"
+    view = View(title, header, body, words=(0, 1, 2, 5, 6), notes=notes)
+    return Document("compare", asked, report.to_records(), [view])
+
+
+def _verdict(each: "TensorComparison") -> str:
+    if each.is_as_good is None:
+        return "-"
+    if math.isinf(each.measured_sqnr_db):
+        return "the same values"
+    return "as good" if each.is_as_good else f"{decibels(each.loss_db)} dB worse"
 
 
 def _tensors(report: "CheckpointReport") -> View:

@@ -93,6 +93,28 @@ def block_sums(x: Real, form: BlockFormat, engine: str = "auto") -> BlockSums:
     return BlockSums(math.fsum(noise), math.fsum(power), size, spoiled)
 
 
+def difference_sums(x: Real, y: Real) -> BlockSums:
+    """Return the sums of (y - x)^2 and x^2 over the values where both are finite.
+
+    Parameters
+    ----------
+    x, y : ndarray of float32 or float64
+        Flat, of one size.
+    """
+    noise: list[float] = []
+    power: list[float] = []
+    size = 0
+    for values, to in _chunks(x, y):
+        kept, found = values.size, _sums(values, to)
+        if not math.isfinite(found[0] + found[1]):
+            both = np.isfinite(values) & np.isfinite(to)
+            kept, found = int(both.sum()), _sums(values[both], to[both])
+        noise.append(found[0])
+        power.append(found[1])
+        size += kept
+    return BlockSums(math.fsum(noise), math.fsum(power), size, x.size - size)
+
+
 def _chunks(x: Real, levels: Real) -> Iterator[tuple[Real, Real]]:
     for start in range(0, x.size, _CHUNK):
         yield x[start : start + _CHUNK], levels[start : start + _CHUNK]

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,14 @@ from qerror_cli.command import Command
 from qerror_cli.data import FAMILIES
 from qerror_cli.output import Output, file_option, output_options, save, say
 from qerror_cli.parameters import FormatList
-from qerror_cli.progress import ByteBar
+from qerror_cli.progress import Bar, ByteBar
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from qerror.checkpoints import BudgetPlan, CheckpointReport
     from qerror.formats import Format
+    from qerror.storage import Fault
 
 _USUAL = "int8,e4m3,int4:g32,mxfp4,nvfp4:of=tensor"
 _DAMAGED = 1
@@ -69,6 +70,13 @@ _DAMAGED = 1
 @file_option(
     "--recipe", help="With --budget: write it to FILE as a recipe for qerror network, as JSON."
 )
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Measure FILE, a quantized version of CHECKPOINT, instead: is each tensor as good as its "
+    "format allows?",
+)
 @click.option("--details", is_flag=True, help="Tables with every figure of every format.")
 @click.option("--strict", is_flag=True, help="Refuse a file with any damaged tensor.")
 @click.option(
@@ -96,6 +104,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     sensitivities: Path | None,
     plan: Path | None,
     recipe: Path | None,
+    against: Path | None,
     details: bool,
     strict: bool,
     jobs: int,
@@ -114,9 +123,16 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror analyze model.safetensors
     qerror analyze model.safetensors --formats nvfp4,mxfp4,int4:g32 --details
     qerror analyze model.safetensors --formats mxfp4,nvfp4,mxfp8_e4m3 --budget 5 --keep lm_head=bf16
+    qerror analyze model.safetensors --against quantized.gguf
     qerror analyze model.safetensors.index.json --jobs 8 --journal run.jsonl -o rows.parquet
     """
-    from qerror.checkpoints import analyze_checkpoint, plan_budget, read_sensitivities
+    from qerror.checkpoints import (
+        analyze_checkpoint,
+        compare_checkpoints,
+        plan_budget,
+        read_sensitivities,
+    )
+    from qerror.reporting import comparison_document
 
     if executor is not None and jobs > 1:
         raise click.UsageError("--jobs and --executor each say where to work; give one of them")
@@ -124,10 +140,25 @@ def command(  # noqa: PLR0917 - click passes them by name
     _check_budget(budget, keep, sensitivities, plan, recipe)
     output.refuse_collisions(
         {"--journal": journal, "--plan": plan, "--recipe": recipe},
-        {"CHECKPOINT": checkpoint, "--sensitivities": sensitivities},
+        {"CHECKPOINT": checkpoint, "--sensitivities": sensitivities, "--against": against},
     )
     weights = None if sensitivities is None else read_sensitivities(sensitivities)
     families = [] if fit == "none" else [name.strip() for name in fit.split(",") if name.strip()]
+    if against is not None:
+        _refuse_beside_against(budget=budget, journal=journal, details=details, exact=exact)
+        with _executor(jobs, executor) as pool, Bar("compare") as counter:
+            compared = compare_checkpoints(
+                checkpoint,
+                against,
+                formats,
+                executor=pool,
+                progress=counter,
+                families=families,
+                strict=strict,
+            )
+        output.emit(comparison_document(compared))
+        _end(compared.faults)
+        return
     with _executor(jobs, executor) as pool, ByteBar("analyze") as bar:
         report = analyze_checkpoint(
             checkpoint,
@@ -145,6 +176,12 @@ def command(  # noqa: PLR0917 - click passes them by name
         _write(plan, found.to_dict())
         _write(recipe, found.to_recipe())
     _emit(report, found, output, details=details, exact=exact)
+
+
+def _refuse_beside_against(**given: object) -> None:
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise click.UsageError(f"--{named[0]} does not go with --against")
 
 
 def _pinned(keep: tuple[str, ...]) -> "dict[str, Format]":
@@ -197,9 +234,13 @@ def _emit(
     from qerror.reporting import analysis_document
 
     output.emit(analysis_document(report, plan, **asked))
-    for each in report.faults:
+    _end(report.faults)
+
+
+def _end(faults: "Sequence[Fault]") -> None:
+    for each in faults:
         say(f"damaged: {each}")
-    if report.faults:
+    if faults:
         sys.exit(_DAMAGED)
 
 

@@ -1,0 +1,311 @@
+"""Whether each tensor of a quantized checkpoint is as good as its format allows."""
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from qerror.analysis.bands import sqnr_band
+from qerror.analysis.report import decibels
+from qerror.checkpoints.analyze import USUAL
+from qerror.checkpoints.job import (
+    BlockPart,
+    Job,
+    block_part,
+    merged_blocks,
+    merged_tally,
+    tally_part,
+)
+from qerror.checkpoints.measure import fitted_to, report_of
+from qerror.checkpoints.report import FormatFigures
+from qerror.checkpoints.tally import Distribution
+from qerror.exceptions import InvalidValue, QErrorException
+from qerror.execution import Progress, ordered_map, silent
+from qerror.fitting.fit import DEFAULT
+from qerror.fitting.lattice import Distinct, Lattice, lattice_of
+from qerror.formats.block import BlockFormat
+from qerror.formats.format import Format
+from qerror.formats.lists import as_formats
+from qerror.formats.names import as_format, as_scalar_format
+from qerror.simulation.block_sums import BlockSums, difference_sums
+from qerror.simulation.counting import engine_for
+from qerror.storage.checkpoint import open_checkpoint
+from qerror.storage.tensor import Fault, StoredTensor
+
+AS_GOOD_DB = 0.1
+"""A tensor that lies less below what its format allows is as good as that."""
+
+_OF_GGUF = {
+    "Q4_0": "int4:full:g32:scale=fp16",
+    "Q4_1": "int4:g32:affine",
+    "Q5_1": "int5:g32:affine",
+    "Q8_0": "int8:g32:scale=fp16",
+}
+_MOST_BITS = 8
+
+
+@dataclass(frozen=True)
+class TensorComparison:
+    """One tensor of a quantized file beside the original."""
+
+    tensor: str
+    shape: tuple[int, ...]
+    dtype: str
+    """Of the original."""
+    quantized_dtype: str
+    format: str
+    """By which it is judged; empty where there is none."""
+    is_detected: bool
+    """Whether the quantized values themselves, or their type, say the format; else it is the one
+    among those given whose figures lie nearest."""
+    measured_sqnr_db: float
+    allowed_sqnr_db: float
+    """Of the original's values in that format at the best range, or with scales from the data."""
+    band_low: float
+    """Between here"""
+    band_high: float
+    """and here 95% of samples of the fitted density lie at that range; nan in blocks."""
+    note: str
+
+    @property
+    def loss_db(self) -> float:
+        """How far it lies below what its format allows."""
+        return self.allowed_sqnr_db - self.measured_sqnr_db
+
+    @property
+    def is_as_good(self) -> bool | None:
+        """Whether it is as good as its format allows; None where that is not known."""
+        if math.isinf(self.measured_sqnr_db):
+            return True
+        return None if math.isnan(self.loss_db) else self.loss_db <= AS_GOOD_DB
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """A quantized checkpoint against its original."""
+
+    path: Path
+    """The original."""
+    against: Path
+    tensors: tuple[TensorComparison, ...]
+    missing: tuple[str, ...] = ()
+    """Tensors of the original that the other file does not have as floating-point numbers."""
+    faults: tuple[Fault, ...] = ()
+
+    def to_records(self) -> list[dict[str, object]]:
+        """Return a row a tensor."""
+        return [
+            {
+                "tensor": each.tensor,
+                "shape": list(each.shape),
+                "dtype": each.dtype,
+                "quantized_dtype": each.quantized_dtype,
+                "format": each.format or None,
+                "is_detected": each.is_detected,
+                "measured_sqnr_db": _known(each.measured_sqnr_db),
+                "allowed_sqnr_db": _known(each.allowed_sqnr_db),
+                "loss_db": _known(each.loss_db),
+                "band_low": _known(each.band_low),
+                "band_high": _known(each.band_high),
+                "is_as_good": each.is_as_good,
+                "note": each.note,
+            }
+            for each in self.tensors
+        ]
+
+
+class _Pair(NamedTuple):
+    job: Job
+    """The original."""
+    other: Job
+
+
+def compare_checkpoints(
+    path: str | Path,
+    against: str | Path,
+    formats: Format | str | Iterable[Format | str] = USUAL,
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    families: Sequence[str] = DEFAULT,
+    strict: bool = False,
+) -> ComparisonReport:
+    """Measure a quantized checkpoint against its original, tensor by tensor.
+
+    Parameters
+    ----------
+    path : str or Path
+        The original.
+    against : str or Path
+        The quantized one, with tensors of the same names and shapes, which hold the values as
+        they are used: a dequantized file, 8-bit floats without scales, GGUF.
+    formats : formats or their names
+        By which tensors are judged whose own format neither their type nor the grid that their
+        values lie on tells.
+    executor, families, strict
+        As for `analyze_checkpoint`.
+    progress : callable, optional
+        Called with (done, total) tensors.
+
+    Raises
+    ------
+    InvalidValue
+        If nothing can be compared, or `strict` and something is damaged.
+    """
+    path, against = Path(path), Path(against)
+    mine, theirs = (open_checkpoint(each).checked(strict=strict) for each in (path, against))
+    others = {each.name: each for each in theirs.tensors}
+    both = [(each, others[each.name]) for each in mine.tensors if each.name in others]
+    missing = tuple(each.name for each in mine.tensors if each.name not in others)
+    faults = [*mine.faults, *theirs.faults]
+    faults += [_other_shape(a, b) for a, b in both if a.shape != b.shape]
+    both = [(a, b) for a, b in both if a.shape == b.shape]
+    if not both:
+        reason = str(faults[0]) if faults else "they have no tensor of one name"
+        raise InvalidValue(f"cannot compare {str(path)!r} with {str(against)!r}: {reason}")
+    chosen = as_formats(formats)
+    engine = engine_for(sum(a.size for a, _ in both))
+    pairs = [
+        _Pair(Job(a, chosen, tuple(families), False, engine), Job(b, (), (), False, engine))
+        for a, b in both
+    ]
+    tell = progress or silent
+    found: list[TensorComparison] = []
+    for done, each in enumerate(ordered_map(_compared, pairs, executor=executor), start=1):
+        if isinstance(each, Fault):
+            faults.append(each)
+        else:
+            found.append(each)
+        tell(done, len(pairs))
+    if strict and faults:
+        raise InvalidValue(f"cannot read {faults[0]}")
+    return ComparisonReport(path, against, tuple(found), missing, tuple(faults))
+
+
+def _other_shape(a: StoredTensor, b: StoredTensor) -> Fault:
+    return Fault(b.path, b.name, f"its shape is {list(b.shape)}, the original's {list(a.shape)}")
+
+
+def _compared(pair: _Pair) -> TensorComparison | Fault:
+    """Compare one tensor."""
+    job, other = pair
+    mine, theirs = (merged_tally([tally_part(part) for part in each.parts()]) for each in pair)
+    for each in (mine, theirs):
+        if isinstance(each, Fault):
+            return each
+    assert not isinstance(mine, Fault)
+    assert not isinstance(theirs, Fault)
+    try:
+        sums = _differences(pair)
+        lattice = None if theirs is None else _lattice(theirs)
+        largest = 0.0 if theirs is None else theirs.absmax
+        detected = _detected(other.tensor.dtype, lattice, largest)
+        return _judged(job, other, mine, sums, detected, lattice)
+    except QErrorException as error:
+        return Fault(other.tensor.path, other.tensor.name, str(error))
+
+
+def _differences(pair: _Pair) -> BlockSums:
+    parts = [
+        difference_sums(
+            pair.job.tensor.values(part.start, part.stop),
+            pair.other.tensor.values(part.start, part.stop),
+        )
+        for part in pair.other.parts(pair.job.tensor.encoding.values_per_unit)
+    ]
+    noise, power = math.fsum(each.noise for each in parts), math.fsum(each.power for each in parts)
+    size, apart = sum(each.size for each in parts), sum(each.spoiled for each in parts)
+    return BlockSums(noise, power, size, apart)
+
+
+def _lattice(found: Distribution) -> Lattice | None:
+    if not found.is_exact or not found.size:
+        return None
+    return lattice_of(Distinct(found.values, found.counts, found.precision))
+
+
+def _detected(dtype: str, lattice: Lattice | None, largest: float) -> Format | None:
+    """Return the format that a type or a grid stands for."""
+    if dtype in _OF_GGUF:
+        return as_format(_OF_GGUF[dtype])
+    if lattice is None:
+        return None
+    if lattice.format:
+        return as_format(lattice.format)
+    if lattice.kind == "uniform" and lattice.origin == 0 and lattice.is_coarse:
+        points = 2 * round(largest / lattice.step) + 1
+        bits = math.ceil(math.log2(points))
+        # Floats of few bits lie on a uniform grid too, and leave most of it out.
+        if lattice.count > points / 2 and 2 <= bits <= _MOST_BITS:
+            return as_format(f"int{bits}")
+    return None
+
+
+def _judged(  # noqa: PLR0917 - what is known of one tensor
+    job: Job,
+    other: Job,
+    mine: Distribution | None,
+    sums: BlockSums,
+    detected: Format | None,
+    lattice: Lattice | None,
+) -> TensorComparison:
+    measured = decibels(sums.power, sums.noise)
+    formats = job.formats if detected is None else (detected,)
+    whole = Job(job.tensor, formats, job.families, job.exact, job.engine)
+    figures = _figures(whole, mine)
+    nearest = min(
+        (each for each in figures if not math.isnan(each.best_sqnr_db)),
+        key=lambda each: abs(each.best_sqnr_db - measured),
+        default=None,
+    )
+    notes = [f"{sums.spoiled:,} values are not finite in one of the two"] if sums.spoiled else []
+    if lattice is not None and lattice.is_coarse:
+        notes.append(lattice.description)
+    nan = math.nan
+    band = (nan, nan) if nearest is None else _band(nearest, mine, job.families)
+    return TensorComparison(
+        job.tensor.name,
+        job.tensor.shape,
+        job.tensor.dtype,
+        other.tensor.dtype,
+        "" if nearest is None else nearest.format,
+        detected is not None and nearest is not None,
+        measured,
+        nan if nearest is None else nearest.best_sqnr_db,
+        *band,
+        "; ".join(notes),
+    )
+
+
+def _figures(job: Job, found: Distribution | None) -> tuple[FormatFigures, ...]:
+    absmax = found.absmax if found is not None else 0.0
+    sums = merged_blocks([block_part(BlockPart(part, absmax)) for part in job.block_parts])
+    if isinstance(sums, Fault):
+        raise InvalidValue(str(sums))
+    blocks = {i: each for (i, _), each in zip(job.blocks, sums, strict=False)}
+    return report_of(job.tensor, job.formats, (), found, blocks, job.why_not).formats
+
+
+def _band(
+    figures: FormatFigures, found: Distribution | None, families: tuple[str, ...]
+) -> tuple[float, float]:
+    """Return where the SQNR of so many values of the fitted density lies."""
+    form = as_format(figures.format)
+    fitted = None if found is None else fitted_to(found, families)
+    if isinstance(form, BlockFormat) or fitted is None or found is None or found.size < 2:
+        return math.nan, math.nan
+    try:
+        return sqnr_band(
+            as_scalar_format(form),
+            fitted.predictive,
+            size=found.size,
+            max_value=figures.best_max_value,
+        )
+    except QErrorException:  # more levels than a band visits
+        return math.nan, math.nan
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
