@@ -13,6 +13,7 @@ COMMANDS = {
     "expect": "Say where measurements on so many values should lie.",
     "formula": "Print the closed forms of a density's error, derived by sympy.",
     "optimize": "Find the best range of a format, or the best format.",
+    "codebook": "Find the best levels for a density, or for blocks of its values.",
     "fixed-point": "Find the best fractional length of fixed point.",
     "quantize": "Quantize the arrays of a file and measure the errors.",
     "verify": "Check exact figures against samples.",

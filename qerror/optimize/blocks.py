@@ -14,7 +14,7 @@ from qerror.analysis.decibels import decibels_above
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.densities.discrete import Discrete
-from qerror.densities.maximum import maximum_nodes, maximum_rule
+from qerror.densities.maximum import is_heavy, maximum_nodes, maximum_rule
 from qerror.densities.mixture import Mixture
 from qerror.densities.names import DensityLike, as_density
 from qerror.densities.truncated import Truncated
@@ -286,6 +286,10 @@ def block_density(density: DensityLike, block_size: int) -> tuple[Density, float
         raise InvalidValue("block_density needs a continuous density that is symmetric about 0")
     if not math.isfinite(density.second_moment):
         raise InvalidValue("block_density needs a density with a finite second moment")
+    if is_heavy(density):
+        raise InvalidValue(
+            "block_density needs a density with light tails, not ones that fall as a power of x"
+        )
     rule = maximum_rule(density, n - 1, _NODES)
     panels = maximum_nodes(density, n)
     own = np.exp((n - 1) * panels.log_below) * panels.density.sum(axis=0) * panels.nodes**2

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from qerror.reporting._channels import channels_document as channels_document
     from qerror.reporting._checkpoint import analysis_document as analysis_document
     from qerror.reporting._checkpoint import comparison_document as comparison_document
+    from qerror.reporting._codebook import codebook_document as codebook_document
     from qerror.reporting._data import MeasuredArray as MeasuredArray
     from qerror.reporting._data import data_document as data_document
     from qerror.reporting._distribution import distribution_document as distribution_document
@@ -70,6 +71,7 @@ __getattr__, __dir__ = later(
             "analysis_document",
             "comparison_document",
         ),
+        "_codebook": ("codebook_document",),
         "_data": (
             "MeasuredArray",
             "data_document",

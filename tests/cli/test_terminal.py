@@ -49,6 +49,8 @@ LINES = [
     "optimize uint8 --dist rectified(gaussian(std=0.001))",
     "optimize --bits 8 --dist student-t --nu 3",
     "optimize --formats 5M2E,4M3E --dist student-t --over nu=3:20",
+    "codebook --dist laplace --levels 4",
+    "codebook --dist gaussian --block-size 64",
     "fixed-point --std 0.3 --claims",
     "quantize int8 w.npy --scale 0.01 -o out.npy --force",
     "verify --dist student-t --nu 3 --size 1e4",
