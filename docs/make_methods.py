@@ -43,6 +43,15 @@ that the narrow dtype does not hold: at a real scale most INT8 levels are no bfl
 a float16 result beyond 65504 is infinite. Under autocast the same holds: a quantizer computes in
 float32 whatever the surrounding dtype is, and its parameters stay float32."""
 
+_DOORS = """\
+## Scales that are very small, zero or no number
+
+`FakeQuantize` raises scales, largest levels and clips below 2^-100 to 2^-100 in the forward pass;
+their gradient passes, so that they can come back. The functions do not: a plain number that is not
+positive and finite is refused, but the values of a tensor are not looked at, which would wait for
+the device and break a compiled graph. Where one is 0, negative or NaN, the results have no meaning.
+F8Net's clip counts as its absolute value and at least 2^-100, also in the function."""
+
 _STALLING = """\
 ## Where a range that learns ends
 
@@ -87,6 +96,7 @@ def page() -> str:
         "## Methods",
         _methods(),
         _PRECISION,
+        _DOORS,
         _STALLING,
         _stalls(),
         _RECIPE,

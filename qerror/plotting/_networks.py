@@ -1,4 +1,4 @@
-"""Predicted against measured SQNR of a network's layers."""
+"""Figures of studies on networks: predicted against measured SQNR, and others beside this."""
 
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
@@ -10,6 +10,7 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 
 from qerror.plotting._files import render
+from qerror.plotting._network_layers import formats_figure, tails_figure
 from qerror.plotting._style import COLORS, MARKERS, drawing
 from qerror.reporting import Document, Row, encode
 
@@ -22,22 +23,28 @@ def network_files(document: Document, path: Path) -> dict[Path, bytes]:
     Parameters
     ----------
     document : Document
-        Of `predict_document`.
+        Of `predict_document`, `format_document` or `tail_document`.
     path : Path
         Ends in .svg, .png or .pdf.
     """
+    figures = {"predict": _predicted, "formats": formats_figure, "tails": tails_figure}
+    with drawing():
+        figure, title = figures[str(document.params["study"])](document)
+    table = Document("plot", document.params, document.rows)
+    return {path: render(figure, path, title), path.with_suffix(".csv"): encode(table, "csv")}
+
+
+def _predicted(document: Document) -> tuple[Figure, str]:
+    """Return predicted against measured SQNR, a panel a kind."""
     rows = document.rows
     kinds = [kind for kind in _TITLES if any(row["kind"] == kind for row in rows)]
     title = f"{document.params['model']}: SQNR of every layer in dB"
-    with drawing():
-        figure = Figure(figsize=(1 + 3.1 * len(kinds), 3.9), layout="constrained")
-        for kind, ax in zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0], strict=True):
-            _draw(ax, [row for row in rows if row["kind"] == kind])
-            ax.set_title(_TITLES[kind])
-        figure.suptitle(title)
-    keys = ("model", "layer", "kind", "format", "predicted_sqnr_db", "measured_sqnr_db", "reason")
-    table = Document("plot", document.params, [{key: row[key] for key in keys} for row in rows])
-    return {path: render(figure, path, title), path.with_suffix(".csv"): encode(table, "csv")}
+    figure = Figure(figsize=(1 + 3.1 * len(kinds), 3.9), layout="constrained")
+    for kind, ax in zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0], strict=True):
+        _draw(ax, [row for row in rows if row["kind"] == kind])
+        ax.set_title(_TITLES[kind])
+    figure.suptitle(title)
+    return figure, title
 
 
 def _draw(ax: Any, rows: Sequence[Row]) -> None:

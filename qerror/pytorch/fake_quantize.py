@@ -12,13 +12,11 @@ from qerror.formats.format import ScalarFormat
 from qerror.formats.names import as_format, as_scalar_format
 from qerror.pytorch.calibration import Accumulator, Calibration, Pooled
 from qerror.pytorch.calibration.accumulate import Running, rows_of
-from qerror.pytorch.functional.shared import Rule
+from qerror.pytorch.functional.shared import FLOOR, Rule
 from qerror.pytorch.gradients import AtLeast, apply
 from qerror.pytorch.granularity import Granularity, PerTensor
 from qerror.pytorch.recipe import METHODS, Recipe, Role, Setting, State, check_piece
 from qerror.pytorch.scales import Free, ScaleRule
-
-_FLOOR = 2.0**-100  # of scales and ranges: no division by 0, whatever an optimizer does
 
 
 class FakeQuantize(nn.Module):
@@ -54,6 +52,12 @@ class FakeQuantize(nn.Module):
         Whether values are quantized or passed on.
     observing : bool
         Whether values are only looked at, for `settle`.
+
+    Notes
+    -----
+    Scales and largest levels below 2^-100, zero and negative ones included, enter the forward pass
+    as 2^-100, so that nothing is divided by 0; the gradient passes, and they can come back. Data
+    that small need other units.
 
     Raises
     ------
@@ -143,7 +147,7 @@ class FakeQuantize(nn.Module):
         """Return a state as it enters the forward pass: above 0, allowed, and broadcast."""
         value = self.get_parameter_or_buffer(state.name)
         if state.positive:
-            value = apply(AtLeast, value, _FLOOR)
+            value = apply(AtLeast, value, FLOOR)
         if state.name == "s":
             value = self.setting.scale_rule(value)
         return value if state.shared else self.setting.granularity.against(value, split)
@@ -154,8 +158,18 @@ class FakeQuantize(nn.Module):
         return found
 
     def scale(self) -> Tensor:
-        """Return the scale as the forward pass uses it, of methods that have one."""
-        value = apply(AtLeast, self.get_parameter_or_buffer("s"), _FLOOR)
+        """Return the scale as the forward pass uses it, of methods that have one.
+
+        Raises
+        ------
+        InvalidValue
+            If the method keeps its range by another name, such as the largest level.
+        """
+        names = [state.name for state in self.states]
+        if "s" not in names:
+            has = ", ".join(f"{state.name}, {state.meaning}" for state in self.states)
+            raise InvalidValue(f"{self.method} has no scale s; it has {has or 'no state'}")
+        value = apply(AtLeast, self.get_parameter_or_buffer("s"), FLOOR)
         return self.setting.scale_rule(value)
 
     # ---- calibration

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from qerror._arrays import positive_array
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.floating import FloatingPoint
@@ -127,7 +128,8 @@ def quantize(x: Tensor, format: Format | str, scale: float | Tensor = 1.0) -> Te
         The format or its name.
     scale : float or Tensor
         Multiplies the levels; positive, and a normal number of the working dtype. One with
-        several values must broadcast against `x`.
+        several values must broadcast against `x`. The values of a tensor are not looked at, which
+        would wait for the device: where one is not positive, the results have no meaning.
 
     Returns
     -------
@@ -138,9 +140,13 @@ def quantize(x: Tensor, format: Format | str, scale: float | Tensor = 1.0) -> Te
     ------
     InvalidType
         If `x` is no tensor of floating-point numbers.
+    InvalidValue
+        If a scale that is no tensor is not positive and finite.
     """
     rounder = rounder_of(format)
     wide = working(x)
+    if not isinstance(scale, Tensor):
+        scale = torch.from_numpy(positive_array("scale", scale))
     with torch.no_grad():
         s = torch.as_tensor(scale, dtype=torch.float64, device=x.device).to(wide.dtype)
         return apply_levels(rounder, wide, s).to(x.dtype)

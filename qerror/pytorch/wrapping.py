@@ -1,7 +1,7 @@
 """Where quantizers stand: on weights, before a module, around a concatenation."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +35,18 @@ def quantize_weight(
     Raises
     ------
     InvalidValue
-        If the module has no such parameter, or the quantizer is one for activations.
+        If the module has no such parameter, it is quantized already, or the quantizer is one for
+        activations.
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise InvalidValue(f"{type(module).__name__} has no parameter {name!r}")
+    if _is_quantized(module, name):
+        raise InvalidValue(
+            f"{name} of this {type(module).__name__} is quantized already; first take that off: "
+            f"torch.nn.utils.parametrize.remove_parametrizations(module, {name!r}, "
+            "leave_parametrized=False)"
+        )
     if isinstance(quantizer, FakeQuantize):
         if quantizer.setting.role != "weight":
             raise InvalidValue("a quantizer for activations cannot stand on a weight")
@@ -47,6 +54,16 @@ def quantize_weight(
             quantizer.calibrate(weight.detach())
     parametrize.register_parametrization(module, name, quantizer)
     return module
+
+
+def _is_quantized(module: nn.Module, name: str) -> bool:
+    """Tell whether a quantizer stands on a parameter; other parametrizations may."""
+    if not parametrize.is_parametrized(module, name):
+        return False
+    found = cast("nn.ModuleDict", module.parametrizations)[name]
+    return any(
+        isinstance(each, FakeQuantize | BlockFakeQuantize) for each in cast("nn.ModuleList", found)
+    )
 
 
 class QuantizedInput(nn.Module):

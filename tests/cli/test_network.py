@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qerror.pytorch import ModelRecipe, TensorRecipe
 from tests.cli.conftest import Run
 
 
@@ -74,6 +75,52 @@ def test_qat_has_a_row_a_case_and_goes_on(run: Run, tmp_path: Path) -> None:
     assert "was not written by qerror" in refused.stderr
 
 
+def test_recipes_go_around(run: Run, tmp_path: Path) -> None:
+    options = ("best:8", "--granularity", "channel", "--last", "int8", "--exclude", "stem*")
+    for suffix, more in ((".toml", ()), (".json", ("--json",))):
+        written = run("network", "recipe", *options, *more)
+        assert written.exit_code == 0
+        (tmp_path / f"own{suffix}").write_text(written.stdout)
+    known = [ModelRecipe.read(tmp_path / name) for name in ("own.toml", "own.json")]
+    assert known[0] == known[1]
+    assert known[0].exclude == ("stem*",)
+
+
+def test_studies_take_a_recipe(run: Run, tmp_path: Path) -> None:
+    recipe = ModelRecipe(TensorRecipe("4M3E", "minmax"), TensorRecipe("int8", "minmax"))
+    (tmp_path / "own.toml").write_text(recipe.to_toml())
+    what = ("--model", "digits-resnet", "--recipe", "own.toml", "--quick")
+    (row,) = document(run, "ptq", *what)["rows"]
+    assert (row["format"], row["calibration"]) == ("4M3E x INT8", "minmax")
+    rows = document(run, "predict", *what)["rows"]
+    assert {row["format"] for row in rows} == {"4M3E", "INT8", "4M3E x INT8"}
+    given = ("--granularity", "tensor", "--formats", "int8")
+    refused = run("network", "ptq", *what, *given)
+    assert refused.exit_code == 2
+    assert "leave out --formats, --granularity" in refused.stderr
+    (tmp_path / "own.toml").write_text(recipe.to_toml().replace("calibration", "calibraton"))
+    refused = run("network", "predict", *what)
+    assert refused.exit_code == 2
+    assert "unknown key 'weights.calibraton'" in refused.stderr
+    assert "did you mean calibration" in refused.stderr
+
+
+def test_formats_of_every_tensor(run: Run, tmp_path: Path) -> None:
+    arguments = ("formats", "--model", "digits-resnet", "--formats", "int8,4M3E", "--quick")
+    rows = document(run, *arguments, "--plot", "formats.svg")["rows"]
+    assert len(rows) == 2 * 2 * 10
+    assert "own bias" in (tmp_path / "formats.svg").read_text()
+    assert (tmp_path / "formats.csv").read_text().count("\n") == len(rows) + 1
+
+
+@pytest.mark.slow
+def test_tails_before_and_after(run: Run, tmp_path: Path) -> None:
+    what = ("int3", "--model", "digits-resnet", "--quick", "--epochs", "1")
+    rows = document(run, "tails", *what, "--plot", "tails.svg")["rows"]
+    assert {row["when"] for row in rows} == {"before", "after", "without"}
+    assert (tmp_path / "tails.svg").exists()
+
+
 def test_the_list_and_the_help(run: Run) -> None:
     listed = run("network", "list")
     assert listed.exit_code == 0
@@ -95,7 +142,14 @@ def test_the_list_and_the_help(run: Run) -> None:
         ((*("predict", *QUICK), "--formats", "mxfp4"), "values stand alone"),
         ((*("ptq", *QUICK), "--exclude", "tail"), "matches no module"),
         (("pqt",), "No such command"),
-        (("qat", "--model", "resnet"), "Missing option '--formats'"),
+        (("qat", "--model", "resnet"), "give --formats, or --recipe"),
+        (("qat", "--model", "resnet", "--recipe", "no.toml"), "there is no such file"),
+        (("ptq", "--model", "resnet", "--recipe", "own.yaml"), "must be a .json or .toml file"),
+        (("tails", "int3", "--model", "resnet", "--epochs", "0"), "at least 1"),
+        (("tails", "int3", "--model", "minilm"), "comes trained"),
+        (("formats", "--model", "resnet", "--seed", "-1"), "must not be negative"),
+        (("recipe", "int8x"), "unknown format"),
+        (("recipe", "best:40"), "needs 3 to 12 bits"),
         (("qat", "--model", "resnet", "--formats", "int3", "--epochs", "0"), "at least 1"),
         (
             ("qat", "--model", "resnet", "--formats", "int3", "--learn", "rang"),

@@ -1,11 +1,10 @@
 """Additive powers of two: APoT."""
 
-import torch
 from torch import Tensor
 
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
-from qerror.pytorch.functional.shared import Form, Number, check_form, like
+from qerror.pytorch.functional.shared import Form, Number, check_form, positive_like, spread
 from qerror.pytorch.gradients import Ranged, apply
 from qerror.pytorch.levels import working
 from qerror.pytorch.rounders import ListedRounder
@@ -61,7 +60,7 @@ def apot(
         See `apot_levels`.
     standardise : bool
         First (x - mean)/std over the tensor, std unbiased; both constants for the gradient. The
-        output stays in these units.
+        output stays in these units. Equal values, and a single one, become 0.
 
     Returns
     -------
@@ -82,7 +81,7 @@ def apot(
         if form != "weight":
             raise InvalidValue("standardise is for form='weight'")
         values = wide.detach()
-        spread = values.std().clamp(min=torch.finfo(wide.dtype).tiny)
-        wide = (wide - values.mean()) / spread
+        wide = (wide - values.mean()) / spread(values)
     rounder = ListedRounder(levels, even_first=True, negative_zero=False, factor=1.0)
-    return apply(Ranged, wide, like(alpha, wide), rounder, True, "residual").to(x.dtype)
+    clip = positive_like("alpha", alpha, wide)
+    return apply(Ranged, wide, clip, rounder, True, "residual").to(x.dtype)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
-from qerror.pytorch.functional.shared import Number, like, wide_codes
+from qerror.pytorch.functional.shared import Number, like, positive_like, wide_codes
 from qerror.pytorch.gradients import Clipped, apply
 
 PactForm: TypeAlias = Literal["unsigned", "symmetric", "asymmetric"]
@@ -51,5 +51,11 @@ def pact(
     high = 2 ** (bits - 1) - 1 if form == "symmetric" else 2**bits - 1
     low = -high if form == "symmetric" else 0
     wide = wide_codes(x, low, high)
-    bottom = None if beta is None else like(beta, wide)
-    return apply(Clipped, wide, bottom, like(alpha, wide), low, high).to(x.dtype)
+    if beta is None:
+        return apply(Clipped, wide, None, positive_like("alpha", alpha, wide), low, high).to(
+            x.dtype
+        )
+    if not isinstance(alpha, Tensor) and not isinstance(beta, Tensor) and not beta < alpha:
+        raise InvalidValue(f"beta must be below alpha, got {beta:g} and {alpha:g}")
+    ends = like("beta", beta, wide), like("alpha", alpha, wide)
+    return apply(Clipped, wide, *ends, low, high).to(x.dtype)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from qerror.pytorch.functional.shared import (
+    FLOOR,
     Number,
     affine,
     exponent,
@@ -12,6 +13,7 @@ from qerror.pytorch.functional.shared import (
     power,
     wide_codes,
 )
+from qerror.pytorch.gradients import AtLeast, apply
 
 
 def fixed_point(
@@ -63,7 +65,8 @@ def f8net_pact(
     ----------
     x : Tensor
     alpha : Tensor or float
-        The learnable clip, used as its absolute value; not 0.
+        The learnable clip, used as its absolute value; below 2^-100, 0 included, it counts as
+        that.
     word_length, fractional_length, signed
         As in `fixed_point`.
     buffer_length : int or Tensor, optional
@@ -85,8 +88,8 @@ def f8net_pact(
     """
     low, high = fixed_codes(word_length, signed)
     wide = wide_codes(x, low, high)
-    size = like(alpha, wide)
-    step = torch.where(size < 0, -size, size) / high
+    size = like("alpha", alpha, wide)
+    step = apply(AtLeast, torch.where(size < 0, -size, size), FLOOR) / high
     if buffer_length is not None:
         ratio = exponent(buffer_length, wide) - exponent(fractional_length, wide)
         step = step * power(ratio, wide)

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qerror._arrays import integer
+from qerror._arrays import integer, real
 from qerror.exceptions import InvalidValue
-from qerror.pytorch.functional.shared import Number, Rule, like, scale_rule
+from qerror.pytorch.functional.shared import Number, Rule, like, positive_like, scale_rule
 from qerror.pytorch.gradients import Floating, RoundThrough, apply
 from qerror.pytorch.levels import working
 from qerror.pytorch.rounders import DOUBLE, SINGLE, Layout, layout_of, raised_by
@@ -37,7 +37,8 @@ def fp(
     ----------
     x : Tensor
     c : Tensor or float
-        The largest level, positive.
+        The largest level, positive. The values of a tensor are not looked at: where one is 0, below
+        0 or NaN, so are the levels without meaning.
     mantissa_bits : Tensor or float
         A tensor may learn.
     bits : int
@@ -66,21 +67,25 @@ def fp(
     receives = scale_rule(rule)
     bits = integer("bits", bits, 3, 64)
     learns = isinstance(mantissa_bits, Tensor)
-    m: Tensor | int = min(max(round(float(mantissa_bits)), 1), bits - 2) if not learns else 0
+    m: Tensor | int = 0
+    if not isinstance(mantissa_bits, Tensor):
+        m = min(max(round(real("mantissa_bits", mantissa_bits)), 1), bits - 2)
     widest = (bits - 2, bits - 2) if learns else (int(m), bits - 1 - int(m))
     wide = _wide_enough(x, *widest)
     layout = layout_of(wide.dtype)
     rounded: Tensor | None = None
     if isinstance(mantissa_bits, Tensor):
         # Widened first: half precision does not hold the constant that rounds.
-        rounded = torch.clamp(apply(RoundThrough, like(mantissa_bits, wide), 1.0), 1, bits - 2)
+        rounded = torch.clamp(
+            apply(RoundThrough, like("mantissa_bits", mantissa_bits, wide), 1.0), 1, bits - 2
+        )
         m = rounded.detach().to(layout.integer)
     first, largest = _grid(m, bits - 1 - m, layout)
     slope = None if isinstance(m, int) else _mantissa_slope(m, bits - 1 - m, wide.dtype)
-    limit = like(c, wide)
+    limit = positive_like("c", c, wide)
     gamma = limit.detach() / largest
     if isinstance(c, float | int):
-        gamma = like(c / largest, wide)  # one rounding to the dtype, as in `qerror.quantize`
+        gamma = like("c", c / largest, wide)  # one rounding to the dtype, as in `qerror.quantize`
     raised = raised_by(m, layout, positive=True)
     grid = (_stored(each) for each in (gamma, raised, first, largest, slope))
     arguments = (wide, limit, rounded, *grid, signed, receives)

@@ -3,7 +3,15 @@
 from torch import Tensor
 
 from qerror._arrays import integer
-from qerror.pytorch.functional.shared import Form, Number, check_form, like, scaled, wide_codes
+from qerror.pytorch.functional.shared import (
+    Form,
+    Number,
+    check_form,
+    like,
+    positive_like,
+    scaled,
+    wide_codes,
+)
 from qerror.pytorch.gradients import Interval, RoundThrough, apply
 
 
@@ -47,6 +55,7 @@ def qil(
     check_form(form)
     steps = 2 ** (integer("bits", bits, 2, 32) - (form == "weight")) - 1
     wide = wide_codes(x, -steps, steps)
-    ends = (scaled(like(end, wide), wide, steps, scale_gradient) for end in (c, d))
-    t = apply(Interval, wide, *ends, float(gamma), form == "weight")
+    ends = (like("c", c, wide), positive_like("d", d, wide))
+    learnt = (scaled(end, wide, steps, scale_gradient) for end in ends)
+    t = apply(Interval, wide, *learnt, float(gamma), form == "weight")
     return apply(RoundThrough, t, float(steps)).to(x.dtype)

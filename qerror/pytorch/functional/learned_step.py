@@ -60,7 +60,7 @@ def lsq(
     wide, step = with_step(x, s, low, high, scale_gradient)
     z = None
     if isinstance(zero_point, Tensor) or zero_point != 0:
-        z = scaled(like(zero_point, wide), wide, high, scale_gradient)
+        z = scaled(like("zero_point", zero_point, wide), wide, high, scale_gradient)
         z = apply(RoundThrough, z, 1.0)
     return affine(x, wide, step, z, None, (low, high), "open", scale_rule(rule))
 
@@ -100,5 +100,5 @@ def lsq_plus(
     Bhalgat et al. 2020 (arXiv 2004.09576), equations 1 to 4.
     """
     wide, step = with_step(x, s, low, high, scale_gradient)
-    offset = scaled(like(beta, wide), wide, high, scale_gradient)
+    offset = scaled(like("beta", beta, wide), wide, high, scale_gradient)
     return affine(x, wide, step, None, offset, (low, high), "open", scale_rule(rule))

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from qerror._arrays import integer
+from qerror._arrays import integer, positive, real
 from qerror.exceptions import InvalidValue
 from qerror.pytorch.gradients import Affine, Mask, ScaledGradient, ScaleRule, apply
 from qerror.pytorch.levels import working
@@ -18,13 +18,17 @@ Number: TypeAlias = Tensor | float
 
 _MOST_CODE = 2.0 ** (DOUBLE.digits - 2)
 
+FLOOR = 2.0**-100
+"""What scales and ranges that learn are raised to: nothing is divided by 0, whatever an optimizer
+does."""
+
 
 def with_step(
     x: Tensor, s: Number, low: int, high: int, scale_gradient: bool
 ) -> tuple[Tensor, Tensor]:
     """Return x and s in the dtype to work in, the gradient of s scaled."""
     wide = wide_codes(x, low, high)
-    return wide, scaled(like(s, wide), wide, high, scale_gradient)
+    return wide, scaled(positive_like("s", s, wide), wide, high, scale_gradient)
 
 
 def affine(  # noqa: PLR0917 - the formula's letters
@@ -53,11 +57,29 @@ def wide_codes(x: Tensor, low: int, high: int) -> Tensor:
     return wide if most < 2.0 ** (SINGLE.digits - 1) else wide.to(torch.float64)
 
 
-def like(value: Number, x: Tensor) -> Tensor:
-    """Return a parameter as a tensor in the dtype of x."""
+def like(name: str, value: Number, x: Tensor) -> Tensor:
+    """Return a parameter as a tensor in the dtype of x.
+
+    A number is checked; the values of a tensor are not looked at, which would wait for the device.
+    """
     if isinstance(value, Tensor):
         return value.to(x.dtype)
-    return torch.full((), value, dtype=x.dtype, device=x.device)
+    return torch.full((), real(name, value), dtype=x.dtype, device=x.device)
+
+
+def positive_like(name: str, value: Number, x: Tensor) -> Tensor:
+    """Return a parameter that must be above 0 as a tensor in the dtype of x; see `like`."""
+    if not isinstance(value, Tensor):
+        tiny = torch.finfo(x.dtype).tiny
+        if positive(name, value) < tiny:
+            raise InvalidValue(f"{name} must be at least {tiny:.3g} for {x.dtype}, got {value:g}")
+    return like(name, value, x)
+
+
+def spread(x: Tensor) -> Tensor:
+    """Return the unbiased standard deviation of all values, above 0; one value has none."""
+    tiny = torch.finfo(x.dtype).tiny
+    return x.std().clamp(min=tiny) if x.numel() > 1 else x.new_full((), tiny)
 
 
 def scaled(parameter: Tensor, x: Tensor, high: int, wanted: bool) -> Tensor:

@@ -37,5 +37,5 @@ def tqt(x: Tensor, log2_t: Number, *, bits: int, signed: bool = True) -> Tensor:
     bits = integer("bits", bits, 2 if signed else 1, 32)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     wide = wide_codes(x, low, high)
-    step = apply(PowerOfTwo, like(log2_t, wide)) * 2.0 ** -(bits - signed)
+    step = apply(PowerOfTwo, like("log2_t", log2_t, wide)) * 2.0 ** -(bits - signed)
     return affine(x, wide, step, None, None, (low, high), "closed-rounded", "residual")

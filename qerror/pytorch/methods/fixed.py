@@ -9,6 +9,7 @@ from torch import Tensor
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
+from qerror.pytorch.functional.shared import spread
 from qerror.pytorch.granularity import PerTensor
 from qerror.pytorch.recipe import (
     METHODS,
@@ -28,12 +29,12 @@ SIGNED, UNSIGNED = 40.0, 70.0
 def length_of(x: Tensor, form: FixedPoint) -> Tensor:
     """Return F8Net's fractional length of data: floor(log2(40/std)), unsigned 70, if legal.
 
-    The standard deviation is unbiased, of all values; where it is 0 the length is the longest.
+    The standard deviation is unbiased, of all values; where it is 0, as of one value, the length is
+    the longest.
     """
     wide = x.detach().to(torch.float32 if x.dtype != torch.float64 else x.dtype)
-    spread = wide.std().clamp(min=torch.finfo(wide.dtype).tiny)
     constant = math.log2(SIGNED if form.signed else UNSIGNED)
-    length = torch.floor(constant - torch.log2(spread))
+    length = torch.floor(constant - torch.log2(spread(wide)))
     return legal(length, form)
 
 

@@ -33,10 +33,10 @@ def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: 
     if setting.asymmetric:
         low, high = setting.codes
         wide = wide_codes(x, low, high)
-        step, zero_point = like(state["s"], wide), like(state["z"], wide)
+        step, zero_point = like("s", state["s"], wide), like("z", state["z"], wide)
         return affine(x, wide, step, zero_point, None, (low, high), "closed", rule)
     wide = working(x)
-    step = like(state["s"], wide)
+    step = like("s", state["s"], wide)
     return apply(Ranged, wide, step, setting.rounder, True, rule).to(x.dtype)
 
 

@@ -17,8 +17,11 @@ SAMPLED = 1 << 16
 
 @dataclass(eq=False)
 class Inputs:
-    """What a layer was given: a sample of every batch, its ends always in it."""
+    """What a layer was given: a sample of every batch."""
 
+    ends: bool = True
+    """Whether its smallest and largest value are always in it, for ranges; then it is no random
+    sample of a batch with more values than are kept."""
     samples: list[Tensor] = field(default_factory=list[Tensor])
     """One dimension each, float32."""
     low: float = float("inf")
@@ -37,7 +40,8 @@ class Inputs:
         self.size += flat.numel()
         if flat.numel() > SAMPLED:
             places = torch.randint(flat.numel(), (SAMPLED - 2,), generator=generator)
-            flat = torch.cat([flat[places.to(flat.device)], ends])
+            chosen = flat[places.to(flat.device)]
+            flat = torch.cat([chosen, ends]) if self.ends else chosen
         self.samples.append(flat.clone())
 
     @property
@@ -51,6 +55,8 @@ def observe_inputs(
     layers: Sequence[Layer],
     data: object,
     progress: Progress | None = None,
+    *,
+    ends: bool = True,
 ) -> dict[str, Inputs]:
     """Pass the data through a model and return the inputs of its layers, in the order of calls.
 
@@ -61,6 +67,8 @@ def observe_inputs(
     data : iterable of batches
     progress : callable, optional
         Called with (done, total); total is 0 where the iterable does not tell.
+    ends : bool
+        See `Inputs`.
 
     Raises
     ------
@@ -74,7 +82,7 @@ def observe_inputs(
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             del module
             x: Tensor = args[0] if args else next(iter(kwargs.values()))
-            inputs = found.setdefault(layer.name, Inputs())
+            inputs = found.setdefault(layer.name, Inputs(ends))
             if layer.has_values:
                 inputs.add(x, generator)
 

@@ -72,7 +72,7 @@ def form_of(quantizer: FakeQuantize) -> ScalarFormat:
     if "m" not in names or not isinstance(form, FloatingPoint):
         return form
     bits = form.mantissa_bits + form.exponent_bits
-    m = min(max(round(float(quantizer.get_parameter_or_buffer("m"))), 1), bits - 1)
+    m = min(max(round(float(quantizer.get_parameter_or_buffer("m").detach())), 1), bits - 1)
     return FloatingPoint(m, bits - m, signed=form.signed)
 
 

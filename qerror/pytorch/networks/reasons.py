@@ -28,15 +28,19 @@ class Facts:
 
 def facts_of(values: Tensor, axis: int | None) -> Facts:
     """Return the facts of a tensor, with channels along an axis."""
-    wide = values.detach().to(torch.float64)
-    centred = wide - wide.mean()
-    variance = float(centred.square().mean())
-    kurtosis = float(centred.pow(4).mean()) / variance**2 if variance > 0 else 1.0
-    spread = 1.0
+    wide, spread = values.detach().to(torch.float64), 1.0
     if axis is not None and wide.shape[axis] > 1:
         each = wide.movedim(axis, 0).flatten(1).std(1, correction=0)
         spread = float(each.max() / each.median().clamp(min=1e-300))
-    return Facts(kurtosis, spread)
+    return Facts(kurtosis_of(wide), spread)
+
+
+def kurtosis_of(values: Tensor) -> float:
+    """Return E[(x - mean)^4] / variance^2: 3 for a Gaussian, 1 where all values are equal."""
+    wide = values.detach().to(torch.float64)
+    centred = wide - wide.mean()
+    variance = float(centred.square().mean())
+    return float(centred.pow(4).mean()) / variance**2 if variance > 0 else 1.0
 
 
 def reason(kind: str, difference: float, gain: float, facts: Facts, family: str) -> str:

@@ -91,6 +91,17 @@ class TensorRecipe:
         return int(text)
 
     @property
+    def format_name(self) -> str:
+        """The format as results name it."""
+        return self.format if self.best_bits is not None else as_format(self.format).name
+
+    @property
+    def bits(self) -> float:
+        """Bits that a value takes, scales included."""
+        bits = self.best_bits
+        return as_format(self.format).bits_per_value if bits is None else bits
+
+    @property
     def group_size(self) -> int | None:
         """How many neighbours share a scale, None if it is not by groups."""
         if self.granularity in {"tensor", "channel"}:
@@ -188,6 +199,19 @@ class ModelRecipe:
         """
         weights = TensorRecipe(form, calibration, granularity)
         return cls(weights, TensorRecipe(form, calibration) if activations else None, **rest)
+
+    @property
+    def main(self) -> TensorRecipe:
+        """What a table names: the weights' part, or the activations' where they are left alone."""
+        found = self.weights or self.activations
+        assert found is not None
+        return found
+
+    @property
+    def format_name(self) -> str:
+        """The format, or those of weights and activations where they differ: "4M3E x INT8"."""
+        names = [each.format_name for each in (self.weights, self.activations) if each is not None]
+        return " x ".join(dict.fromkeys(names))
 
     # ---- as text
 

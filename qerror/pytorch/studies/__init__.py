@@ -2,6 +2,9 @@
 
 from qerror.pytorch.studies.catalogue import backends_document as backends_document
 from qerror.pytorch.studies.catalogue import networks_document as networks_document
+from qerror.pytorch.studies.formats import FormatRow as FormatRow
+from qerror.pytorch.studies.formats import format_document as format_document
+from qerror.pytorch.studies.formats import format_study as format_study
 from qerror.pytorch.studies.layers import Agreement as Agreement
 from qerror.pytorch.studies.layers import agreements as agreements
 from qerror.pytorch.studies.layers import predict_document as predict_document
@@ -21,6 +24,9 @@ from qerror.pytorch.studies.stalling import Stall as Stall
 from qerror.pytorch.studies.stalling import stalls_of_samples as stalls_of_samples
 from qerror.pytorch.studies.stalling import straight_through_stall as straight_through_stall
 from qerror.pytorch.studies.stalling import threshold_share as threshold_share
+from qerror.pytorch.studies.tails import TailRow as TailRow
+from qerror.pytorch.studies.tails import tail_document as tail_document
+from qerror.pytorch.studies.tails import tail_study as tail_study
 from qerror.pytorch.studies.toy import ToyRun as ToyRun
 from qerror.pytorch.studies.toy import toy_document as toy_document
 from qerror.pytorch.studies.toy import toy_experiment as toy_experiment

@@ -33,17 +33,37 @@ class Agreement:
 
 def predict_study(
     model: str,
-    formats: Sequence[str],
+    formats: Sequence[str] = (),
     *,
+    recipes: Sequence[ModelRecipe] | None = None,
     calibration: str = "mse",
     seed: int = 0,
     exclude: Sequence[str] = (),
     quick: bool = False,
     progress: Progress | None = None,
 ) -> list[Prediction]:
-    """Predict and measure every layer of a network in several formats, one recipe each."""
+    """Predict and measure every layer of a network in several formats, or after several recipes.
+
+    Parameters
+    ----------
+    model : str
+        A name in `qerror.pytorch.NETWORKS`.
+    formats : sequence of str
+        For weights and layer inputs.
+    recipes : sequence of ModelRecipe, optional
+        In place of `formats`, `calibration` and `exclude`.
+    calibration : str
+    seed : int
+        Of the training.
+    exclude : sequence of str
+        As in `ModelRecipe`.
+    quick : bool
+        Train less.
+    progress : callable, optional
+        Called with (done, total) recipes.
+    """
     network = NETWORKS[model].quick() if quick else NETWORKS[model]
-    recipes = [
+    recipes = recipes or [
         ModelRecipe.of(form, calibration=calibration, exclude=tuple(exclude)) for form in formats
     ]
     return predict_each(network.model(seed), network.calibration(), recipes, progress=progress)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from qerror._arrays import integer
 from qerror.execution import Progress, silent
-from qerror.formats.names import as_format
 from qerror.pytorch.networks.quantize_model import quantize_model
 from qerror.pytorch.networks.recipe import ModelRecipe
 from qerror.pytorch.studies.intervals import shown
@@ -22,7 +21,9 @@ class PtqRow:
 
     model: str
     format: str
+    """Of weights and layer inputs; both, joined by " x ", where they differ."""
     bits: float
+    """Of a weight."""
     calibration: str
     granularity: str
     weights_only: bool
@@ -35,8 +36,9 @@ class PtqRow:
 
 def ptq_study(
     models: Sequence[str],
-    formats: Sequence[str],
+    formats: Sequence[str] = (),
     *,
+    recipes: Sequence[ModelRecipe] | None = None,
     calibrations: Sequence[str] = ("mse",),
     seeds: int = 1,
     granularity: str = "tensor",
@@ -56,6 +58,8 @@ def ptq_study(
         Names in `qerror.pytorch.NETWORKS`.
     formats : sequence of str
         For weights and layer inputs.
+    recipes : sequence of ModelRecipe, optional
+        In place of `formats` and all options that make recipes of them.
     calibrations : sequence of str
         Names in `qerror.pytorch.CALIBRATIONS`.
     seeds : int
@@ -74,7 +78,7 @@ def ptq_study(
     list of PtqRow
     """
     integer("seeds", seeds, 1, 10_000)
-    recipes = [
+    recipes = recipes or [
         ModelRecipe.of(
             form,
             calibration=calibration,
@@ -114,15 +118,12 @@ def _rows(network: Network, seed: int, recipes: Sequence[ModelRecipe]) -> Iterat
 def _row(
     network: Network, seed: int, recipe: ModelRecipe, reference: Tensor, quantized: nn.Module
 ) -> PtqRow:
-    part = recipe.weights or recipe.activations
-    assert part is not None
-    bits = part.best_bits
     return PtqRow(
         network.name,
-        part.format if bits is not None else as_format(part.format).name,
-        bits if bits is not None else as_format(part.format).bits_per_value,
-        part.calibration,
-        part.granularity,
+        recipe.format_name,
+        recipe.main.bits,
+        recipe.main.calibration,
+        recipe.main.granularity,
         recipe.activations is None,
         seed,
         network.measure,

@@ -6,11 +6,11 @@
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,6 @@ from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.execution import Progress, silent
 from qerror.formats.floating import FloatingPoint
-from qerror.formats.format import Format
 from qerror.formats.integer import Integer
 from qerror.formats.names import as_format
 from qerror.pytorch.networks.layers import layers_of
@@ -39,8 +38,6 @@ MODES: Registry[tuple[str, tuple[str, ...]]] = Registry("mode", "qerror network 
 MODES.register("fixed", ("straight-through", ()))
 MODES.register("range", ("fp", ("c",)))
 MODES.register("format", ("fp", ("c", "m")))
-
-_SLOWER = 0.4  # of the first training's learning rate: a trained network is only tuned
 
 STARTS: Registry[str] = Registry("start", "qerror network qat --help")
 """Where training starts, by name: the calibration that sets the ranges."""
@@ -80,25 +77,29 @@ class QatCase:
 
     network: Classifier
     form: str
+    """By the name that the table has."""
     start: str
     mode: str
     seed: int
     plan: Plan
+    recipe: ModelRecipe
 
     @property
     def name(self) -> str:
         """A name for a file."""
-        return f"{self.network.name}-{self.form}-{self.start}-{self.mode}-{self.seed}"
+        form = self.form.replace(" ", "").replace(":", "_")
+        return f"{self.network.name}-{form}-{self.start}-{self.mode}-{self.seed}"
 
 
 def qat_study(
     models: Sequence[str],
-    formats: Sequence[str],
+    formats: Sequence[str] = (),
     *,
+    recipe: ModelRecipe | None = None,
     starts: Sequence[str] = ("flexible-bias",),
     modes: Sequence[str] = ("range",),
     seeds: int = 1,
-    epochs: int = 10,
+    epochs: int = 20,
     checkpoints: Path | None = None,
     quick: bool = False,
     progress: Progress | None = None,
@@ -111,6 +112,9 @@ def qat_study(
         Networks that are trained here.
     formats : sequence of str
         For weights and layer inputs: integers, or floating point without special codes.
+    recipe : ModelRecipe, optional
+        In place of `formats`, `starts` and `modes`: its calibration is then the start, and its
+        method the mode.
     starts : sequence of str
         Names in `STARTS`. "fixed-format" keeps a format's own bias; "flexible-bias" has the range
         with the least error; "flexible-format" the mantissa bits too (Kuzmin et al. 2022, 5.3);
@@ -130,9 +134,8 @@ def qat_study(
         raise InvalidValue(
             f"there is no folder {str(checkpoints)!r} for checkpoints; make it first"
         )
-    cases = list(_cases(models, formats, starts, modes, seeds, epochs, quick))
-    for case in cases:
-        qat_recipe(case.form, case.start, case.mode)  # what cannot be is refused before any work
+    kinds = qat_kinds(formats, starts, modes) if recipe is None else [_own(recipe)]
+    cases = list(qat_cases(models, kinds, range(seeds), epochs, quick))
     rows: list[QatRow] = []
     for number, case in enumerate(cases):
         path = None if checkpoints is None else checkpoints / f"{case.name}.checkpoint"
@@ -141,33 +144,45 @@ def qat_study(
     return rows
 
 
-def _part(progress: Progress, number: int, count: int) -> Progress:
-    """Return the progress of one training as that of all."""
-    return lambda done, total: progress(number * total + done, count * total)
+_Kind: TypeAlias = tuple[str, str, str, ModelRecipe]
+"""Format, start and mode by name, and the recipe."""
 
 
-def _cases(  # noqa: PLR0917 - in the order of the loops
+def qat_kinds(formats: Sequence[str], starts: Sequence[str], modes: Sequence[str]) -> list[_Kind]:
+    """Return every combination with its recipe; what cannot be is refused before any work."""
+    return [
+        (as_format(form).name, start, mode, qat_recipe(form, start, mode))
+        for form in formats
+        for start in starts
+        for mode in modes
+    ]
+
+
+def _own(recipe: ModelRecipe) -> _Kind:
+    return recipe.format_name, recipe.main.calibration, recipe.main.method, recipe
+
+
+def qat_cases(
     models: Sequence[str],
-    formats: Sequence[str],
-    starts: Sequence[str],
-    modes: Sequence[str],
-    seeds: int,
+    kinds: Sequence[_Kind],
+    seeds: Iterable[int],
     epochs: int,
     quick: bool,
 ) -> Iterator[QatCase]:
+    """Yield what is trained, with the plan of the training."""
     for name in models:
         network = NETWORKS[name].quick() if quick else NETWORKS[name]
         if not isinstance(network, Classifier):
             raise InvalidValue(f"{name} comes trained; study networks that are trained here")
-        # Less than in the first training: the weights are near their place.
-        plan = replace(
-            network.plan, epochs=epochs, learning_rate=_SLOWER * network.plan.learning_rate
-        )
-        for form in formats:
-            for start in starts:
-                for mode in modes:
-                    for seed in range(seeds):
-                        yield QatCase(network, form, start, mode, seed, plan)
+        plan = replace(network.plan, epochs=epochs)
+        for form, start, mode, recipe in kinds:
+            for seed in seeds:
+                yield QatCase(network, form, start, mode, seed, plan, recipe)
+
+
+def _part(progress: Progress, number: int, count: int) -> Progress:
+    """Return the progress of one training as that of all."""
+    return lambda done, total: progress(number * total + done, count * total)
 
 
 def qat_recipe(form: str, start: str, mode: str) -> ModelRecipe:
@@ -207,8 +222,7 @@ def qat_case(
     network = case.network
     model = network.model(case.seed)
     before = network.score(network.run(model), torch.empty(0))
-    recipe = qat_recipe(case.form, case.start, case.mode)
-    quantized = quantize_model(model, recipe, network.calibration())
+    quantized = quantize_model(model, case.recipe, network.calibration())
     ptq = network.score(network.run(quantized), torch.empty(0))
     with one_thread():
         train(
@@ -221,11 +235,10 @@ def qat_case(
         )
     after = network.score(network.run(quantized), torch.empty(0))
     converted = quantize_model(plain(quantized), "int8", network.calibration())
-    form: Format = as_format(case.form)
     return QatRow(
         network.name,
-        form.name,
-        form.bits_per_value,
+        case.form,
+        case.recipe.main.bits,
         case.start,
         case.mode,
         case.seed,
@@ -260,16 +273,6 @@ def _settle(module: nn.Module) -> None:
     module.__class__ = type(module).__bases__[0]
     del module.parametrizations
     module.weight = nn.Parameter(value)
-
-
-def learnt(model: nn.Module) -> Mapping[str, Tensor]:
-    """Return what the quantizers of a network have learnt, by name."""
-    ends = (".c", ".m", ".s")
-    return {
-        name: value.detach().clone()
-        for name, value in model.state_dict().items()
-        if name.endswith(ends)
-    }
 
 
 def qat_document(rows: Sequence[QatRow]) -> Document:

@@ -156,7 +156,12 @@ class _Run:
 
 
 def _groups(model: nn.Module, plan: Plan) -> list[dict[str, object]]:
-    """Return the parameters with decay, those without, and those of quantizers."""
+    """Return the parameters with decay, those without, and each of a quantizer by itself.
+
+    Adam moves every parameter by steps of about the learning rate. Scales and largest levels have
+    units of their own, from 0.01 to 100 in one network: each has a rate in proportion to the value
+    from which it starts.
+    """
     learnt = {id(each) for quantizer in quantizers(model) for each in quantizer.parameters()}
     rest = [each for each in model.parameters() if id(each) not in learnt]
     own = [each for each in model.parameters() if id(each) in learnt]
@@ -164,13 +169,18 @@ def _groups(model: nn.Module, plan: Plan) -> list[dict[str, object]]:
     groups: Iterable[tuple[list[nn.Parameter], float, float]] = (
         ([each for each in rest if each.ndim > 1], rate, decay),
         ([each for each in rest if each.ndim <= 1], rate, 0.0),
-        (own, rate * plan.quantizer_rate, 0.0),
+        *(([each], rate * plan.quantizer_rate * _size(each), 0.0) for each in own),
     )
     return [
         {"params": params, "highest": highest, "weight_decay": lost}
         for params, highest, lost in groups
         if params
     ]
+
+
+def _size(parameter: Tensor) -> float:
+    """Return the mean magnitude of a parameter, 1 where it is 0."""
+    return float(parameter.detach().abs().mean()) or 1.0
 
 
 def _name(model: nn.Module, examples: Examples, plan: Plan, seed: int) -> str:

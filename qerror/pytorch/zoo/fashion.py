@@ -7,6 +7,7 @@
 import gzip
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,13 @@ from qerror.pytorch.examples import Dataset, Examples
 INSTALL = "apt install dataset-fashion-mnist"
 
 
+VARIABLE = "QERROR_FASHION_MNIST"
+"""Names the folder with the four files, where Debian's package is not installed."""
+
+
 @dataclass(frozen=True)
 class DebianPackage:
-    """Where Debian puts the files."""
+    """Where Debian puts the files, unless a variable names another folder."""
 
     folder: Path
 
@@ -34,12 +39,15 @@ class DebianPackage:
         MissingLibrary
             If it is not there; the message says how to install it.
         """
-        if not self.folder.is_dir():
+        given = os.environ.get(VARIABLE)
+        folder = Path(given) if given else self.folder
+        if not folder.is_dir():
+            named = f"there is no folder {given!r}, which {VARIABLE} names; " if given else ""
             raise MissingLibrary(
-                f"Fashion-MNIST comes with a package of Debian, which is not installed: {INSTALL}; "
-                "or name a folder with its four files"
+                f"{named}Fashion-MNIST comes with a package of Debian, which is not installed: "
+                f"{INSTALL}; or let {VARIABLE} name a folder with its four files"
             )
-        return self.folder
+        return folder
 
 
 FASHION = DebianPackage(Path("/usr/share/datasets/fashion-mnist"))
@@ -60,8 +68,9 @@ def fashion_mnist(folder: str | Path | None = None, *, train: int = 60_000) -> D
     Parameters
     ----------
     folder : str or Path, optional
-        With the four files ``*-ubyte.gz``; by default where Debian's package puts them. Files
-        there must be the original ones; those of a folder of one's own may hold other images.
+        With the four files ``*-ubyte.gz``; by default the folder that QERROR_FASHION_MNIST names,
+        or where Debian's package puts them. Files there must be the original ones; those of a
+        folder that is given here may hold other images.
     train : int
         How many of the training images are taken.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from qerror.exceptions import InvalidValue, MissingLibrary
 from qerror.pytorch import ModelRecipe, quantize_model, quantized_layers
 from qerror.pytorch.zoo import ImageFolder, fashion_mnist, hub_model
-from qerror.pytorch.zoo.fashion import FASHION, DebianPackage
+from qerror.pytorch.zoo.fashion import FASHION, VARIABLE, DebianPackage
 
 
 def idx(values: np.ndarray[Any, Any]) -> bytes:
@@ -57,11 +57,18 @@ def test_a_damaged_file_is_refused(fashion: Path) -> None:
 def test_files_in_the_packages_place_must_be_the_verified_ones(
     fashion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("qerror.pytorch.zoo.fashion.FASHION", DebianPackage(fashion))
     with pytest.raises(InvalidValue, match=r"the sha256 of its content is .* expected"):
         fashion_mnist()
     monkeypatch.setattr("qerror.pytorch.zoo.fashion.FASHION", DebianPackage(fashion / "none"))
     with pytest.raises(MissingLibrary, match="apt install dataset-fashion-mnist"):
+        fashion_mnist()
+    monkeypatch.setenv(VARIABLE, str(fashion))
+    with pytest.raises(InvalidValue, match=r"the sha256 of its content is .* expected"):
+        fashion_mnist()
+    monkeypatch.setenv(VARIABLE, str(fashion / "none"))
+    with pytest.raises(MissingLibrary, match=f"none', which {VARIABLE} names"):
         fashion_mnist()
 
 

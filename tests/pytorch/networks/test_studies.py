@@ -8,15 +8,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
+from qerror import optimal_scale, quantize
 from qerror.exceptions import InvalidValue, UnknownName
-from qerror.pytorch import NETWORKS, ModelRecipe, quantize_model, quantized_layers
+from qerror.pytorch import (
+    NETWORKS,
+    ModelRecipe,
+    TensorRecipe,
+    quantize_model,
+    quantized_layers,
+)
 from qerror.pytorch.studies import (
+    format_document,
+    format_study,
     noise_document,
     noise_study,
     qat_document,
     qat_study,
+    tail_document,
+    tail_study,
     weight_document,
     weight_study,
 )
@@ -37,7 +49,7 @@ def case(form: str, start: str = "norm", mode: str = "range", epochs: int = 2) -
     network = NETWORKS["digits-resnet"].quick()
     assert isinstance(network, Classifier)
     plan = replace(network.plan, epochs=epochs, learning_rate=0.003)
-    return QatCase(network, form, start, mode, 0, plan)
+    return QatCase(network, form, start, mode, 0, plan, qat_recipe(form, start, mode))
 
 
 @pytest.mark.slow
@@ -53,7 +65,57 @@ def test_training_gives_back_what_three_bits_cost(tmp_path: Path) -> None:
     assert qat_case(case("int3"), checkpoint=path) == row  # goes on from the end
     document = qat_document([row])
     assert document.schema == "qerror.network/1"
-    assert document.rows[0]["format"] == "INT3"
+    assert document.rows[0]["format"] == "int3"
+
+
+def test_own_recipes_are_trained_too() -> None:
+    part = TensorRecipe("int4", "norm", method="lsq")
+    recipe = ModelRecipe(part, TensorRecipe("int8"), exclude=("head",))
+    (row,) = qat_study(["digits-resnet"], recipe=recipe, epochs=1, quick=True)
+    assert (row.format, row.bits, row.start, row.mode) == ("INT4 x INT8", 4, "norm", "lsq")
+
+
+def test_every_tensor_is_measured_in_every_format() -> None:
+    formats = ("int8", "5M2E", "3M4E")
+    rows = format_study("digits-resnet", formats, quick=True)
+    weights = NETWORKS["digits-resnet"].quick().tensors()
+    own = [row for row in rows if (row.layer, row.kind) == ("stages.0.conv1", "weight")]
+    w = weights["stages.0.conv1.weight"].double().numpy().ravel()
+    assert [row.format for row in own] == ["INT8", "5M2E", "3M4E"]
+    for row in own:
+        assert row.size == w.size
+        assert row.kurtosis == pytest.approx(stats.kurtosis(w, fisher=False), rel=1e-9)
+        assert row.peak == pytest.approx(np.abs(w).max() / w.std(), rel=1e-9)
+        exact = optimal_scale(row.format, w).report.sqnr_db
+        assert row.sqnr_db == pytest.approx(exact, abs=0.05)
+        assert row.best == (row.sqnr_db == max(each.sqnr_db for each in own))
+    assert own[0].own_sqnr_db is None
+    error = quantize(w, "5M2E") - w
+    assert own[1].own_sqnr_db == pytest.approx(10 * np.log10(w @ w / (error @ error)), rel=1e-9)
+    assert {row.kind for row in rows} == {"weight", "activation"}
+    document = format_document(rows)
+    counts = [int(number) for number in document.views[0].body[0][1:]]
+    assert counts[0] == sum(counts[1:]) == len({row.layer for row in rows})
+
+
+def test_tensors_before_and_after_training() -> None:
+    network = NETWORKS["digits-resnet"].quick()
+    rows = tail_study(
+        "digits-resnet", "3M2E", start="flexible-format", mode="format", epochs=1, quick=True
+    )
+    found = {(row.when, row.layer, row.kind): row for row in rows}
+    assert len(found) == len(rows) == 3 * 2 * 10
+    w = network.tensors()["head.weight"].double().numpy().ravel()
+    before, after, without = (
+        found[when, "head", "weight"] for when in ("before", "after", "without")
+    )
+    assert before.kurtosis == pytest.approx(stats.kurtosis(w, fisher=False), rel=1e-6)
+    assert len({before.kurtosis, after.kurtosis, without.kurtosis}) == 3
+    assert before.max_value != after.max_value
+    assert before.mantissa_bits in range(1, 5)
+    assert (without.max_value, without.mantissa_bits) == (None, None)
+    assert found["before", "head", "activation"].nu is None
+    assert "without" in tail_document(rows).views[0].body[2]
 
 
 def test_what_learns_follows_from_the_mode() -> None:
@@ -161,8 +223,6 @@ def test_noise_on_weights_costs_accuracy() -> None:
 
 
 def test_intervals() -> None:
-    from scipy import stats
-
     values = [1.0, 2.0, 4.0, 4.5]
     mean, half = mean_interval(values)
     low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
