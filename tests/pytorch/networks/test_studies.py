@@ -98,6 +98,7 @@ def test_every_tensor_is_measured_in_every_format() -> None:
     assert counts[0] == sum(counts[1:]) == len({row.layer for row in rows})
 
 
+@pytest.mark.exhaustive
 def test_tensors_before_and_after_training() -> None:
     network = NETWORKS["digits-resnet"].quick()
     rows = tail_study(
