@@ -191,7 +191,7 @@ class Density(Immutable, ABC):
     @final
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         """Draw `size` independent values with the generator `rng`, shape (size,)."""
-        integer("size", size, 0, 2**62)
+        integer("size", size, 0, _MOST_SAMPLES)
         if not isinstance(rng, np.random.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidType(
                 f"rng must be a generator such as np.random.default_rng(1), got {reprlib.repr(rng)}"
@@ -337,4 +337,5 @@ class Family(NamedTuple):
     summary: str
 
 
+_MOST_SAMPLES = 2**40  # at once: 8 TiB, more than any machine holds
 DENSITIES: Registry[Family] = Registry("density", "qerror densities")

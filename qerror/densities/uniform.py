@@ -106,7 +106,8 @@ class Uniform(Density):
 
     def pieces(self) -> tuple[Piece, ...]:
         # A power of two as the unit: nothing is rounded, and cubes stay within float64.
-        unit = math.ldexp(1.0, math.frexp(max(-self.low, self.high, self.high - self.low))[1])
+        size = max(-self.low, self.high, self.high - self.low)
+        unit = math.ldexp(1.0, min(math.frexp(size)[1], 1023))
         weight = unit / (self.high - self.low)
         return (Piece(_LAW, weight, spread=unit, low=self.low, high=self.high),)
 

@@ -159,9 +159,10 @@ _OFF_ZERO = 1e-3  # of a step: a grid nearer to 0 goes through it, up to roundin
 
 def _common_step(x: FloatArray, precision: float) -> float | None:
     """Return the largest step of which all differences are multiples, up to roundings."""
-    gaps = np.diff(x)
+    with np.errstate(over="ignore"):  # values at both ends of float64: infinitely far apart
+        gaps = np.diff(x)
+        least = float(x[-1] - x[0]) / _MOST_STEPS
     noise = 4 * precision * _size(x)
-    least = float(x[-1] - x[0]) / _MOST_STEPS
     step = float(gaps.min())
     for _ in range(_GCD_STEPS):
         if step < max(least, 4 * noise):

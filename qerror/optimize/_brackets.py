@@ -34,8 +34,8 @@ class Brackets:
         width = high - low
         a, b, fall = rise[at] * width, rise[at + 1] * width, np.diff(scan.mse)[at]
         # The cubic's derivative a + 2 (3 fall - 2 a - b) t + 3 (a + b - 2 fall) t^2
-        linear, square = 3 * fall - 2 * a - b, 3 * (a + b - 2 * fall)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            linear, square = 3 * fall - 2 * a - b, 3 * (a + b - 2 * fall)
             t = -a / (linear + np.sqrt(linear * linear - a * square))
         t = np.where((t >= 0) & (t <= 1), t, a / (a - b))
         return cls(low, high, low + t * width)

@@ -142,7 +142,7 @@ def _reach(density: Density, size: float, grid: Grid) -> float:
     most = max(size, math.sqrt(power))
     octaves = math.ceil(math.log2(most / size)) + _WIDEST
     ranges = np.ldexp(size, np.arange(octaves))
-    ranges = ranges[ranges < _LARGEST]
+    ranges = ranges[: max(int(np.count_nonzero(ranges < _LARGEST)), 1)]
     clipped = _clipped_above(density, ranges)
     if left == 1 and density.is_symmetric:
         clipped *= 2

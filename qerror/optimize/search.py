@@ -23,7 +23,8 @@ from qerror.rounding import as_rule
 
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
-_SMALLEST = 1e-140  # squares of scales and spreads stay within float64
+_SMALLEST = 1e-120  # sizes about which the squares of all ranges of a search stay within float64
+_TINIEST = 1e-153  # sizes whose own do
 
 
 def best_scale(
@@ -58,6 +59,11 @@ def best_scale(
         unit = _unit_of_family(density)
         if unit != 1:
             return _moved(_standard(form, _at_spread_1(density)), density, unit)
+    unit = 1.0 if mode != NEAREST or scaled else _unit_of_size(math.sqrt(density.second_moment))
+    if unit != 1:
+        limits = low and low / unit, high and high / unit
+        found = _searched(form, density.affine(1 / unit), limits, exhaustive, mode)
+        return _moved(found, density, unit)
     return _searched(form, density, limits, exhaustive, mode)
 
 
@@ -94,8 +100,15 @@ def _unit_of_family(density: Density) -> float:
     """Return the spread of a law about 0, in whose units its best range is the same; else 1."""
     if isinstance(density, LocationScale) and density.location == 0:
         spread = density.spread
-        return spread if _SMALLEST < spread < 1 / _SMALLEST else 1.0
+        return spread if _TINIEST < spread < 1 / _TINIEST else 1.0
     return 1.0
+
+
+def _unit_of_size(size: float) -> float:
+    """Return the power of two in whose units a search stays away from the ends of float64."""
+    if size == 0 or _SMALLEST < size < 1 / _SMALLEST:
+        return 1.0
+    return math.ldexp(1.0, math.frexp(size)[1])
 
 
 def _at_spread_1(density: Density) -> Density:
@@ -138,9 +151,9 @@ def _wider(found: OptimalScale, left: bool, right: bool) -> tuple[float, float] 
     """
     a, b = found.searched
     if found.max_value < math.sqrt(a * b):
-        return (a / 256, b) if left and a > _SMALLEST else None
+        return (a / 256, b) if left and a > _TINIEST else None
     bounded = all(math.isfinite(end) for end in found.density.support)
-    return (a, 4 * b) if right and bounded and b < 1 / _SMALLEST else None
+    return (a, 4 * b) if right and bounded and b < 1 / _TINIEST else None
 
 
 def _search_reals(

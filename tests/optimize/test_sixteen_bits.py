@@ -54,3 +54,20 @@ def test_values_in_formats_too_wide_to_list(name: str) -> None:
         optimal_scale(name, Mixture([few, Gaussian()], [0.5, 0.5]))
     at_the_top = quantization_error(name, many, max_value=99.0)
     assert best.report.mse <= at_the_top.mse
+
+
+@pytest.mark.parametrize("exponent", [-500, -480, 480, 505])
+@pytest.mark.parametrize(
+    "density",
+    [
+        Gaussian(), Gaussian(3.0, 0.5), Discrete((-1.0, 0.3), (0.5, 0.5)),
+        beside(Laplace(), 0.5, 0.25, 1.0),
+    ],
+    ids=["family", "moved", "values", "beside"],
+)  # fmt: skip
+def test_best_ranges_do_not_depend_on_the_unit(density: Density, exponent: int) -> None:
+    unit = 2.0**exponent
+    there, here = optimal_scale("int4", density.affine(unit)), optimal_scale("int4", density)
+    assert there.report.mse / unit / unit == pytest.approx(here.report.mse, rel=1e-12, abs=1e-30)
+    assert there.at_edge == here.at_edge
+    assert there.plateau[1] / unit == pytest.approx(here.plateau[1], rel=1e-6)
