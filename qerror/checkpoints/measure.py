@@ -11,7 +11,7 @@ from qerror.analysis.report import decibels
 from qerror.analysis.single import quantization_error
 from qerror.checkpoints.bound import most_too_large
 from qerror.checkpoints.remarks import remarks_on, why_it_fails
-from qerror.checkpoints.report import FormatFigures, TensorReport
+from qerror.checkpoints.report import Bin, FormatFigures, TensorReport
 from qerror.checkpoints.spread import channel_ratio
 from qerror.checkpoints.tally import Distribution
 from qerror.densities.density import Density
@@ -30,6 +30,7 @@ from qerror.storage.tensor import StoredTensor
 TOLERANCE_DB = 0.5
 """By how much a prediction may miss the measured SQNR and still hold."""
 
+_REACH, _CELLS = 5.0, 50  # of histograms, in roots of the mean of x^2
 _MOST_SEARCHED = 1 << 29  # levels times values
 _TRIED = 49
 _SMALLEST, _LARGEST = 1e-140, 1e150  # magnitudes whose squares float64 holds
@@ -92,7 +93,21 @@ def report_of(  # noqa: PLR0917 - what is known of one tensor
         channel_ratio=ratio,
         note=note,
         formats=rows,
+        histogram=() if found is None or empty else _histogram(found, fitted),
     )
+
+
+def _histogram(found: Distribution, fitted: FitResult | None) -> tuple[Bin, ...]:
+    edges = np.linspace(-_REACH, _REACH, _CELLS + 1)
+    rms = math.sqrt(found.power)
+    counts, _ = np.histogram(found.values, edges * rms, weights=found.counts.astype(np.float64))
+    shares = counts / found.size
+    smooth = np.zeros(_CELLS)
+    if fitted is not None:
+        smooth = np.diff(np.asarray(fitted.predictive.cdf(edges * rms)))
+    centres = 0.5 * (edges[:-1] + edges[1:])
+    rows = zip(centres.tolist(), shares.tolist(), smooth.tolist(), strict=True)
+    return tuple(Bin(*row) for row in rows)
 
 
 def _figures(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qerror._arrays import FrozenMapping
 from qerror.analysis.report import decibels
@@ -41,6 +41,17 @@ class FormatFigures:
         return self.best_sqnr_db - self.absmax_sqnr_db
 
 
+class Bin(NamedTuple):
+    """A cell of a histogram."""
+
+    centre: float
+    """In units of the root of the mean of x^2."""
+    share: float
+    """Of the values."""
+    fitted: float
+    """What the fitted density has there; 0 without one."""
+
+
 @dataclass(frozen=True)
 class TensorReport:
     """One tensor: its figures, the fitted density, and every format."""
@@ -72,6 +83,8 @@ class TensorReport:
     note: str
     """What stands out: outliers, channels, a grid; empty if nothing does."""
     formats: tuple[FormatFigures, ...]
+    histogram: tuple[Bin, ...] = ()
+    """50 cells from -5 to 5 times the root of the mean of x^2; what lies beyond is left out."""
 
     @property
     def finite(self) -> int:
@@ -99,6 +112,7 @@ class TensorReport:
         found = {each.name: given[each.name] for each in fields(cls)}
         found["shape"] = tuple(found["shape"])
         found["parameters"] = FrozenMapping(found["parameters"])
+        found["histogram"] = tuple(Bin(*each) for each in found["histogram"])
         found["formats"] = tuple(FormatFigures(**each) for each in found["formats"])
         return cls(**found)
 

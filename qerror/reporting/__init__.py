@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from qerror.reporting._optima import optimum_document as optimum_document
     from qerror.reporting._optima import ranking_document as ranking_document
     from qerror.reporting._optima import switches_document as switches_document
+    from qerror.reporting._page import analysis_page as analysis_page
     from qerror.reporting._verify import unmet as unmet
     from qerror.reporting._verify import verify_document as verify_document
 
@@ -87,6 +88,7 @@ __getattr__, __dir__ = later(
             "ranking_document",
             "switches_document",
         ),
+        "_page": ("analysis_page",),
         "_verify": (
             "unmet",
             "verify_document",

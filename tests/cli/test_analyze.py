@@ -141,3 +141,12 @@ def test_a_budget_is_shown_and_written(run: Run, model: str) -> None:
         assert "goes with --budget" in refused.stderr
     assert run("analyze", model, "--budget", "1").exit_code == 2
     assert run("analyze", model, "--budget", "6", "--keep", "int8").exit_code == 2
+
+
+def test_a_page_is_written(run: Run, model: str) -> None:
+    result = run("analyze", model, "--formats", "int8", "--report", "page.html")
+    assert result.exit_code == 0
+    assert "layer.weight" in Path("page.html").read_text(encoding="utf-8")
+    refused = run("analyze", model, "--report", "page.txt")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "must end in .html" in refused.stderr

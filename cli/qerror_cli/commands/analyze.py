@@ -70,6 +70,7 @@ _DAMAGED = 1
 @file_option(
     "--recipe", help="With --budget: write it to FILE as a recipe for qerror network, as JSON."
 )
+@file_option("--report", "page", help="Write a page with tables and figures to FILE (.html).")
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
@@ -104,6 +105,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     sensitivities: Path | None,
     plan: Path | None,
     recipe: Path | None,
+    page: Path | None,
     against: Path | None,
     details: bool,
     strict: bool,
@@ -132,20 +134,23 @@ def command(  # noqa: PLR0917 - click passes them by name
         plan_budget,
         read_sensitivities,
     )
-    from qerror.reporting import comparison_document
+    from qerror.reporting import analysis_page, comparison_document
 
     if executor is not None and jobs > 1:
         raise click.UsageError("--jobs and --executor each say where to work; give one of them")
     pinned = _pinned(keep)
+    _check_page(page)
     _check_budget(budget, keep, sensitivities, plan, recipe)
     output.refuse_collisions(
-        {"--journal": journal, "--plan": plan, "--recipe": recipe},
+        {"--journal": journal, "--plan": plan, "--recipe": recipe, "--report": page},
         {"CHECKPOINT": checkpoint, "--sensitivities": sensitivities, "--against": against},
     )
     weights = None if sensitivities is None else read_sensitivities(sensitivities)
     families = [] if fit == "none" else [name.strip() for name in fit.split(",") if name.strip()]
     if against is not None:
-        _refuse_beside_against(budget=budget, journal=journal, details=details, exact=exact)
+        _refuse_beside_against(
+            budget=budget, journal=journal, report=page, details=details, exact=exact
+        )
         with _executor(jobs, executor) as pool, Bar("compare") as counter:
             compared = compare_checkpoints(
                 checkpoint,
@@ -175,6 +180,8 @@ def command(  # noqa: PLR0917 - click passes them by name
         found = plan_budget(report, budget, keep=pinned, sensitivities=weights)
         _write(plan, found.to_dict())
         _write(recipe, found.to_recipe())
+    if page is not None:
+        save(page, analysis_page(report))
     _emit(report, found, output, details=details, exact=exact)
 
 
@@ -197,6 +204,16 @@ def _pinned(keep: tuple[str, ...]) -> "dict[str, Format]":
             )
         found.setdefault(pattern, parse_format(name))
     return found
+
+
+def _check_page(path: Path | None) -> None:
+    from qerror.storage import check_writable
+
+    if path is None:
+        return
+    if path.suffix.lower() not in {".html", ".htm"}:
+        raise click.UsageError(f"--report writes a page: {str(path)!r} must end in .html")
+    check_writable(path)
 
 
 def _check_budget(budget: float | None, *others: object) -> None:
