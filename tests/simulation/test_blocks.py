@@ -1,5 +1,6 @@
 """The simulator of blocks: every rule to the bit, both engines, codes, what is refused."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -171,6 +172,22 @@ def test_stored_scales_to_the_bit(text: str, kind: Any) -> None:
             expected.append(scaled_block(list(block), unit, form.element))
     np.testing.assert_array_equal(quantize(x, form), np.array(expected, kind))
     same(quantize(x, form, engine="numba"), quantize(x, form))
+
+
+@pytest.mark.parametrize("text", STORED)
+def test_a_stored_scale_wrong_by_one_ulp_is_caught(text: str) -> None:
+    form = blocks(text)
+    rule: Any = form.scale
+    divisor = np.float32(rule.divisor_for(form.element))
+    levels = rule.format.grid().points
+    cuts = 0.5 * (levels[:-1] + levels[1:])[levels[:-1] >= 0] * divisor * rule.tensor
+    exact = cuts.astype(np.float32)
+    near = np.concatenate([exact, np.nextafter(exact, np.float32(0)), np.nextafter(exact, 1e9)])
+    x = with_company(near.astype(np.float32))
+    codes = encode(x, form).scales
+    for to in (0, np.inf):
+        off = dataclasses.replace(rule, divisor=float(np.nextafter(divisor, np.float32(to))))
+        assert (encode(x, BlockFormat(form.element, off, 4)).scales != codes).any()
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
