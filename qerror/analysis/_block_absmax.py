@@ -9,20 +9,32 @@ the other values first and the largest one itself second; two values of a block 
 mass at +-x is a step of its own, between the values below it and itself.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray
+from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.analysis._block_steps import BlockSums
+from qerror.analysis._block_tensor import heavy_rule
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
+from qerror.densities.extreme import tail_exponent
 from qerror.densities.magnitude import MaximumLaw
-from qerror.densities.maximum import MaximumRule, maximum_nodes, maximum_rule, suits_rule
+from qerror.densities.maximum import (
+    MaximumRule,
+    is_heavy,
+    maximum_nodes,
+    maximum_rule,
+    suits_rule,
+)
 from qerror.grids import Grid
 
 _FEW = 16  # values: for blocks of fewer the law of the maximum reaches down to 0
-_FEWER = 18  # nodes: where they give the same to ten digits, 24 give fourteen
+# Nodes, and fewer: where those give the same to ten digits, the others give fourteen.
+_COUNTS = (24, 18)
+_HEAVY_COUNTS = (96, 64)
+_LEAST = 1e-20  # of the largest weight
 _SETTLED = 1e-11  # of the MSE
 _ROUNDING = 4e-16  # of a level: an error of the largest value below it is a rounding of the gain
 _SPENT = 1e-40  # of the measure of the maximum
@@ -57,12 +69,19 @@ def absmax_sums(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
     edge = edge_of(grid, gain)
     total = BlockSums(np.zeros(6), 0.0, 0.0)
     if density.pieces():
-        smooth = edge.exact and n > _FEW and suits_rule(density, n - 2)
+        smooth = edge.exact and n > _FEW and _suits(density, n - 2)
         ruled = _by_rule(grid, density, n, gain) if smooth else None
         total = ruled or _by_panels(grid, density, n, gain, edge)
     if density.atom_sums.size:
         total = total.plus(_at_points(grid, density, n, gain))
     return total
+
+
+def _suits(density: Density, n: int) -> bool:
+    """Tell whether a Gauss rule of the largest of n values may serve."""
+    if is_heavy(density):
+        return not (any(density.kinks) or density.atom_sums.size)
+    return suits_rule(density, n)
 
 
 def _breaks(grid: Grid, density: Density, gain: float) -> tuple[float, ...]:
@@ -85,7 +104,7 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
     """
     rule, moments = _at_rule(grid, density, n - 1, gain)
     singles = moments.dot(rule.weights)
-    fewer, at_fewer = _at_rule(grid, density, n - 1, gain, _FEWER)
+    fewer, at_fewer = _at_rule(grid, density, n - 1, gain, fewer=True)
     square = float(singles[:3].sum())
     if abs(float(at_fewer.square @ fewer.weights) - square) > _SETTLED * square:
         return None
@@ -101,12 +120,25 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
 
 
 def _at_rule(
-    grid: Grid, density: Density, n: int, gain: float, count: int = 24
+    grid: Grid, density: Density, n: int, gain: float, *, fewer: bool = False
 ) -> tuple[MaximumRule, WindowMoments]:
     """Return the rule of the largest of n values and the moments below each of its nodes."""
-    rule = maximum_rule(density, n, count)
+    if is_heavy(density):
+        rule = _heavy_rule(density, n, _HEAVY_COUNTS[fewer])
+    else:
+        rule = maximum_rule(density, n, _COUNTS[fewer])
     below = Windows.below(rule.nodes, np.zeros(rule.nodes.size, dtype=bool))
     return rule, below.moments(grid, density, gain * rule.nodes)
+
+
+@lru_cache(maxsize=64)
+def _heavy_rule(density: Density, n: int, count: int) -> MaximumRule:
+    panels = maximum_nodes(density, n + 1)
+    weight = panels.measure(n)
+    keep = weight > _LEAST * weight.max()
+    exponent = tail_exponent(density)
+    nodes, weights = heavy_rule(panels.nodes[keep], weight[keep], exponent, count)
+    return MaximumRule(frozen(nodes), frozen(weights))
 
 
 def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) -> BlockSums:

@@ -115,12 +115,12 @@ def largest_values(density: Density, size: int) -> tuple[FloatArray, FloatArray]
     keep = weight > _SPENT * weight.max()
     x, weight = panels.nodes[keep], weight[keep]
     if is_heavy(density) and not any(density.kinks) and not density.atom_sums.size:
-        return _heavy_rule(x, weight, tail_exponent(density))
+        return heavy_rule(x, weight, tail_exponent(density))
     return _graded(x, weight)
 
 
-def _heavy_rule(
-    x: FloatArray, weight: FloatArray, exponent: float
+def heavy_rule(
+    x: FloatArray, weight: FloatArray, exponent: float, count: int = 0
 ) -> tuple[FloatArray, FloatArray]:
     """Return a rule for what varies smoothly with log A, and grows as the errors do.
 
@@ -128,7 +128,7 @@ def _heavy_rule(
     """
     log = np.log(x)
     growth = min(2.0, _GROWTH * exponent)
-    count = _HEAVY_NODES[exponent < _HEAVIER]
+    count = count or _HEAVY_NODES[exponent < _HEAVIER]
     nodes, found = gauss_rule(log, weight * np.exp(growth * log), count)
     return np.exp(nodes), found * np.exp(-growth * nodes)
 

@@ -314,6 +314,8 @@ def test_a_tensor_scale_of_all_values() -> None:
         GeneralizedGaussian(0.5),
         GeneralizedGaussian(8.0),
         Logistic(3, 2),
+        StudentT(5.0),
+        StudentT(3.0, 0.3),
     ],
     ids=repr,
 )
@@ -325,8 +327,8 @@ def test_the_rule_of_the_maximum_agrees_with_panels(name: str, size: int, densit
     panels = _block_absmax._by_panels(grid, density, size, gain, edge_of(grid, gain))
     mse = float(panels.singles[:3].sum())
     assert float(chosen.singles[:3].sum()) == pytest.approx(mse, rel=1e-13)
-    assert chosen.pair_error == pytest.approx(panels.pair_error, rel=1e-11, abs=1e-14 * mse)
-    assert chosen.pair_cross == pytest.approx(panels.pair_cross, rel=1e-11, abs=1e-14 * mse)
+    assert chosen.pair_error == pytest.approx(panels.pair_error, rel=1e-11, abs=5e-14 * mse)
+    assert chosen.pair_cross == pytest.approx(panels.pair_cross, rel=1e-11, abs=5e-14 * mse)
 
 
 def test_a_tensor_of_many_bounded_values() -> None:
