@@ -71,8 +71,8 @@ def test_a_check_that_judges_nothing_is_not_met(run: Run, check: list[str], code
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_all_formats_on_all_densities(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Those two take ten seconds a density; the tests of cross-checks have them on a few.
-    slow = {"NVFP4:4over6", "INT4:g32:affine"}
+    # That one takes seconds a density; the tests of cross-checks have it on a few.
+    slow = {"NVFP4:4over6"}
     chosen = {name: form for name, form in FORMATS.items() if form.name not in slow}
     assert len(FORMATS) - len(chosen) == len(slow)
     monkeypatch.setattr("qerror.formats.FORMATS", chosen)

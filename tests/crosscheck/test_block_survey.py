@@ -14,7 +14,7 @@ RULES = (
     "mxfp4:ceil",
     "mxfp6_e3m2:rceil",
     "mxfp8_e4m3:even",
-    "mxint8:theta=1.5",
+    "mxint8",
     "nvfp4:tensor=0.02",
     "nvfp4:scale=ue5m3:smallest=0.001953125",
     "nf4",
