@@ -75,7 +75,7 @@ for label in dict.fromkeys(record["format"] for record in result.to_records()):
     rows = [row for row in result if row.label("block_size") == label]
     costs = [row.bits_per_value for row in rows]
     ax.plot(costs, [row.report.sqnr_db for row in rows], marker="o", markersize=3, label=label)
-ax.set(title="Gaussian", xlabel="bits a value, scales included", ylabel="SQNR in dB", xlim=(4, 6.2))
+ax.set(title="Gaussian", xlabel="bits a value, scales included", ylabel="SQNR in dB", xlim=(4, 8.2))
 ax.legend()
 plt.show()
 

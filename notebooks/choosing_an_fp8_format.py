@@ -66,6 +66,7 @@ for column, name in zip(axes.T, ("INT8", "4M3E", "3M4E"), strict=True):
     column[0].plot(x, error, linewidth=0.7)
     column[0].set_title(name)
     column[1].plot(x, error**2 * Gaussian().pdf(x), linewidth=0.7)
+    column[1].set_xlabel("w in standard deviations")
 axes[0, 0].set_ylabel("R(w)")
 axes[1, 0].set_ylabel("R(w)² p(w)")
 plt.show()
@@ -130,7 +131,7 @@ assert [max(FORMATS, key=lambda f, d=d: table[d, f]) for d in names] == [
 ]
 
 # %%
-tails = sweep(FORMATS, [StudentT(nu=3)], over=("nu", np.geomspace(2.2, 30, 20).tolist()))
+tails = sweep(FORMATS, [StudentT(nu=3)], over=("nu", (2 + np.geomspace(0.2, 28, 30)).tolist()))
 figure, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
 for name in FORMATS:
     rows = [row for row in tails.to_records() if row["format"] == name]
@@ -162,7 +163,7 @@ for mantissa in range(1, 7):
     )
 best = optimal_scale("5M2E", Gaussian())
 ax.plot(best.max_value, best.report.mse, "k*", markersize=10)
-ax.set(xlabel="largest value c", ylabel="MSE")
+ax.set(xlabel="largest value c in standard deviations", ylabel="MSE")
 ax.legend()
 plt.show()
 print(f"least MSE {best.report.mse:.6e} at m = 5, c = {best.max_value:.6f}")
@@ -182,6 +183,7 @@ matrix = np.array(
 )
 figure, ax = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
 image = ax.imshow(matrix, cmap="cividis")
+ax.grid(visible=False)
 for i, j in np.ndindex(matrix.shape):
     shade = "black" if matrix[i, j] > 32 else "white"
     ax.text(j, i, f"{matrix[i, j]:.1f}", ha="center", va="center", color=shade)

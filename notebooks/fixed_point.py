@@ -60,7 +60,7 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", share
 for ax, signed in zip(axes, (True, False), strict=True):
     for length in range(9 - signed):
         ax.loglog(SPREADS, relative_error(length, signed=signed), label=f"FL {length}")
-    ax.axhline(0.01, color="black", linestyle=":", linewidth=1)
+    ax.axhline(0.01, color="black", linestyle=":", linewidth=1, label="1%")
     ax.set(xlabel="standard deviation", title="signed" if signed else "unsigned, after a ReLU")
 axes[0].set_ylabel("relative error")
 figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center")

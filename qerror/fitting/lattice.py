@@ -241,7 +241,8 @@ def _holds(levels: FloatArray, scales: FloatArray, x: FloatArray, precision: flo
     at = np.clip(np.searchsorted(levels, wanted), 1, levels.size - 1)
     off = np.minimum(np.abs(levels[at - 1] - wanted), np.abs(levels[at] - wanted))
     held: BoolArray = off * np.abs(scales[:, None]) <= 4 * precision * np.abs(x)
-    return np.logical_and.reduce(held, axis=1)
+    all_held: BoolArray = np.logical_and.reduce(held, axis=1)
+    return all_held
 
 
 def _rounded(scale: float, precision: float) -> float:

@@ -3,6 +3,7 @@
 # matplotlib leaves its keyword arguments untyped.
 # pyright: reportUnknownMemberType=false
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -67,7 +68,10 @@ def use_style() -> None:
 
     For notebooks: colours that any eye tells apart, dashes besides, a light grid.
     """
-    cycle = cast("object", rcsetup.cycler(color=COLORS[: len(LINES)], linestyle=LINES))
+    count = math.lcm(len(COLORS), len(LINES))  # so many pairs of them differ
+    colors = [COLORS[i % len(COLORS)] for i in range(count)]
+    lines = [LINES[i % len(LINES)] for i in range(count)]
+    cycle = cast("object", rcsetup.cycler(color=colors, linestyle=lines))
     mpl.rcParams.update({**_RC, "axes.prop_cycle": cycle})
 
 

@@ -13,7 +13,7 @@ from qerror.reporting import Document, Row
 from qerror.studies.our_own.best_format_map import HIGH, LOW, WIDTHS
 from qerror.studies.study import column, distinct
 
-_TOO_NARROW, _UPRIGHT, _WIDE = 0.07, 0.3, 0.3  # decades of nu - 2: for a name, level, with a lead
+_TOO_NARROW, _UPRIGHT, _WIDE = 0.07, 0.3, 0.37  # decades of nu - 2: for a name, level, with a lead
 
 
 def draw(document: Document) -> Figure:

@@ -31,8 +31,12 @@ def draw(document: Document) -> Figure:
         rows = select(document, weight_density=names[0], activation_density=names[1])
         values = np.array(column(rows, "sqnr_db")).reshape(len(EIGHT_BITS), -1)
         heat_map(ax, values, EIGHT_BITS, EIGHT_BITS, limits=limits, size=6.5)
-        panel(ax, letter, f"w {names[0]}, x {names[1]}")
+        weight, activation = (_SHORT.get(name, name) for name in names)
+        panel(ax, letter, f"w {weight}, x {activation}")
     return figure
+
+
+_SHORT = {"gaussian": "Gaussian", "student-t(nu=3)": "t(3)"}
 
 
 register("fp8-fig7", draw)

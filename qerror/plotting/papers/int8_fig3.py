@@ -68,7 +68,7 @@ def _keys() -> list[Line2D]:
     return [*formats, front, *sums]
 
 
-_SHORT = {"student-t(nu=3)": "t(3)"}
+_SHORT = {"gaussian": "Gaussian", "student-t(nu=3)": "t(3)"}
 _FACES: tuple[Any, ...] = ("full", "left", "none")
 
 
