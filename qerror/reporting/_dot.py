@@ -4,15 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from qerror.accumulators.accumulator import FloatAccumulator
 from qerror.analysis import ScalarProductReport
 from qerror.densities import density_name
 from qerror.reporting._document import Document, View
 from qerror.tables import decibels, short
 
 if TYPE_CHECKING:
+    from qerror.accumulators import AccumulationReport
     from qerror.products import Factor, Product, Products
 
 _WIDEST = 80  # columns that the matrix may take
+_SELDOM = 1e-9  # of overflow
 
 _TERMS: Mapping[str, str] = {
     "weight_error": "E[e_w^2] E[x^2]",
@@ -25,10 +28,13 @@ _TERMS: Mapping[str, str] = {
 """The terms of one product's error, as Kuzmin et al. 2022 expand it (eq. 19 to 27)."""
 
 
-def dot_document(products: "Products") -> Document:
+def dot_document(
+    products: "Products", accumulations: "Sequence[AccumulationReport]" = ()
+) -> Document:
     """Return products as a document, a row a pair of formats.
 
-    A single pair shows every term; several show the matrix of their SQNR.
+    A single pair shows every term; several show the matrix of their SQNR. With accumulations,
+    one for each product, also what summing in their register adds.
     """
     first = products.rows[0]
     params = {
@@ -39,7 +45,94 @@ def dot_document(products: "Products") -> Document:
         "length": products.length,
     }
     views = [_terms_view(first)] if len(products) == 1 else _matrix_views(products)
-    return Document("dot", params, products.to_records(), views)
+    records = products.to_records()
+    if accumulations:
+        params |= {
+            "accumulator": accumulations[0].accumulator.name,
+            "order": accumulations[0].order.name,
+        }
+        records = [
+            {**row, **_accumulated(found)}
+            for row, found in zip(records, accumulations, strict=True)
+        ]
+        one = len(products) == 1
+        views.insert(
+            1, _register_view(accumulations[0]) if one else _registers_view(products, accumulations)
+        )
+    return Document("dot", params, records, views)
+
+
+def _accumulated(found: "AccumulationReport") -> dict[str, object]:
+    """Return an accumulation's figures, named so that they stand beside a product's."""
+    return {
+        "accumulator": found.accumulator.name,
+        "order": found.order.name,
+        "accumulation_step_mse": found.step_mse,
+        "accumulation_mse": found.mse,
+        "accumulation_mean_error": found.mean_error,
+        "accumulation_relative_error": found.relative_error,
+        "accumulation_sqnr_db": found.sqnr_db,
+        "accumulation_overflow": found.overflow,
+        "total_mse": found.total_mse,
+        "total_sqnr_db": found.total_sqnr_db,
+        "accumulation_loss_db": found.loss_db,
+    }
+
+
+def _register_view(found: "AccumulationReport") -> View:
+    """Show what one register adds to one pair."""
+    lines = {
+        "E[e^2] of the last addition": found.step_mse,
+        "MSE of the sum": found.mse,
+        "mean error of the sum": found.mean_error,
+        "relative error, root mean square": found.relative_error,
+        "SQNR in dB of the summing alone": found.sqnr_db,
+        "P(a sum overflows)": found.overflow,
+        "MSE with the factors' errors": found.total_mse,
+        "SQNR in dB with them": found.total_sqnr_db,
+        "dB below an exact sum": found.loss_db,
+    }
+    body = [(text, short(value, 6)) for text, value in lines.items()]
+    title = f"summed in {found.accumulator}, {found.order}"
+    return View(
+        title, ("against the exact sum of Q(w) Q(x)", "value"), body, notes=_overflow_notes([found])
+    )
+
+
+def _overflow_notes(found: "Sequence[AccumulationReport]") -> list[str]:
+    """Say what errors leave out where sums overflow."""
+    worst = max(each.overflow for each in found)
+    floating = isinstance(found[0].accumulator, FloatAccumulator)
+    if not floating or worst < _SELDOM:
+        return []
+    return [
+        f"note: up to {short(worst)} of the sums leave {found[0].accumulator}'s range; the errors "
+        "are those of a register that holds them"
+    ]
+
+
+def _registers_view(products: "Products", accumulations: "Sequence[AccumulationReport]") -> View:
+    """Show what one register does to every pair."""
+    body = [
+        (
+            row.weight.format.name,
+            row.activation.format.name,
+            decibels(found.sqnr_db),
+            short(found.overflow),
+            decibels(found.total_sqnr_db),
+            decibels(found.loss_db),
+        )
+        for row, found in zip(products, accumulations, strict=True)
+    ]
+    header = ("w", "x", "sum SQNR dB", "overflow", "total SQNR dB", "dB lost")
+    first = accumulations[0]
+    return View(
+        f"summed in {first.accumulator}, {first.order}",
+        header,
+        body,
+        (0, 1),
+        _overflow_notes(accumulations),
+    )
 
 
 def _names(factors: "Sequence[Factor]") -> list[str]:

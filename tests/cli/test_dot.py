@@ -218,6 +218,11 @@ def test_infinite_variance_is_answered_honestly(run: Run, tmp_path: Path) -> Non
             ["'x.csv' is named twice", "written by the data of --plot"],
         ),
         (f"{PAIR} -o x.xyz", ["'.xyz'"]),
+        (f"{PAIR} --accumulator fp99", ["'fp99'"]),
+        (f"{PAIR} --accumulator int", ["its width or its guard bits"]),
+        (f"{PAIR} --order pairwise", ["--order goes with --accumulator"]),
+        (f"{PAIR} --accumulator fp16 --order blocked", ["blocked:<length>"]),
+        (f"{PAIR} --length 5 --accumulator fp22:fused=2", ["multiple of fused=2"]),
     ],
 )
 def test_bad_input_exits_2_with_nothing_on_stdout(
@@ -230,3 +235,28 @@ def test_bad_input_exits_2_with_nothing_on_stdout(
     for word in words:
         assert word in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_register_adds_its_rows(run: Run) -> None:
+    line = f"{PAIR} --length 64 --accumulator bf16 --order blocked:16"
+    shown = run("dot", *shlex.split(line))
+    assert shown.exit_code == 0
+    assert "summed in BF16, blocked:16" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    (row,) = rows(run, line)
+    assert (row["accumulator"], row["order"]) == ("BF16", "blocked:16")
+    both = row["mse"] + row["accumulation_mse"]
+    assert row["total_mse"] == pytest.approx(both, rel=0.01)
+    assert row["accumulation_loss_db"] == pytest.approx(row["sqnr_db"] - row["total_sqnr_db"])
+
+
+def test_every_pair_has_its_register(run: Run) -> None:
+    line = "--weight int8,e5m2 --weight-dist gaussian --activation int8 --activation-dist laplace"
+    line += " --length 64 --accumulator fp16"
+    shown = run("dot", *shlex.split(line))
+    assert "of the sums leave FP16's range" in shown.stdout
+    first, second = rows(run, line)
+    assert first["accumulation_overflow"] < 1e-9
+    assert second["accumulation_overflow"] > 0.01
+    counted = run("dot", *shlex.split(line.replace("fp16", "int:guard=0")))
+    assert "leave" not in counted.stdout

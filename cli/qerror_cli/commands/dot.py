@@ -69,9 +69,28 @@ def side_options(side: str, letter: str) -> Callable[[Callable[..., None]], Call
 @click.option(
     "--length", type=int, default=1, show_default=True, help="How many products are summed."
 )
+@click.option(
+    "--accumulator",
+    metavar="REGISTER",
+    help="Sum in this register: fp32, tf32, fp22, fp16, bf16 or 13M8E, with a rounding and fused "
+    "products if need be (fp22:rtz:fused=32), int24, int24:wrap or int:guard=8.",
+)
+@click.option(
+    "--order",
+    metavar="ORDER",
+    help="With --accumulator: sequential, pairwise, or blocked:128, whose blocks are added in "
+    "FP32.  [default: sequential]",
+)
 @plot_option
 @output_options
-def command(length: int, plot: Path | None, output: Output, **given: Any) -> None:
+def command(
+    length: int,
+    accumulator: str | None,
+    order: str | None,
+    plot: Path | None,
+    output: Output,
+    **given: Any,
+) -> None:
     r"""Break down the error of y = w x, or of a scalar product, with both factors quantized.
 
     Each factor stands at its best range unless a scale, largest level or bias is given; with
@@ -85,18 +104,33 @@ def command(length: int, plot: Path | None, output: Output, **given: Any) -> Non
         --activation-data x.npy --length 512
     qerror dot --weight int8,5M2E,4M3E --weight-dist gaussian \
         --activation int8,5M2E,4M3E --activation-dist student-t --activation-nu 3 --plot pairs.svg
+    qerror dot --weight e4m3 --weight-dist gaussian --activation e4m3 \
+        --activation-dist gaussian --length 4096 --accumulator fp22 --order blocked:128
     """
+    from qerror.accumulators import accumulation_error, as_accumulator, as_order
     from qerror.products import scalar_products
     from qerror.reporting import dot_document
 
     if length < 1:
         raise click.UsageError(f"--length must be at least 1, got {length}")
+    if order is not None and accumulator is None:
+        raise click.UsageError("--order goes with --accumulator")
+    register = None if accumulator is None else as_accumulator(accumulator)
+    way = as_order(order or "sequential")
     inputs = {f"--{side}-data": given[f"{side}_data"] for side in ("weight", "activation")}
     output.refuse_collisions(plotted_files(plot), inputs)
     weights, activations = _operand("weight", given), _operand("activation", given)
     with Bar("dot") as bar:
         products = scalar_products(weights, activations, length, progress=bar)
-    document = dot_document(products)
+    sums = (
+        []
+        if register is None
+        else [
+            accumulation_error(row.weight, row.activation, length, register, way)
+            for row in products
+        ]
+    )
+    document = dot_document(products, sums)
     if plot is not None:
         from qerror.plotting.papers import dot_files
 

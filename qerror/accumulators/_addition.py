@@ -1,0 +1,272 @@
+"""The expected error of one addition to a register, given the laws of what is added.
+
+The register rounds X = T + p to multiples of D(X) = 2^d, d by the binade of X. Where T has no
+bits below D, the error is that of rounding p alone, whose values are known. Where it has, the
+place of X's last bit says what rounding costs (see `_rounding`): it is the lower one of T's and
+p's, and where they are the same, one place higher with probability 1/2, two with 1/4, and so on.
+"""
+
+import math
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from qerror._arrays import FloatArray, IntArray
+from qerror.accumulators._rounding import FINEST, Cost, cost_of, last_bit_cost
+from qerror.accumulators.accumulator import FloatAccumulator
+from qerror.accumulators.terms import EXACT, Terms, weighed
+from qerror.rounding import RoundingRule
+
+PARTS = 4  # cells to a binade
+_COARSE_BELOW = 2.0**-8  # of the largest term's binade: cells there are whole binades
+_BITS = 60  # binades below a sum's largest that are told apart
+
+
+class Cells(NamedTuple):
+    """A law in cells: values that stand for them, masses, and where their last bits are."""
+
+    values: FloatArray
+    masses: FloatArray
+    kind: IntArray
+    """Which row of `last` each cell has."""
+    last: FloatArray
+    """P(last bit at 2^k or above), by kind and the register's exponents k."""
+
+
+class Rates(NamedTuple):
+    """By cell of T: E[e], E[e^2] and E[p e] of the next addition."""
+
+    first: FloatArray
+    second: FloatArray
+    cross: FloatArray
+    last: FloatArray | None = None
+    """P(last bit at 2^k or above) of the sum once it is rounded, by its d."""
+    moves: FloatArray | None = None
+    """The mass that goes from one d to another, of T and of the sum."""
+
+
+class Addition:
+    """One register that is given terms of one law."""
+
+    def __init__(self, terms: Terms, register: FloatAccumulator, most: float) -> None:
+        self.terms = terms
+        self.rule = register.rule
+        form = register.format
+        self.mantissa = form.mantissa_bits
+        self.least = math.floor(math.log2(form.smallest_normal)) - self.mantissa
+        top = math.floor(math.log2(most)) + 1 - self.mantissa
+        finest = max(terms.finest, top - _BITS) if terms.finest < EXACT else top
+        low = max(min(finest, top), self.least)  # all sums are multiples of 2^low, or nearly
+        self.exponents = np.arange(low, max(top, low) + 1)
+        self._tabulate()
+
+    def steps_of(self, x: FloatArray) -> IntArray:
+        """Return d as an index of `exponents`: x in the register is a multiple of 2^d."""
+        low = int(self.exponents[0])
+        d = np.maximum(np.frexp(x)[1] - 1 - self.mantissa, self.least)
+        d = np.where(x == 0, low, d)
+        found: IntArray = np.clip(d - low, 0, self.exponents.size - 1).astype(np.int64)
+        return found
+
+    def kinds_of(self, x: FloatArray) -> IntArray:
+        """Return the part of a binade that x lies in: PARTS kinds for every d."""
+        part = np.floor((2 * np.abs(np.frexp(x)[0]) - 1) * PARTS)
+        kinds: IntArray = np.clip(part, 0, PARTS - 1).astype(np.int64)
+        return self.steps_of(x) * PARTS + kinds
+
+    @cached_property
+    def lift(self) -> float:
+        """E|p| / 2, about what carries T upward in one addition."""
+        return 0.5 * float(self.cells.masses @ np.abs(self.cells.values))
+
+    @cached_property
+    def rounded_cells(self) -> Cells:
+        """One term in the register."""
+        own = np.arange(self.exponents.size) <= self.steps_of(self.cells.values)[:, None]
+        return self.cells._replace(last=np.where(own, 1.0, self.cells.last))
+
+    def whole(self, last: FloatArray) -> FloatArray:
+        """Return P(last bit at 2^k or above) by kind, 1 for k <= d as rounding to 2^d says."""
+        places, kinds = (np.arange(size, dtype=np.int64) for size in last.T.shape)
+        return np.where(places <= kinds[:, None] // PARTS, 1.0, last)
+
+    def _tabulate(self) -> None:
+        terms, p = self.terms, self.terms.probabilities
+        above = (terms.lattice[:, None] >= self.exponents).astype(np.float64)
+        above[:, 0] = 1.0
+        self.term_last = p @ above
+        bins, where = _bins(terms.values)
+        mass = weighed(where, p, bins)
+        mean = weighed(where, p * terms.values, bins) / mass
+        last = np.stack([weighed(where, p * each, bins) / mass for each in above.T], axis=1)
+        self._bin_of = where
+        self.cells = Cells(mean, mass, np.arange(bins), last)
+        self._exact = {side: self._exact_tables(side, mass) for side in (-1, 1)}
+
+    def _exact_tables(self, side: int, mass: FloatArray) -> tuple[FloatArray, ...]:
+        """Return E[e] and E[e^2] by d and bin, and by d E[p e], where X has the sign `side`.
+
+        T is a multiple of D, so the rest of X is that of the term.
+        """
+        terms, p = self.terms, self.terms.probabilities
+        first, second = (np.zeros((self.exponents.size, mass.size)) for _ in range(2))
+        cross = np.zeros(self.exponents.size)
+        for i, exponent in enumerate(self.exponents):
+            step = 2.0 ** int(exponent)
+            if terms.exact:
+                scaled = side * terms.values / step
+                found = cost_of(self.rule, scaled - np.floor(scaled), side)
+            else:
+                places = np.clip(exponent - terms.lattice, 0, FINEST)
+                found = Cost(*(cost[places] for cost in last_bit_cost(self.rule, side)))
+            e, square = side * step * found.first, step * step * found.second
+            first[i] = weighed(self._bin_of, p * e, mass.size) / mass
+            second[i] = weighed(self._bin_of, p * square, mass.size) / mass
+            cross[i] = p @ (terms.values * e)
+        return first, second, cross
+
+    def pair(self, t: Cells, p: Cells | None = None) -> Rates:
+        """Return what adding two laws costs, for all pairs of cells; by default T and a term."""
+        terms = p is None
+        p = self.cells if p is None else p
+        x = t.values[:, None] + p.values
+        d = self.steps_of(x)
+        first, second = np.zeros(x.shape), np.zeros(x.shape)
+        pairs = t.last, _at(t.last), p.last, _at(p.last)
+        for i in map(int, np.unique(d)):
+            at_d = d == i
+            for side in (-1, 1):
+                rows, columns = np.nonzero(at_d & ((x < 0) if side < 0 else (x >= 0)))
+                if rows.size:
+                    e, square = self._costs(i, side, pairs, terms)
+                    place = t.kind[rows], p.kind[columns]
+                    first[rows, columns], second[rows, columns] = e[place], square[place]
+        cross = first @ (p.masses * p.values)
+        last = self._last_after(x, t, p)
+        size = self.exponents.size
+        flow = (self.steps_of(t.values)[:, None] * size + d).reshape(-1)
+        moves = weighed(flow, np.outer(t.masses, p.masses).reshape(-1), size * size)
+        moves = moves.reshape(size, size)
+        return Rates(first @ p.masses, second @ p.masses, cross, last, moves)
+
+    def _costs(
+        self, i: int, side: int, pairs: tuple[FloatArray, ...], terms: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return E[e] and E[e^2] for every kind of T and of p, as if D were 2^exponents[i].
+
+        `pairs` are P(last bit at 2^k or above) and P(last bit at 2^k), of T and of p.
+        """
+        step = 2.0 ** int(self.exponents[i])
+        places = np.clip(i - np.arange(i + 1), 0, FINEST)
+        t, t_at, p, p_at = (each[:, : i + 1] for each in pairs)
+        found: list[FloatArray] = []
+        table = last_bit_cost(self.rule, side)
+        for own, unit in enumerate((side * step, step * step)):
+            cost: FloatArray = unit * table[own][places]
+            gain = cost.copy()  # times P(last bit at k or above), summed over k
+            gain[1:] -= cost[:-1]
+            total = (t * gain) @ p.T + (t_at * _carried(gain)) @ p_at.T
+            if terms:  # where T is a multiple of D, X has the rest of p
+                total += t[:, i, None] * (self._exact[side][own][i] - p @ gain)
+            found.append(total)
+        return found[0], found[1]
+
+    def _last_after(self, x: FloatArray, t: Cells, p: Cells) -> FloatArray:
+        """Return P(last bit at 2^k or above) of the sums x once they are rounded, by their kind."""
+        kind, kinds = self.kinds_of(x), self.exponents.size * PARTS
+        rows, columns = t.last.shape[0], p.values.size
+        present, of_x = np.unique(kind, return_inverse=True)
+        place = (of_x.reshape(x.shape) * rows + t.kind[:, None]) * columns + np.arange(columns)
+        mass = np.broadcast_to(t.masses[:, None], x.shape)
+        size = present.size * rows * columns
+        weight = weighed(place.reshape(-1), mass.reshape(-1), size)
+        weight = weight.reshape(present.size, rows, columns) * p.masses
+        total = np.maximum(weight.sum(axis=(1, 2)), 1e-300)[:, None]
+        p_last = p.last[p.kind]
+        above = (weight @ p_last * t.last).sum(axis=1) / total
+        t_at, p_at = _at(t.last), _at(p_last)
+        same = (weight @ p_at * t_at).sum(axis=1) / total
+        for k in range(1, above.shape[1]):
+            above[:, k] += same[:, k - 1]
+            same[:, k] += same[:, k - 1] / 2
+        last = np.tile(self.term_last, (kinds, 1))
+        for row, which in zip(above, present, strict=True):
+            i = int(which) // PARTS
+            halves = row[i - 1] - row[i] if i else 0.0
+            fresh, tied = rounded_places(self.rule, row.size - i)
+            row[i:] += (1 - row[i] - halves) * fresh + halves * tied
+            last[which] = row
+        return self.whole(last)
+
+    def quick_rates(self, t: Cells) -> Rates:
+        """Return what the next addition costs while T stays in its binade."""
+        d = self.steps_of(t.values)
+        upper = t.values >= 0
+        found: list[FloatArray] = []
+        for own in (0, 1):
+            means = {s: self._exact[s][own] @ self.cells.masses for s in (-1, 1)}
+            found.append(np.where(upper, means[1][d], means[-1][d]))
+        cross = np.where(upper, self._exact[1][2][d], self._exact[-1][2][d])
+        return Rates(found[0], found[1], cross)
+
+    def crossings(self, last: FloatArray) -> FloatArray:
+        """Return E[max(p, 0) (e'^2 - e^2)] by d: what T's last bits add where p lifts it to D.
+
+        `last` is P(last bit at 2^k or above) by the kind that T is of before. Sums near an edge
+        have mostly crossed it shortly before, and lost their bits then. With c the chance that a
+        term brings no bit, c^t is left after t of them, and over the times until a walk returns
+        its mean is (1 - q) / (1 + q), q = sqrt(1 - c) (exact for Laplace steps: the first
+        passage from a distance x is of the transform (1 - q) exp(-q x), and x is exponential).
+        """
+        gains = np.zeros(self.exponents.size)
+        lift = self.cells.masses * np.maximum(self.cells.values, 0.0)
+        stays = np.sqrt(np.maximum(1 - self.term_last, 0.0))
+        returns = (1 - stays) / (1 + stays)
+        own, own_at = self.cells.last, _at(self.cells.last)
+        for i in range(1, gains.size):
+            before = np.maximum(last[i * PARTS - 1], returns)
+            before[:i] = 1.0
+            before = before[None, :]
+            pairs = before, _at(before), own, own_at
+            _, with_bits = self._costs(i, 1, pairs, terms=True)
+            gains[i] = lift @ (with_bits[0] - self._exact[1][1][i])
+        return gains
+
+
+def rounded_places(rule: RoundingRule, size: int) -> tuple[FloatArray, FloatArray]:
+    """Return P(last bit j places above D or higher) of a sum that was rounded to D, j = 0, 1, ...
+
+    First where it had a bit below D/2: it is as often odd as even; then of ties, which a mode may
+    send to the even multiple or to the odd one, as to-odd sends all.
+    """
+    fair: FloatArray = np.ldexp(1.0, -np.arange(size))
+    odd = np.where(np.arange(size) == 0, 1.0, 0.0)
+    if rule.mode == "to-odd":
+        return odd, odd
+    return fair, np.concatenate([[1.0], fair])[:size] if rule.mode == "nearest-even" else fair
+
+
+def _at(last: FloatArray) -> FloatArray:
+    """Return P(last bit at 2^k) by kind, from P(last bit at 2^k or above)."""
+    found = last.copy()
+    found[:, :-1] -= last[:, 1:]
+    return found
+
+
+def _carried(gain: FloatArray) -> FloatArray:
+    """Return the sums over k > a of gain[k] 2^-(k - a - 1): what two last bits at a leave."""
+    found = np.zeros(gain.size)
+    for a in range(gain.size - 2, -1, -1):
+        found[a] = gain[a + 1] + found[a + 1] / 2
+    return found
+
+
+def _bins(values: FloatArray) -> tuple[int, IntArray]:
+    """Return how many cells the values fall into, by sign and part of a binade, and which."""
+    fraction, exponent = np.frexp(values)
+    part = np.floor((2 * np.abs(fraction) - 1) * PARTS)
+    part[np.abs(values) < _COARSE_BELOW * np.abs(values).max()] = 0
+    key = np.sign(values) * (1 + PARTS * (exponent + 2000) + part) * (values != 0)
+    found, where = np.unique(key, return_inverse=True)
+    return found.size, where
