@@ -30,6 +30,7 @@ ROOMS = (
     Room("qerror.codebooks", "Codebooks and bounds", "What no quantizer passes."),
     Room("qerror.sweep", "Sweeps", "Many formats, densities and values of a parameter."),
     Room("qerror.products", "Scalar products", "Pairs of formats, each side on its density."),
+    Room("qerror.accumulators", "Accumulators", "What sums in narrow registers add."),
     Room("qerror.simulation", "Simulation", "Quantizing arrays, and errors from samples."),
     Room("qerror.crosscheck", "Cross-checks", "Exact figures against samples."),
     Room("qerror.rigorous", "Certainty", "Enclosures, high precision, closed forms."),

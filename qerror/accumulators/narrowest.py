@@ -53,7 +53,7 @@ def narrowest_accumulator(
     >>> from qerror.products import Operand
     >>> side = Operand("int8", "gaussian").factor(parse_format("int8"))
     >>> narrowest_accumulator(side, side, 256, kind="integer").accumulator.name
-    'int:guard=4'
+    'int:guard=3'
     """
     budget, chance = positive("loss_db", loss_db), real("overflow", overflow)
     if kind not in {"float", "integer"}:

@@ -376,7 +376,7 @@ def test_the_study_keeps_its_bars() -> None:
         error, steps = float(row["standard_error_db"]), float(row["steps_db"])
         assert abs(predicted - measured) < 0.1 + 3 * error, row
         if predicted > 20:  # below, sums are no longer those whose squares steps are held to
-            assert abs(predicted - steps) < 0.15, row
+            assert abs(predicted - steps) < (0.2 if row["accumulator"] == "fp22" else 0.1), row
 
 
 @pytest.mark.thinned(6)
