@@ -5,6 +5,7 @@ finds the neighbourhoods that can hold the least one; there every crossing is vi
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,6 +30,7 @@ _SNAPPED_BITS = (1, 2, 4, 8, 11, 24)
 _OCTAVES = 40  # either way of the step between point masses
 _LISTED = 2**20  # levels: of more, the crossings are not listed
 _KEPT = 32  # scales
+_LOWEST = 8  # of a stretch
 
 
 def lowest(
@@ -82,23 +84,36 @@ def _near_the_best(
     scales = np.unique(np.concatenate(fine))
     mse = quantization_error(grid, density, scales).mse
     found = [scales[mse <= mse.min() * (1 + _CLOSE)]]
-    visited = 0
+    visited, spans = 0, list[tuple[float, float]]()
     for i in np.argsort(mse, kind="stable"):
         if mse[i] > mse.min() * (1 + _CLOSE):
             break
         a, b = float(scales[max(i - 1, 0)]), float(scales[min(i + 1, scales.size - 1)])
         visited += int(crossings.count(np.array([a, b])).sum())
-        if visited > _FEW_CROSSINGS and len(found) > 1:
+        if visited > _FEW_CROSSINGS and spans:
             break
-        found.append(_visited(crossings, a, float(scales[i]), b))
+        spans.append(_narrowed(crossings, a, float(scales[i]), b))
+    # Neighbours overlap: what they share is visited once.
+    found += [enumerated(grid, density, a, b)[0][:_LOWEST] for a, b in _joined(spans)]
     return np.concatenate(found)
 
 
-def _visited(crossings: Crossings, a: float, middle: float, b: float) -> FloatArray:
-    """Visit the crossings between two scales, or as many as there is time for about a third."""
+def _narrowed(crossings: Crossings, a: float, middle: float, b: float) -> tuple[float, float]:
+    """Return two scales, drawn towards a third until there is time for what lies between them."""
     while b > a * (1 + 1e-9) and int(crossings.count(np.array([a, b])).sum()) > 4 * _FEW_CROSSINGS:
         a, b = 0.5 * (a + middle), 0.5 * (b + middle)
-    return enumerated(crossings.grid, crossings.density, a, b)[0][:4]
+    return a, b
+
+
+def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return spans without those that overlap or touch: one in the place of each such group."""
+    found: list[tuple[float, float]] = []
+    for low, high in sorted(spans):
+        if found and low <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], high)
+        else:
+            found.append((low, high))
+    return found
 
 
 def _parts(grid: Grid, density: Density, scales: FloatArray) -> FloatArray:

@@ -192,7 +192,9 @@ def rank_blocks(
     Parameters
     ----------
     density : Density, str or array_like
-        Of the values.
+        Of the values, which are taken as independent, those of an array too:
+        `rank_measured_blocks` ranks an array by its own blocks, and takes a second where this
+        may take minutes.
     bits_per_value : float
         The budget, scales included.
     forms : sequence of BlockFormat or str
