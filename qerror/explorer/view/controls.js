@@ -433,6 +433,7 @@ function listen() {
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
+  hues.clear();
 }
 
 /** Copy a text; the button says that it was done. */

@@ -35,14 +35,19 @@ class Plot {
     this.figure.querySelector("figcaption").textContent = spec.caption;
     this.holder.setAttribute("aria-label", `${spec.title}: ${spec.xLabel} against ${spec.yLabel}. ${spec.caption}`);
     this.shape = JSON.stringify([spec.series.map((each) => [each.label, each.hue, each.dash, each.wide]), spec.xLabel, spec.xLog, document.documentElement.dataset.theme]);
-    const data = alignedData(spec);
+    const curves = spec.series.map(({ y }) => y);
+    const ranges = JSON.stringify([xRangeOf(spec), yRangeOf(spec)]);
+    const same = this.curves && curves.every((y, i) => y === this.curves[i]) && ranges === this.ranges;
+    Object.assign(this, { curves, ranges });
     if (this.chart && before === this.shape) {
-      this.chart.setData(data, true);
+      // Where only a mark has moved, lines and axes stay.
+      if (same) this.chart.redraw(false, false);
+      else this.chart.setData(alignedData(spec), true);
       return;
     }
     if (this.chart) this.chart.destroy();
     this.showLegend();
-    this.chart = new uPlot(this.options(), data, this.holder);
+    this.chart = new uPlot(this.options(), alignedData(spec), this.holder);
   }
 
   resize() {

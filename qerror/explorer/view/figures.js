@@ -59,7 +59,14 @@ const lloydIsKnown = ({ format }) => format.kind === "block" || format.grid.size
 
 const HUES = ["--c0", "--c1", "--c2", "--c3", "--c4", "--c5"];
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2], [12, 4]];
-const hue = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const hues = new Map(); // of the theme: reading a style costs a frame's time
+
+function hue(name) {
+  if (!hues.has(name)) {
+    hues.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  }
+  return hues.get(name);
+}
 
 const short = (x, digits = 4) => {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
@@ -179,16 +186,28 @@ function errorFigure() {
   };
 }
 
+/** A scan as the arrays that are drawn, the same ones every time. */
+function curvesOf(entry) {
+  return remembered(`curves|${entry.text}`, () => {
+    const { curve = [] } = optimumOf(entry);
+    return {
+      x: curve.map((point) => point.maxValue),
+      sqnr: curve.map((point) => decibels(state.density.power, point.mse)),
+      rounding: curve.map((point) => point.rounding),
+      clipping: curve.map((point) => point.clippingLow + point.clippingHigh),
+      mse: curve.map((point) => point.mse),
+    };
+  });
+}
+
 /** The scans of all scalar formats, and the active one's optimum and plateau. */
 function rangeFigure() {
   const series = [];
   state.formats.forEach((entry, i) => {
     if (entry.format.kind === "block" || !(optimumIsKnown(entry) || i === state.active)) return;
-    const { curve = [] } = optimumOf(entry);
+    const { x, sqnr } = curvesOf(entry);
     series.push({
-      label: entry.format.name, x: curve.map((point) => point.maxValue),
-      y: curve.map((point) => decibels(state.density.power, point.mse)),
-      hue: HUES[i], dash: DASHES[i], wide: i === state.active,
+      label: entry.format.name, x, y: sqnr, hue: HUES[i], dash: DASHES[i], wide: i === state.active,
     });
   });
   const figure = {
@@ -215,7 +234,7 @@ function rangeFigure() {
 
 /** The ranges drawn: all of the active format's, and a thousandfold more for wide ones. */
 function rangeToShow(series) {
-  const own = (optimumOf(activeEntry()).curve || []).map((point) => point.maxValue);
+  const own = curvesOf(activeEntry()).x;
   const all = series.flatMap(({ x }) => x);
   if (!all.length) return null;
   const low = Math.min(...all, state.top ?? Infinity);
@@ -225,16 +244,14 @@ function rangeToShow(series) {
 
 function partsFigure() {
   const entry = activeEntry();
-  const found = optimumOf(entry);
-  const curve = found.curve || [];
-  const x = curve.map((point) => point.maxValue);
+  const { x, rounding, clipping, mse } = curvesOf(entry);
   const figure = {
     id: "parts", title: "Rounding and clipping", caption: "", xLabel: "largest value",
     yLabel: "mean squared error", xLog: true, yLog: true, marks: [],
     series: [
-      { label: "rounding", x, y: curve.map((point) => point.rounding), hue: "--c0" },
-      { label: "clipping", x, y: curve.map((p) => p.clippingLow + p.clippingHigh), hue: "--c1", dash: DASHES[1] },
-      { label: "both", x, y: curve.map((point) => point.mse), hue: "--ink", wide: true },
+      { label: "rounding", x, y: rounding, hue: "--c0" },
+      { label: "clipping", x, y: clipping, hue: "--c1", dash: DASHES[1] },
+      { label: "both", x, y: mse, hue: "--ink", wide: true },
     ],
   };
   const report = shownReport(entry, true);
@@ -244,8 +261,8 @@ function partsFigure() {
     if (report.maxValue) figure.marks.push({ x: report.maxValue, label: "", hue: HUES[state.active] });
   }
   // A clipping error that has vanished must not stretch the axis.
-  const least = curve.length ? Math.min(...curve.map((point) => point.mse)) : 1;
-  const most = curve.length ? Math.max(...curve.map((point) => point.mse)) : 1;
+  const least = mse.length ? Math.min(...mse) : 1;
+  const most = mse.length ? Math.max(...mse) : 1;
   figure.yRange = [least * 1e-3 || 1e-12, most * 1.5 || 1];
   return figure;
 }

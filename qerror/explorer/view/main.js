@@ -18,8 +18,11 @@ function refresh() {
       drawnFrame = null;
       const started = performance.now();
       drawActive();
-      window.qerrorTimes = (window.qerrorTimes || []).slice(-500);
-      window.qerrorTimes.push(performance.now() - started);
+      // uPlot draws in microtasks that are queued by now.
+      queueMicrotask(() => {
+        window.qerrorTimes = (window.qerrorTimes || []).slice(-500);
+        window.qerrorTimes.push(performance.now() - started);
+      });
       clearTimeout(quietTimer);
       quietTimer = setTimeout(settle, QUIET);
       runTasks(generation, optimumTasks());
@@ -96,37 +99,49 @@ function runTasks(mine, tasks, done = null) {
 
 function showTable() {
   const body = byId("table").tBodies[0];
-  body.replaceChildren(...state.formats.map((entry, i) => {
-    const isActive = i === state.active;
-    const row = document.createElement("tr");
-    row.className = isActive ? "active" : "";
-    row.dataset.format = entry.text;
-    const head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = entry.format.name;
-    head.title = entry.format.name;
-    head.style.setProperty("--hue", `var(${HUES[i]})`);
-    row.append(head);
-    const isReady = isActive || optimumIsKnown(entry);
-    const report = isReady ? shownReport(entry, isActive) : null;
-    const found = isReady ? optimumOf(entry) : {};
-    const above = report && (lloydIsKnown(entry)) ? aboveLloydMax(entry, report) : null;
-    const { plateau } = found;
-    const cells = [
-      short(entry.format.bits), report && report.maxValue !== null ? short(report.maxValue) : "–",
-      report ? inDb(report.sqnr) : "–", report ? short(report.rounding) : "–",
-      report ? short(report.clipping) : "–",
-      plateau ? `${short(plateau[0])} .. ${short(plateau[1])}` : "–", above === null ? "–" : above.toFixed(2),
-    ];
-    if (report) row.dataset.report = JSON.stringify(report, (key, value) => (Number.isFinite(value) || typeof value !== "number" ? value : String(value)));
-    if (found.message && !report) row.title = found.message;
-    for (const text of cells) {
-      const cellNode = document.createElement("td");
-      cellNode.textContent = text;
-      row.append(cellNode);
+  while (body.rows.length > state.formats.length) body.lastChild.remove();
+  state.formats.forEach((entry, i) => {
+    const row = tableRow(entry, i);
+    const before = body.rows[i];
+    if (!before) body.append(row);
+    else if (before.dataset.report !== row.dataset.report || before.outerHTML !== row.outerHTML) {
+      before.replaceWith(row);
     }
-    return row;
-  }));
+  });
+}
+
+const PLAIN = (key, value) =>
+  (typeof value === "number" && !Number.isFinite(value) ? String(value) : value);
+
+function tableRow(entry, i) {
+  const isActive = i === state.active;
+  const isReady = isActive || optimumIsKnown(entry);
+  const report = isReady ? shownReport(entry, isActive) : null;
+  const { plateau, message } = isReady ? optimumOf(entry) : {};
+  const above = report && lloydIsKnown(entry) ? aboveLloydMax(entry, report) : null;
+  const row = document.createElement("tr");
+  row.className = isActive ? "active" : "";
+  row.dataset.format = entry.text;
+  if (report) row.dataset.report = JSON.stringify(report, PLAIN);
+  if (message && !report) row.title = message;
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = entry.format.name;
+  head.title = entry.format.name;
+  head.style.setProperty("--hue", `var(${HUES[i]})`);
+  const cells = [
+    short(entry.format.bits), report && report.maxValue !== null ? short(report.maxValue) : "–",
+    report ? inDb(report.sqnr) : "–", report ? short(report.rounding) : "–",
+    report ? short(report.clipping) : "–",
+    plateau ? `${short(plateau[0])} .. ${short(plateau[1])}` : "–",
+    above === null ? "–" : above.toFixed(2),
+  ].map((text) => {
+    const node = document.createElement("td");
+    node.textContent = text;
+    return node;
+  });
+  row.append(head, ...cells);
+  return row;
 }
 
 function showSummary() {
