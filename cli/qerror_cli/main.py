@@ -25,6 +25,7 @@ COMMANDS = {
     "formats": "List the number formats.",
     "show": "Show a format's conventions and levels.",
     "densities": "List the densities, their parameters and examples.",
+    "completion": "Print what bash, zsh or fish need to complete this command.",
 }
 """The commands with what they do, so that listing them imports none of them."""
 

@@ -199,11 +199,38 @@ class DensityText(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return the registered densities that begin so."""
+        """Return the densities that begin so; within parentheses also the parameters there."""
         del ctx, param
         from qerror.densities import DENSITIES
+        from qerror.densities.names import parameter_names
 
-        return _beginning(DENSITIES, incomplete)
+        before, last = _last_word(incomplete)
+        caller = _caller(before)
+        if caller is None:
+            return _beginning(DENSITIES, last, before)
+        if caller not in DENSITIES:
+            return []
+        names = parameter_names(DENSITIES[caller])
+        taken = {name for name in names if re.search(rf"\b{name}\s*=", before)}
+        found = _beginning((f"{name}=" for name in names if name not in taken), last, before)
+        holds_others = {"density", "components"} & set(names)
+        return found + (_beginning(DENSITIES, last, before) if holds_others else [])
+
+
+def _last_word(text: str) -> tuple[str, str]:
+    """Return a text up to its last name, and the name."""
+    end = len(text) - len(re.search(r"[\w-]*\Z", text)[0])  # type: ignore[index]
+    return text[:end], text[end:]
+
+
+def _caller(before: str) -> str | None:
+    """Return the name before the innermost parenthesis that is still open."""
+    depth = 0
+    for at in range(len(before) - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(before[at], 0)
+        if depth < 0:
+            return _last_word(before[:at])[1]
+    return None
 
 
 def _beginning(names: Iterable[str], start: str, before: str = "") -> list[CompletionItem]:
@@ -244,6 +271,18 @@ class OverType(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[rep
         if any(a >= b for a, b in pairwise(values)):
             self._refuse(value, "the values must increase", param, ctx)
         return Over(name.replace("-", "_"), values)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the parameters of densities and formats that begin so."""
+        del ctx, param
+        from qerror.densities import DENSITIES
+        from qerror.densities.names import parameter_values
+
+        names = {"scale", "max-value", "bias", "block-size"}
+        names.update(*(parameter_values(family.example) for family in DENSITIES.values()))
+        return _beginning((f"{name}=" for name in sorted(names)), incomplete)
 
     def _refuse(
         self, value: str, why: str, param: click.Parameter | None, ctx: click.Context | None

@@ -4,13 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from qerror_cli.command import Command, was_given
 from qerror_cli.output import Output, save
 
 
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the figures that begin so."""
+    del ctx, param
+    from qerror.plotting.papers import figures_document
+    from qerror.registry import fold
+
+    names = ["all", *(str(row["figure"]) for row in figures_document().rows)]
+    return [CompletionItem(name) for name in names if fold(name).startswith(fold(incomplete))]
+
+
 @click.command("figure", cls=Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete)
 @click.option("--list", "wants_list", is_flag=True, help="List the figures.")
 @click.option(
     "-o",
