@@ -1,0 +1,9 @@
+"""Networks that compute with integers alone: codes, shifts and clamps, in NumPy."""
+
+from qerror.integer.arithmetic import requantize as requantize
+from qerror.integer.file import load_network as load_network
+from qerror.integer.file import save_network as save_network
+from qerror.integer.layer import Codes as Codes
+from qerror.integer.layer import IntegerLayer as IntegerLayer
+from qerror.integer.network import IntegerNetwork as IntegerNetwork
+from qerror.integer.network import Width as Width

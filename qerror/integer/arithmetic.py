@@ -1,0 +1,91 @@
+"""Integer arithmetic of inference: sums of products, shifts to the nearest, clamps.
+
+A code c of fractional length FL is worth c 2^-FL. All of it is int64 here; a network is refused
+where hardware's int32 could overflow.
+"""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+Overflow: TypeAlias = Literal["wrap", "saturate"]
+
+INT32 = 2**31 - 1
+_GONE = 32  # a shift by so many bits leaves nothing of an int32
+
+
+def requantize(accumulator: Integers, shift: int, low: int, high: int) -> Integers:
+    """Return codes of `shift` fewer fractional bits, to the nearest, ties to even, clamped.
+
+    Parameters
+    ----------
+    accumulator : array of int64
+        Within the range of int32.
+    shift : int
+        How many fractional bits go; below 0, how many come.
+    low, high : int
+        The range of the codes; `low` = 0 is a ReLU.
+
+    Examples
+    --------
+    >>> requantize(np.array([192, 320, -192, -320, -6475]), 7, -127, 127).tolist()
+    [2, 2, -2, -2, -51]
+    """
+    if shift >= _GONE:
+        return np.zeros_like(accumulator)
+    if shift <= 0:
+        # First clamped: the shift of a large sum would leave the integers.
+        return _clamped(_clamped(accumulator, low, high) << -shift, low, high)
+    found = accumulator >> shift
+    rest, half = accumulator & ((1 << shift) - 1), 1 << (shift - 1)
+    found = found + ((rest > half) | ((rest == half) & (found & 1 == 1)))
+    return _clamped(found, low, high)
+
+
+def _clamped(values: Integers, low: int, high: int) -> Integers:
+    found: Integers = np.clip(values, low, high)
+    return found
+
+
+def windows(  # noqa: PLR0917 - a window's description
+    codes: Integers,
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+    fill: int = 0,
+) -> Integers:
+    """Return the windows of images (n, channels, h, w): (n, channels, out h, out w, kh, kw)."""
+    (top, left), (kh, kw) = padding, size
+    padded = np.pad(codes, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
+    reach = ((kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1)
+    found = sliding_window_view(padded, reach, (2, 3))
+    return found[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+
+
+def products(
+    rows: Integers, weight: Integers, bits: int = 64, overflow: Overflow = "wrap"
+) -> Integers:
+    """Return rows (n, k) times weight (k, outputs), in an accumulator of so many bits.
+
+    Wrapping depends on the total alone. Saturation depends on the order: products are added one
+    after the other, as they lie in a row.
+    """
+    if bits >= 64:
+        return rows @ weight
+    high = 2 ** (bits - 1) - 1
+    if overflow == "wrap":
+        return wrapped(rows @ weight, bits)
+    total = np.zeros((rows.shape[0], weight.shape[1]), np.int64)
+    for k in range(rows.shape[1]):
+        total = np.clip(total + rows[:, k, None] * weight[k], -high - 1, high)
+    return total
+
+
+def wrapped(values: Integers, bits: int) -> Integers:
+    """Return integers as two's complement of so many bits keeps them."""
+    half = 1 << (bits - 1)
+    return ((values + half) & ((1 << bits) - 1)) - half

@@ -1,0 +1,206 @@
+"""The layers of an integer network, as data and as what they compute."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast, final
+
+import numpy as np
+
+from qerror._arrays import frozen
+from qerror.exceptions import InvalidValue
+from qerror.integer.arithmetic import (
+    INT32,
+    Integers,
+    Overflow,
+    products,
+    requantize,
+    windows,
+    wrapped,
+)
+
+Kind: TypeAlias = Literal["convolution", "linear", "add", "average", "largest", "clip", "flatten"]
+KINDS = ("convolution", "linear", "add", "average", "largest", "clip", "flatten")
+
+MOST_LENGTH = 40  # of a fractional length, either way: beyond it something else is wrong
+
+
+@final
+@dataclass(frozen=True)
+class Codes:
+    """What codes are worth: c 2^-length, low <= c <= high."""
+
+    length: int
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if not self.low <= 0 < self.high:
+            raise InvalidValue(f"codes must reach from at most 0 to above it, got {self}")
+        if abs(self.length) > MOST_LENGTH:
+            raise InvalidValue(
+                f"a fractional length lies within -{MOST_LENGTH}..{MOST_LENGTH}, got {self.length}"
+            )
+
+    @property
+    def largest(self) -> int:
+        """The largest magnitude of a code."""
+        return max(-self.low, self.high)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class IntegerLayer:
+    """One step of an integer network.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        "convolution", "linear", "add", "average" (the sum of a window, whose share 2^t / size is in
+        the weights that follow), "largest" of a window, "clip" (another range of codes), "flatten".
+    inputs : tuple of str
+        The names of the layers whose codes it takes; "" is the network's input.
+    output : Codes
+        What its codes are worth. `raw` layers return the accumulator, of that length.
+    weight : array of int64, optional
+        (outputs, inputs of a group, kh, kw), or (outputs, inputs).
+    weight_length : int
+        The fractional length of the weight's codes.
+    bias : array of int64, optional
+        Of the accumulator's length.
+    window, stride, padding, dilation : pairs of int
+    groups : int
+    raw : bool
+        Whether the accumulator itself is returned: the logits.
+    """
+
+    name: str
+    kind: Kind
+    inputs: tuple[str, ...]
+    output: Codes
+    weight: Integers | None = None
+    weight_length: int = 0
+    bias: Integers | None = None
+    window: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    raw: bool = False
+    shift: int = field(default=0)
+    """For "average": t, by which the length of the sum grows."""
+
+    def __post_init__(self) -> None:
+        for each in ("weight", "bias"):
+            if getattr(self, each) is not None:
+                object.__setattr__(self, each, frozen(np.array(getattr(self, each), np.int64)))
+        if self.kind not in KINDS:
+            raise InvalidValue(
+                f"unknown kind of layer {self.kind!r}; it is one of {', '.join(KINDS)}"
+            )
+        if (self.weight is not None) != (self.kind in {"convolution", "linear"}):
+            raise InvalidValue(f"layer {self.name!r}: convolutions and linear layers have weights")
+
+    # ---- what it computes
+
+    def accumulate(
+        self, given: list[Integers], codes: list[Codes], bits: int = 64, overflow: Overflow = "wrap"
+    ) -> tuple[Integers, int]:
+        """Return the accumulator before it is requantized, and its fractional length."""
+        x, length = given[0], codes[0].length
+        if self.kind == "add":
+            return self._added(given, codes)
+        if self.kind == "flatten":
+            return x.reshape(len(x), -1), length
+        if self.kind == "clip":
+            return x, length
+        if self.kind == "largest":
+            each = windows(x, self.window, self.stride, self.padding, fill=codes[0].low)
+            return cast("Integers", each.max((-2, -1))), length
+        if self.kind == "average":
+            each = windows(x, self.window, self.stride, (0, 0))
+            return cast("Integers", each.sum((-2, -1))), length + self.shift
+        total = (
+            self._linear(x, bits, overflow)
+            if self.kind == "linear"
+            else self._convolved(x, bits, overflow)
+        )
+        if self.bias is not None:
+            shape = (1, -1) if self.kind == "linear" else (1, -1, 1, 1)
+            total = total + self.bias.reshape(shape)
+            if bits < 64:
+                high = 2 ** (bits - 1) - 1
+                total = (
+                    wrapped(total, bits) if overflow == "wrap" else np.clip(total, -high - 1, high)
+                )
+        return total, length + self.weight_length
+
+    def finish(self, total: Integers, length: int) -> Integers:
+        """Return the codes that an accumulator of that length is requantized to."""
+        if self.raw:
+            return total
+        return requantize(total, length - self.output.length, self.output.low, self.output.high)
+
+    def _added(self, given: list[Integers], codes: list[Codes]) -> tuple[Integers, int]:
+        length = max(each.length for each in codes)
+        parts = [
+            np.clip(x << (length - each.length), -INT32, INT32)
+            for x, each in zip(given, codes, strict=True)
+        ]
+        return np.clip(parts[0] + parts[1], -INT32, INT32), length
+
+    def _linear(self, x: Integers, bits: int, overflow: Overflow) -> Integers:
+        assert self.weight is not None
+        return products(x, self.weight.T, bits, overflow)
+
+    def _convolved(self, x: Integers, bits: int, overflow: Overflow) -> Integers:
+        assert self.weight is not None
+        outputs, inputs, kh, kw = self.weight.shape
+        each = windows(x, (kh, kw), self.stride, self.padding, self.dilation)
+        n, _, height, width = each.shape[:4]
+        found = np.empty((n, outputs, height, width), np.int64)
+        share = outputs // self.groups
+        for group in range(self.groups):
+            part = each[:, group * inputs : (group + 1) * inputs]
+            rows = part.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, -1)
+            chosen = slice(group * share, (group + 1) * share)
+            total = products(rows, self.weight[chosen].reshape(share, -1).T, bits, overflow)
+            found[:, chosen] = total.reshape(n, height, width, share).transpose(0, 3, 1, 2)
+        return found
+
+    # ---- what it needs
+
+    def extremes(self, codes: list[Codes], size: int = 1) -> tuple[int, int]:
+        """Return the least and the largest accumulator that any input can cause.
+
+        `size` is the number of values of a window that is summed.
+        """
+        first = codes[0]
+        if self.weight is not None:
+            rows = self.weight.reshape(len(self.weight), -1)
+            bias = np.zeros(len(rows), np.int64) if self.bias is None else self.bias
+            ends = rows * first.low, rows * first.high
+            low = np.minimum(*ends).sum(1) + bias
+            high = np.maximum(*ends).sum(1) + bias
+            return int(low.min()), int(high.max())
+        if self.kind == "add":
+            length = max(each.length for each in codes)
+            parts = [(each.low, each.high, length - each.length) for each in codes]
+            return sum(a << k for a, _, k in parts), sum(b << k for _, b, k in parts)
+        return first.low * size, first.high * size
+
+    def described(self) -> dict[str, Any]:
+        """Return what JSON keeps of it; weight and bias are kept beside."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "inputs": list(self.inputs),
+            "output": [self.output.length, self.output.low, self.output.high],
+            "weight_length": self.weight_length,
+            "window": list(self.window),
+            "stride": list(self.stride),
+            "padding": list(self.padding),
+            "dilation": list(self.dilation),
+            "groups": self.groups,
+            "raw": self.raw,
+            "shift": self.shift,
+        }

@@ -1,0 +1,180 @@
+"""A network of integers: it runs on codes, and tells what its accumulators need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, cast, final
+
+import numpy as np
+import numpy.typing as npt
+
+from qerror._arrays import FrozenMapping, integer
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.integer.arithmetic import INT32, Integers, Overflow
+from qerror.integer.layer import Codes, IntegerLayer
+
+_WHOLE = 64
+
+
+class Width(NamedTuple):
+    """What a layer's accumulator must hold."""
+
+    layer: str
+    worst: tuple[int, int]
+    """The least and the largest sum that any input can cause."""
+    measured: tuple[int, int] | None
+    """Those that inputs at hand did cause."""
+
+    @property
+    def bits(self) -> int:
+        """The bits of two's complement that the worst case needs."""
+        return _bits_for(*self.worst)
+
+    @property
+    def measured_bits(self) -> int | None:
+        """The bits that the inputs at hand need."""
+        return None if self.measured is None else _bits_for(*self.measured)
+
+
+def _bits_for(low: int, high: int) -> int:
+    return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """Layers in the order in which they run; the last one's result is the network's.
+
+    Parameters
+    ----------
+    input : Codes
+        What the codes of an image are worth.
+    layers : tuple of IntegerLayer
+        Each takes codes of layers before it, or of "", the input.
+    size : tuple of int, optional
+        The shape of an image, (channels, h, w), where it is known.
+
+    Raises
+    ------
+    InvalidValue
+        If a layer takes what is not there, two have one name, or a sum could leave int32.
+    """
+
+    input: Codes
+    layers: tuple[IntegerLayer, ...]
+    size: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = {"": self.input}
+        if not self.layers:
+            raise InvalidValue("the network has no layers")
+        for layer in self.layers:
+            if layer.name in known:
+                raise InvalidValue(f"two layers have the name {layer.name!r}")
+            missing = [name for name in layer.inputs if name not in known]
+            if missing:
+                raise InvalidValue(f"layer {layer.name!r} takes {missing[0]!r}: not there")
+            codes = [known[name] for name in layer.inputs]
+            low, high = layer.extremes(codes, layer.window[0] * layer.window[1])
+            if low < -INT32 - 1 or high > INT32:
+                raise InvalidValue(
+                    f"layer {layer.name!r} could sum to {low} or {high}, beyond int32; choose "
+                    "fewer fractional bits or narrower codes"
+                )
+            known[layer.name] = layer.output
+
+    @property
+    def codes(self) -> Mapping[str, Codes]:
+        """What the codes of each layer are worth, by name; "" is the input."""
+        return FrozenMapping({"": self.input, **{each.name: each.output for each in self.layers}})
+
+    def encode(self, images: npt.ArrayLike) -> Integers:
+        """Return the codes of images: to the nearest, ties to even, clamped.
+
+        Raises
+        ------
+        InvalidType, InvalidValue
+            If they are no numbers, not finite, or not of the network's size.
+        """
+        x = np.asarray(images)
+        if x.dtype.kind not in "fiub":
+            raise InvalidType(f"images must be real numbers, got an array of {x.dtype}")
+        if self.size and x.shape[1:] != self.size:
+            raise InvalidValue(
+                f"the network takes images of shape (n, {', '.join(map(str, self.size))}), got "
+                f"{x.shape}"
+            )
+        if not np.isfinite(x).all():
+            raise InvalidValue("the images hold values that are not finite")
+        scaled = np.clip(np.ldexp(x.astype(np.float64), self.input.length), *self._limits())
+        codes: Integers = np.rint(scaled).astype(np.int64)
+        return codes
+
+    def _limits(self) -> tuple[int, int]:
+        return self.input.low, self.input.high
+
+    def run(
+        self, codes: Integers, *, accumulator: int = 32, overflow: Overflow = "wrap"
+    ) -> Integers:
+        """Return the result for codes of images: no float from here on.
+
+        Parameters
+        ----------
+        codes : array of int
+            From `encode`.
+        accumulator : int
+            Bits of the sums of products, 2 to 64. From 32 on none overflows.
+        overflow : {"wrap", "saturate"}
+            What a narrower one does.
+        """
+        return self.trace(codes, accumulator=accumulator, overflow=overflow)[self.layers[-1].name]
+
+    def trace(
+        self, codes: Integers, *, accumulator: int = 32, overflow: Overflow = "wrap"
+    ) -> dict[str, Integers]:
+        """Return the codes of every layer, by name."""
+        return {name: found for name, found, _ in self._steps(codes, accumulator, overflow)}
+
+    def classify(self, images: npt.ArrayLike) -> Integers:
+        """Return the class of each image: the largest logit, of equals the first."""
+        return cast("Integers", self.run(self.encode(images)).argmax(1))
+
+    def widths(self, codes: Integers | None = None) -> tuple[Width, ...]:
+        """Return what each accumulator must hold: in the worst case, and for codes at hand."""
+        measured: dict[str, tuple[int, int]] = {}
+        if codes is not None:
+            for name, _, total in self._steps(codes, _WHOLE, "wrap"):
+                measured[name] = int(total.min()), int(total.max())
+        worth = self.codes
+        return tuple(
+            Width(
+                each.name,
+                each.extremes(
+                    [worth[name] for name in each.inputs], each.window[0] * each.window[1]
+                ),
+                measured.get(each.name),
+            )
+            for each in self.layers
+            if each.kind in {"convolution", "linear", "add", "average"}
+        )
+
+    def _steps(
+        self, codes: Integers, accumulator: int, overflow: Overflow
+    ) -> list[tuple[str, Integers, Integers]]:
+        bits = integer("accumulator", accumulator, 2, _WHOLE)
+        if overflow not in {"wrap", "saturate"}:
+            raise InvalidValue(f"overflow is wrap or saturate, got {overflow!r}")
+        given = np.asarray(codes)
+        if given.dtype.kind not in "iu":
+            raise InvalidType(f"run takes codes, which encode makes of images; got {given.dtype}")
+        found = {"": given.astype(np.int64)}
+        worth, steps = self.codes, list[tuple[str, Integers, Integers]]()
+        for layer in self.layers:
+            total, length = layer.accumulate(
+                [found[name] for name in layer.inputs],
+                [worth[name] for name in layer.inputs],
+                _WHOLE if bits >= 32 else bits,
+                overflow,
+            )
+            found[layer.name] = layer.finish(total, length)
+            steps.append((layer.name, found[layer.name], total))
+        return steps

@@ -1,0 +1,221 @@
+"""Lengths of all codes from weights and data, and the network of integers that follows."""
+
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qerror._arrays import integer
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.integer.arithmetic import INT32
+from qerror.integer.layer import Codes, IntegerLayer
+from qerror.integer.network import IntegerNetwork
+from qerror.optimize.fractional_length import optimal_fractional_length
+from qerror.pytorch.integer.fake import FixedPointModel
+from qerror.pytorch.integer.steps import Step, steps_of
+from qerror.pytorch.networks.layers import checked_batches
+
+_WEIGHED = ("convolution", "linear")
+_MOST = 1 << 17  # values that tell a length
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class IntegerModel:
+    """A network of integers, and the fake-quantized one in floating point that it equals."""
+
+    integer: IntegerNetwork
+    fake: FixedPointModel
+
+
+def to_integer(
+    model: nn.Module,
+    data: Iterable[object],
+    *,
+    weight_bits: int = 8,
+    activation_bits: int = 8,
+) -> IntegerModel:
+    """Return a network that computes with integers alone, from one in floating point.
+
+    Normalisations are folded, and every tensor gets the fractional length with the least mean
+    squared error: weights by their values, activations by those on the data. Then the steps are
+    sums of products, shifts to the nearest (ties to even) and clamps.
+
+    Parameters
+    ----------
+    model : Module
+        In evaluation mode: convolutions, linear layers, batch normalisations behind them, ReLU,
+        ReLU6, additions, pools.
+    data : iterable of tensors
+        Images for the lengths of activations, as `quantize_model` takes them.
+    weight_bits, activation_bits : int
+        Of the codes, 2 to 16. Activations that are never negative have no sign bit.
+
+    Returns
+    -------
+    IntegerModel
+        `integer` runs in NumPy and needs no torch; `fake` is the same in floating point, whose
+        codes are equal in every layer.
+
+    Raises
+    ------
+    InvalidValue
+        If a layer is none that integers express, a sum could leave int32, or the data do not fit.
+
+    References
+    ----------
+    Jin et al. 2022 (F8Net), sections 3.2 and 3.5, for the arithmetic.
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
+    >>> x = torch.randn(64, 4)
+    >>> both = to_integer(net, [x])
+    >>> codes = both.integer.encode(x.numpy())
+    >>> bool((both.integer.run(codes) == both.fake.codes(x)["2"].numpy()).all())
+    True
+    """
+    widths = (
+        integer("weight_bits", weight_bits, 2, 16),
+        integer("activation_bits", activation_bits, 2, 16),
+    )
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
+        raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    steps = steps_of(model)
+    images = [_image(batch) for batch in checked_batches(data)]
+    seen, size = _observed(steps, images)
+    network = _Planner(steps, seen, widths).network(tuple(size))
+    return IntegerModel(network, FixedPointModel(network))
+
+
+def _image(batch: object) -> Tensor:
+    first: Any = batch[0] if isinstance(batch, tuple | list) else batch
+    if not isinstance(first, Tensor) or not first.is_floating_point():
+        raise InvalidType("the batches must be tensors of floating-point images")
+    return first.detach().double()
+
+
+def _observed(steps: list[Step], images: list[Tensor]) -> tuple[dict[str, Tensor], torch.Size]:
+    """Return values of every step on the data, a sample of large ones, and an image's shape."""
+    kept: dict[str, list[Tensor]] = {}
+    for x in images:
+        found = {"": x}
+        for step in steps:
+            given = [found[name] for name in step.inputs]
+            try:
+                if step.kind == "average" and step.window is None:
+                    step.window = (given[0].shape[2], given[0].shape[3])
+                    step.stride = step.window
+                found[step.name] = step.clipped(step.compute(given))
+            except RuntimeError as error:
+                raise InvalidValue(f"the data do not fit step {step.name!r}: {error}") from None
+        for name, values in found.items():
+            if not bool(torch.isfinite(values).all()):
+                raise InvalidValue(f"{'the data' if not name else repr(name)} are not finite")
+            kept.setdefault(name, []).append(values)
+    return {name: torch.cat(parts) for name, parts in kept.items()}, images[0].shape[1:]
+
+
+class _Planner:
+    """Gives every step its codes, in order."""
+
+    def __init__(self, steps: list[Step], seen: dict[str, Tensor], bits: tuple[int, int]) -> None:
+        self.steps, self.seen = steps, seen
+        self.weight_bits, self.activation_bits = bits
+        self.codes: dict[str, Codes] = {}
+        self.factor: dict[str, float] = {"": 1.0}  # value of a step over what its codes say
+        self.users: dict[str, list[Step]] = {}
+        for step in steps:
+            for name in step.inputs:
+                self.users.setdefault(name, []).append(step)
+
+    def network(self, size: tuple[int, ...]) -> IntegerNetwork:
+        """Return the network."""
+        self.codes[""] = self._codes_for(self.seen[""], float("inf"))
+        layers = tuple(self._layer(step, step is self.steps[-1]) for step in self.steps)
+        return IntegerNetwork(self.codes[""], layers, size)
+
+    def _layer(self, step: Step, last: bool) -> IntegerLayer:
+        given = [self.codes[name] for name in step.inputs]
+        factors = {self.factor[name] for name in step.inputs}
+        if len(factors) > 1 or (
+            factors != {1.0} and step.kind not in {*_WEIGHED, "flatten", "largest"}
+        ):
+            raise InvalidValue(
+                f"step {step.name!r} takes the mean of a window whose size is no power of two: its "
+                "factor must go into the weights of a layer"
+            )
+        factor = factors.pop()
+        weighed = self._weighed(step, given[0], factor) if step.kind in _WEIGHED else {}
+        shift = 0
+        if step.kind == "average":
+            assert step.window is not None
+            count = step.window[0] * step.window[1]
+            shift = round(math.log2(count))
+            factor = 2.0**shift / count
+        elif step.kind in _WEIGHED:
+            factor = 1.0
+        self.factor[step.name] = factor
+        raw = last and step.kind in _WEIGHED
+        if step.kind in {"flatten", "largest"}:
+            codes = given[0]
+        elif raw:
+            length = given[0].length + weighed["weight_length"]
+            codes = Codes(length, -INT32 - 1, INT32)
+        else:
+            codes = self._codes_for(self.seen[step.name] / factor, step.high)
+        self.codes[step.name] = codes
+        return IntegerLayer(
+            step.name,
+            cast("Any", step.kind),
+            tuple(step.inputs),
+            codes,
+            window=step.window or (1, 1),
+            stride=step.stride,
+            padding=step.padding,
+            dilation=step.dilation,
+            groups=step.groups,
+            raw=raw,
+            shift=shift,
+            **weighed,
+        )
+
+    def _weighed(self, step: Step, given: Codes, factor: float) -> dict[str, Any]:
+        assert step.weight is not None
+        weight = step.weight * factor
+        top = 2 ** (self.weight_bits - 1) - 1
+        length = self._length(weight, self.weight_bits, signed=True)
+        codes = torch.clamp(torch.round(torch.ldexp(weight, torch.tensor(length))), -top, top)
+        found: dict[str, Any] = {"weight": codes.long().numpy(), "weight_length": length}
+        if step.bias is not None:
+            scaled = torch.ldexp(step.bias, torch.tensor(length + given.length))
+            found["bias"] = torch.clamp(torch.round(scaled), -INT32, INT32).long().numpy()
+        return found
+
+    def _codes_for(self, values: Tensor, high: float) -> Codes:
+        """Return the codes with the least error, without a sign where no value is negative."""
+        signed = bool((values < 0).any())
+        bits = self.activation_bits
+        length = self._length(values, bits, signed=signed)
+        top = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+        if math.isfinite(high):
+            top = max(1, min(top, round(math.ldexp(high, length))))
+        return Codes(length, -top if signed else 0, top)
+
+    @staticmethod
+    def _length(values: Tensor, bits: int, *, signed: bool) -> int:
+        flat = values.reshape(-1)
+        flat = flat[:: max(1, -(-flat.numel() // _MOST))]
+        if not bool((flat != 0).any()):
+            return 0
+        with np.errstate(all="ignore"):
+            return optimal_fractional_length(flat.numpy(), bits, signed)
