@@ -35,6 +35,7 @@ ROOMS = (
     Room("qerror.crosscheck", "Cross-checks", "Exact figures against samples."),
     Room("qerror.rigorous", "Certainty", "Enclosures, high precision, closed forms."),
     Room("qerror.checkpoints", "Checkpoints", "Files of tensors."),
+    Room("qerror.integer", "Integer networks", "Inference by codes, shifts and clamps, in NumPy."),
     Room("qerror.reporting", "Results as files", "Documents, tables and their encodings."),
     Room("qerror.plotting", "Figures", "Results drawn."),
     Room("qerror.explorer", "The explorer page", "One HTML file with the analysis in it."),
@@ -45,6 +46,7 @@ ROOMS = (
     Room("qerror.pytorch.functional", "PyTorch: functions", "One pure function a method."),
     Room("qerror.pytorch.calibration", "PyTorch: calibration", "Ranges from data."),
     Room("qerror.pytorch.backends", "PyTorch: backends", "What deployment asks for."),
+    Room("qerror.pytorch.integer", "PyTorch: to integers", "From a network to one of codes."),
     Room("qerror.pytorch.folding", "PyTorch: folding", "Normalisations folded into weights."),
 )
 """In the order of the site. A room that this installation lacks is left out."""

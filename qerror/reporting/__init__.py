@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         fixed_point_channels_document as fixed_point_channels_document,
     )
     from qerror.reporting._fixed_point import fixed_point_document as fixed_point_document
+    from qerror.reporting._integer import classes_document as classes_document
     from qerror.reporting._optima import optimum_document as optimum_document
     from qerror.reporting._optima import ranking_document as ranking_document
     from qerror.reporting._optima import switches_document as switches_document
@@ -83,6 +84,7 @@ __getattr__, __dir__ = later(
             "fixed_point_channels_document",
             "fixed_point_document",
         ),
+        "_integer": ("classes_document",),
         "_optima": (
             "optimum_document",
             "ranking_document",

@@ -5,6 +5,9 @@ from qerror.pytorch.studies.catalogue import networks_document as networks_docum
 from qerror.pytorch.studies.formats import FormatRow as FormatRow
 from qerror.pytorch.studies.formats import format_document as format_document
 from qerror.pytorch.studies.formats import format_study as format_study
+from qerror.pytorch.studies.integer import IntegerStudy as IntegerStudy
+from qerror.pytorch.studies.integer import integer_document as integer_document
+from qerror.pytorch.studies.integer import integer_study as integer_study
 from qerror.pytorch.studies.layers import Agreement as Agreement
 from qerror.pytorch.studies.layers import agreements as agreements
 from qerror.pytorch.studies.layers import predict_document as predict_document

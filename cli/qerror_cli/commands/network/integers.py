@@ -1,0 +1,105 @@
+"""``qerror network export`` and ``run``: networks of integers alone."""
+
+import io
+from pathlib import Path
+
+import click
+
+from qerror_cli.command import Command
+from qerror_cli.commands.network.options import command, one_model
+from qerror_cli.output import Output, file_option, output_options, save, say
+
+_WHOLE = 32
+
+
+@command.command("export", cls=Command)
+@one_model
+@file_option("--integer", help="Write the network to FILE (.npz).")
+@click.option("--weight-bits", type=int, default=8, show_default=True, help="Of codes of weights.")
+@click.option("--activation-bits", type=int, default=8, show_default=True, help="Of other codes.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the training.")
+@output_options
+def export(  # noqa: PLR0917 - click passes them by name
+    model: str,
+    integer: Path | None,
+    weight_bits: int,
+    activation_bits: int,
+    seed: int,
+    output: Output,
+) -> None:
+    r"""Export a network that computes with integers alone: sums, shifts and clamps.
+
+    Every tensor gets the fractional length with the least error; the accumulator that each layer
+    needs is shown, in the worst case and on the test's inputs.
+
+    \b
+    qerror network export --model digits-resnet --integer net.npz
+    qerror network run net.npz images.npy
+    """
+    from qerror.integer import save_network
+    from qerror.pytorch.studies import integer_document, integer_study
+
+    output.refuse_collisions({"--integer": integer})
+    if integer is not None and integer.suffix.lower() != ".npz":
+        raise click.BadParameter(f"{str(integer)!r} must end in .npz", param_hint="--integer")
+    study = integer_study(
+        model, weight_bits=weight_bits, activation_bits=activation_bits, seed=seed
+    )
+    if integer is not None:
+        save_network(study.network, integer)
+        say(f"wrote {integer}")
+    output.emit(integer_document(study))
+
+
+@command.command("run", cls=Command)
+@click.argument("network", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path))
+@file_option("--logits", help="Write the logits, integers, to FILE (.npy).")
+@click.option(
+    "--accumulator",
+    type=int,
+    default=_WHOLE,
+    show_default=True,
+    help="Bits of the sums of products.",
+)
+@click.option(
+    "--overflow",
+    type=click.Choice(["wrap", "saturate"]),
+    default="wrap",
+    show_default=True,
+    help="What a narrower accumulator does.",
+)
+@output_options
+def run(  # noqa: PLR0917 - click passes them by name
+    network: Path,
+    images: Path,
+    logits: Path | None,
+    accumulator: int,
+    overflow: str,
+    output: Output,
+) -> None:
+    r"""Run a network of integers on the images of a .npy file; no PyTorch is needed.
+
+    \b
+    qerror network run net.npz images.npy
+    qerror network run net.npz images.npy --logits logits.npy
+    qerror network run net.npz images.npy --accumulator 16 --overflow saturate
+    """
+    import numpy as np
+
+    from qerror.integer import load_network
+    from qerror.reporting import classes_document
+    from qerror.storage import open_arrays
+
+    output.refuse_collisions({"--logits": logits}, {"NETWORK": network, "IMAGES": images})
+    net = load_network(network)
+    arrays = open_arrays(images)
+    if len(arrays) != 1:
+        raise click.UsageError(f"{str(images)!r} must hold one array of images, not {len(arrays)}")
+    codes = net.encode(arrays[0].values())
+    found = net.run(codes, accumulator=accumulator, overflow=overflow)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - click has checked it
+    if logits is not None:
+        buffer = io.BytesIO()
+        np.save(buffer, found)
+        save(logits, buffer.getvalue())
+    output.emit(classes_document(found))

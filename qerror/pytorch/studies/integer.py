@@ -1,0 +1,129 @@
+"""A network of the zoo with integers alone: what its layers need, and what it gets right."""
+
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from qerror.exceptions import InvalidValue
+from qerror.integer.network import IntegerNetwork, Width
+from qerror.pytorch.integer import to_integer
+from qerror.pytorch.zoo import NETWORKS
+from qerror.reporting import Document, Row, View
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerStudy:
+    """A network of integers beside the one that it comes from."""
+
+    model: str
+    network: IntegerNetwork
+    widths: tuple[Width, ...]
+    measure: str
+    float_score: float
+    score: float
+    """Of the integers, by the same measure."""
+    agreement: float
+    """In percent: where both name the same class."""
+    beyond_float32: tuple[str, ...]
+    """The layers whose sums float32 cannot always hold."""
+
+
+def integer_study(
+    model: str, *, weight_bits: int = 8, activation_bits: int = 8, seed: int = 0
+) -> IntegerStudy:
+    """Export a network of the zoo to integers and judge both.
+
+    Parameters
+    ----------
+    model : str
+        A name in `qerror.pytorch.NETWORKS` that takes images.
+    weight_bits, activation_bits : int
+    seed : int
+        Of the training.
+
+    Raises
+    ------
+    InvalidValue
+        If it has layers that integers do not express, or its inputs are no images.
+    """
+    network = NETWORKS[model]
+    original = network.model(seed)
+    batches: Any = list(network.batches())
+    if not all(isinstance(each, torch.Tensor) for each in batches):
+        raise InvalidValue(f"{model} does not take images alone: integers cannot express it")
+    both = to_integer(
+        original,
+        network.calibration(),
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+    )
+    images = torch.cat(batches)
+    codes = both.integer.encode(images.numpy())
+    logits = both.integer.run(codes)
+    with torch.no_grad():
+        reference = network.run(original)
+    agreement = float(np.mean(logits.argmax(1) == reference.argmax(1).numpy()))
+    return IntegerStudy(
+        network.name,
+        both.integer,
+        both.integer.widths(codes),
+        network.measure,
+        network.score(reference, reference),
+        network.score(torch.from_numpy(logits), reference),
+        100 * agreement,
+        both.fake.exact_in_float32,
+    )
+
+
+def integer_document(study: IntegerStudy) -> Document:
+    """Return a row a layer, and what the network gets right."""
+    widths = {each.layer: each for each in study.widths}
+    rows: list[Row] = []
+    for layer in study.network.layers:
+        width = widths.get(layer.name)
+        rows.append(
+            {
+                "model": study.model,
+                "layer": layer.name,
+                "kind": layer.kind,
+                "weight_length": layer.weight_length if layer.weight is not None else None,
+                "length": layer.output.length,
+                "low": layer.output.low,
+                "high": layer.output.high,
+                "accumulator_bits": None if width is None else width.bits,
+                "measured_bits": None if width is None else width.measured_bits,
+            }
+        )
+    header = ("layer", "kind", "FL weight", "FL", "codes", "accumulator", "measured")
+    body = [
+        (
+            str(row["layer"]),
+            str(row["kind"]),
+            "" if row["weight_length"] is None else str(row["weight_length"]),
+            str(row["length"]),
+            "sums" if layer.raw else f"{row['low']}..{row['high']}",
+            "" if row["accumulator_bits"] is None else f"{row['accumulator_bits']} bits",
+            "" if row["measured_bits"] is None else f"{row['measured_bits']} bits",
+        )
+        for row, layer in zip(rows, study.network.layers, strict=True)
+    ]
+    notes = [
+        f"{study.measure}: {study.score:.2f} % by integers, {study.float_score:.2f} % in floating "
+        f"point; the same class in {study.agreement:.2f} %",
+        "accumulator: what no input can exceed; measured: what the test's inputs need",
+    ]
+    if study.beyond_float32:
+        notes.append(f"sums may pass 2^24, beyond float32, in {', '.join(study.beyond_float32)}")
+    params = {
+        "study": "export",
+        "measure": study.measure,
+        "fp32_accuracy": study.float_score,
+        "accuracy": study.score,
+        "agreement": study.agreement,
+    }
+    return Document("network", params, rows, [View("", header, body, (0, 1), tuple(notes))])
