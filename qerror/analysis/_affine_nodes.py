@@ -27,7 +27,9 @@ from qerror.exceptions import TooLarge
 
 _FEW = 16  # values: for blocks of fewer the extremes come near each other
 _COUNTS = (18, 24, 32)  # nodes of a Gauss rule
-_MANY = 64  # of the largest magnitude's: levels wander through the law of the other extreme
+# Of the largest magnitude's, of one law and of mixtures: levels wander through the law of the other
+# extreme.
+_MANY = (40, 64)
 _NEAR = 2e-15
 _MOST_PAIRS = 2**23
 _FINEST = 1e-13
@@ -94,7 +96,7 @@ def _of_larger(density: Density, n: int, lattice: Lattice) -> tuple[FloatArray, 
     """Return nodes and p(x) dx of largest values above 0 that all others are nearer to 0 than."""
     if not (lattice.integer and n > _FEW and suits_rule(density, n)):
         return _graded(density, n, lattice)
-    m, weights = maximum_rule(density, n, _MANY)
+    m, weights = maximum_rule(density, n, _MANY[len(density.pieces()) > 1])
     upper = density.pdf(m)
     share = upper / (upper + density.pdf(-m))
     with np.errstate(under="ignore"):

@@ -14,11 +14,11 @@ import numpy as np
 from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._affine_ends import Ends
 from qerror.densities.density import Density
-from qerror.densities.extreme import extreme_edges
+from qerror.densities.extreme import extreme_edges, tail_exponent
 from qerror.densities.quadrature import gauss_legendre
 
 _MOST_BREAKS = 2**10  # thresholds times marks that panels are cut at
-_MOST_CUTS = 2**10  # handled together
+_MOST_CUTS = (2**12, 2**10)  # handled together, of one law with light tails and of others
 # Nodes that panels need that are this part of a whole one.
 _PARTS = ((0.01, 3), (0.05, 5), (0.25, 8), (0.6, 12), (math.inf, 16))
 # Shares of all, and the nodes that panels with more than that need.
@@ -87,7 +87,8 @@ def nested(
     edges, marks = extreme_edges(density, n), marks_of(density)
     if marks.size * lattice.steps > _MOST_BREAKS:
         marks = marks[:0]
-    size = max(1, _MOST_CUTS // (edges.size + (marks.size + 2) * lattice.steps))
+    wide = len(density.pieces()) > 1 or tail_exponent(density) < math.inf
+    size = max(1, _MOST_CUTS[wide] // (edges.size + (marks.size + 2) * lattice.steps))
     most = 0.0
     for start in range(0, low.size, size):
         at = slice(start, start + size)

@@ -47,24 +47,31 @@ def scales_chi_square(exact: Mapping[float, float], sampled: BlockEstimate) -> t
     expected = np.array([exact[code] for code in common])
     if independent and _is_surprising(expected, common, sampled):
         return np.inf, 1
-    if len(common) < 2 or (not independent and sampled.samples < _SAMPLES_A_SCALE * len(common)):
+    known = sampled.scales.covariance.size and sampled.samples >= _SAMPLES_A_SCALE * len(common)
+    if len(common) < 2 or not (independent or known):
         return 0.0, 0
     at = np.delete(np.arange(len(common)), expected.argmax())  # the others settle the last one
-    found = np.array([sampled.scales.get(code, 0.0) for code in common])
+    shares = dict(zip(sampled.scales.codes, sampled.scales.shares, strict=True))
+    found = np.array([shares.get(code, 0.0) for code in common])
     if independent:
-        covariance = (np.diag(expected) - np.outer(expected, expected)) / sampled.blocks
-    else:
-        covariance = _covariance_of(common, sampled)
-    covariance = covariance[np.ix_(at, at)]
+        return _pearson(found[at], expected[at], sampled.blocks), at.size
+    covariance = _covariance_of(common, sampled)[np.ix_(at, at)]
     spread = np.sqrt(np.diag(covariance))
     if not spread.all():
         return 0.0, 0
     return quadratic_form(covariance, (found - expected)[at] / spread)
 
 
+def _pearson(found: FloatArray, expected: FloatArray, size: int) -> float:
+    """Return d' C^-1 d for shares of a multinomial law, all other outcomes being one more."""
+    off, rest = found - expected, 1 - float(expected.sum())
+    return size * float((off * off / expected).sum() + off.sum() ** 2 / rest)
+
+
 def _is_surprising(expected: FloatArray, common: list[float], sampled: BlockEstimate) -> bool:
     """Tell whether many blocks have scales of which next to none were expected."""
-    rest = 1 - sum(sampled.scales.get(code, 0.0) for code in common)
+    shares = dict(zip(sampled.scales.codes, sampled.scales.shares, strict=True))
+    rest = 1 - sum(shares.get(code, 0.0) for code in common)
     unlikely = (1 - expected.sum()) * sampled.blocks < _LEAST_EXPECTED
     return bool(unlikely and rest * sampled.blocks > _UNEXPECTED)
 

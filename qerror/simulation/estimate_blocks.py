@@ -41,6 +41,7 @@ MOST_SHARED = 10**8
 """How many values of one block, or one tensor, are drawn at a time."""
 _ROUNDING = 1e-12  # of the levels' range: less beyond its ends is a rounding of the scale
 _ORDERS = {"mean_error": 2, "signal_mean": 2, "clipped_blocks": 0, "zero_blocks": 0}
+_MOST_CODES = 1024  # scales whose covariance is kept
 _E8M0_BIAS = 127  # OCP MX 1.0, section 5.4.1
 
 
@@ -300,20 +301,24 @@ class _ScaleSums:
             return
         self._blocks = codes.shape[1]
         self._make_room(codes)
-        counts = np.zeros((codes.shape[0], self._codes.size))
         at = np.searchsorted(self._codes, codes)
-        np.add.at(counts, (np.arange(len(codes))[:, None], at), 1.0)
-        self._total += counts.sum(axis=0)
-        self._products += counts.T @ counts
+        self._total += np.bincount(at.ravel(), minlength=self._codes.size)
+        if self._codes.size <= _MOST_CODES:
+            counts = np.zeros((codes.shape[0], self._codes.size))
+            np.add.at(counts, (np.arange(len(codes))[:, None], at), 1.0)
+            self._products += counts.T @ counts
 
     def _make_room(self, codes: FloatArray) -> None:
         known = np.union1d(self._codes, codes)
         if known.size == self._codes.size:
             return
         at = np.searchsorted(known, self._codes)
-        total, products = np.zeros(known.size), np.zeros((known.size, known.size))
+        total = np.zeros(known.size)
         total[at] = self._total
-        products[np.ix_(at, at)] = self._products
+        products = np.empty((0, 0))
+        if known.size <= _MOST_CODES:
+            products = np.zeros((known.size, known.size))
+            products[np.ix_(at, at)] = self._products
         self._codes, self._total, self._products = known, total, products
 
     def shares(self, samples: int) -> ScaleShares:
@@ -321,6 +326,11 @@ class _ScaleSums:
         if not self._blocks:
             return ScaleShares((), (), np.empty((0, 0)))
         mean = self._total / samples
+        if self._codes.size > _MOST_CODES:
+            shares = mean / self._blocks
+            return ScaleShares(
+                tuple(self._codes.tolist()), tuple(shares.tolist()), np.empty((0, 0))
+            )
         centred = self._products - samples * np.outer(mean, mean)
         covariance = np.full_like(centred, np.nan)
         if samples > 1:

@@ -134,7 +134,7 @@ class ScaleShares(Mapping[float, float]):
     """Ascending: exponents of powers of two, or levels of the scale format."""
     shares: tuple[float, ...]
     covariance: FloatArray = field(repr=False, compare=False)
-    """Of the shares, shape (k, k)."""
+    """Of the shares, shape (k, k); empty where more than 1,024 scales occurred."""
 
     def __getitem__(self, code: float) -> float:
         try:

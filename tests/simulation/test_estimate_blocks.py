@@ -1,6 +1,7 @@
 """Sampled errors of blocks: plain means over whole blocks and tensors, the doors, the notes."""
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -153,3 +154,14 @@ def test_bad_input() -> None:
     for name, options, words in cases:
         with pytest.raises(InvalidValue, match=words):
             estimate_error(name, "gaussian", rng=generator(), **options)
+
+
+def test_thousands_of_scales_take_little_memory() -> None:
+    tracemalloc.start()
+    found = blocks_of("int4:scale=fp16:n=1", 20_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found.scales) > 4000
+    assert found.scales.covariance.size == 0
+    assert sum(found.scales.values()) == pytest.approx(1)
+    assert peak < 2**26
