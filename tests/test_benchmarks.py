@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import block_errors
+from benchmarks import block_errors, checkpoints
 from benchmarks.__main__ import main
 from benchmarks.peers import (
     Cells,
@@ -115,3 +115,10 @@ def test_block_errors_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     endless = [row.what for row in found if row.other == math.inf]
     assert endless == ["mxfp8_e4m3:rceil, StudentT(nu=3.0, loc=0.0, scale=1.0)"]
     assert "nvfp4:of=65536" in capsys.readouterr().out
+
+
+def test_checkpoints_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoints.main(["--mebibytes", "1", "--tensors", "2", "--values", "65536"])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("GB/s" in line for line in lines) == (2 if find_spec("numba") else 1)
+    assert [line for line in lines if line.startswith("1 MiB in 2 tensors, 7 formats")]

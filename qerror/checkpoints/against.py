@@ -59,7 +59,7 @@ class TensorComparison:
     """By which it is judged; empty where there is none."""
     is_detected: bool
     """Whether the quantized values themselves, or their type, say the format; else it is the one
-    among those given whose figures lie nearest."""
+    among those given whose figure lies nearest."""
     measured_sqnr_db: float
     allowed_sqnr_db: float
     """Of the original's values in that format at the best range, or with scales from the data."""
@@ -252,14 +252,10 @@ def _judged(  # noqa: PLR0917 - what is known of one tensor
     lattice: Lattice | None,
 ) -> TensorComparison:
     measured = decibels(sums.power, sums.noise)
-    formats = job.formats if detected is None else (detected,)
-    whole = Job(job.tensor, formats, job.families, job.exact, job.engine)
-    figures = _figures(whole, mine)
-    nearest = min(
-        (each for each in figures if not math.isnan(each.best_sqnr_db)),
-        key=lambda each: abs(each.best_sqnr_db - measured),
-        default=None,
-    )
+    own = () if detected is None or detected in job.formats else (detected,)
+    whole = Job(job.tensor, (*job.formats, *own), job.families, job.exact, job.engine)
+    figures = [each for each in _figures(whole, mine) if not math.isnan(each.best_sqnr_db)]
+    nearest = _nearest(figures, measured, "" if detected is None else detected.name)
     notes = [f"{sums.spoiled:,} values are not finite in one of the two"] if sums.spoiled else []
     if lattice is not None and lattice.is_coarse:
         notes.append(lattice.description)
@@ -271,12 +267,26 @@ def _judged(  # noqa: PLR0917 - what is known of one tensor
         job.tensor.dtype,
         other.tensor.dtype,
         "" if nearest is None else nearest.format,
-        detected is not None and nearest is not None,
+        detected is not None and nearest is not None and nearest.format == detected.name,
         measured,
         nan if nearest is None else nearest.best_sqnr_db,
         *band,
         "; ".join(notes),
     )
+
+
+def _nearest(
+    figures: Sequence[FormatFigures], measured: float, detected: str
+) -> FormatFigures | None:
+    """Return the format to judge by.
+
+    One whose figure is met comes first: values in blocks may look like those of a wider format.
+    """
+    by_distance = sorted(figures, key=lambda each: abs(each.best_sqnr_db - measured))
+    if not by_distance or abs(by_distance[0].best_sqnr_db - measured) <= AS_GOOD_DB:
+        return next(iter(by_distance), None)
+    known = [each for each in by_distance if each.format == detected]
+    return (known or by_distance)[0]
 
 
 def _figures(job: Job, found: Distribution | None) -> tuple[FormatFigures, ...]:

@@ -9,13 +9,13 @@ from qerror._arrays import FloatArray
 from qerror.fitting.channels import Layout, likely_channels
 from qerror.storage.tensor import StoredTensor
 
-_ROWS = _COLUMNS = 256
+_ROWS, _COLUMNS = 128, 256
 _LEAST = 16  # rows and columns: fewer show no channels
 _LONGEST = 1 << 16  # values of a row that are read
 
 
 def channel_ratio(tensor: StoredTensor) -> float:
-    """Return the largest over the smallest spread of rows or columns, of 256 of each.
+    """Return the largest over the smallest spread of 128 rows or 256 columns.
 
     nan where the spreads differ by no more than chance makes them.
 

@@ -21,7 +21,7 @@ Loop: TypeAlias = Callable[..., Any]
 Sums: TypeAlias = Callable[[Real, Real], tuple[float, float]]
 
 _AT_ONCE = 1 << 18  # values quantized at a time: values and levels stay in the cache
-_CHUNK = 1 << 14  # values of one sum: the sums of many are added exactly
+_CHUNK = 1 << 16  # values of one sum: the sums of many are added exactly
 _LANES = 64  # partial sums of a chunk
 
 
