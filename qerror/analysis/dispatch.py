@@ -7,6 +7,7 @@ import numpy as np
 from qerror._arrays import IntArray
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._cells import cell_sums
+from qerror.analysis._endless import far_parts, first_of_the_series, near_part, times
 from qerror.analysis._flat import centred_sums, flat_sums
 from qerror.analysis._flat_one import one_flat_sum
 from qerror.analysis._flat_rules import flat_shares, suits_flat
@@ -27,10 +28,18 @@ def piece_sums(grid: Grid, batch: Batch) -> Sums:
     - Few points on a smooth law go by one fixed set of nodes (`_flat`); rows with a cell too
       wide for that go cell by cell, as does everything else (`_cells`). A single scale of a
       symmetric piece takes the same nodes without an array of rows.
+    - Binades where squares leave float64, under a power's tail, are a geometric series
+      (`_endless`).
     - What lies beyond the grid's ends is the same for all (`_tails`).
     """
     law = batch.piece.law
     lowest, highest = float(grid.edges[0]), float(grid.edges[-1])
+    first = first_of_the_series(grid, batch)
+    if first is not None:
+        total = piece_sums(*near_part(grid, batch, first)) + tail_sums(batch, lowest, highest)
+        for part, rows, count in far_parts(grid, batch, first):
+            total += times(piece_sums(part, rows), count)
+        return total
     smooth = law if isinstance(law, SmoothLaw) else None
     if smooth and grid.size > max(_FEW_POINTS, _LONG_RUNS * grid.steps.size):
         return _by_runs(grid, batch, smooth) + tail_sums(batch, lowest, highest)

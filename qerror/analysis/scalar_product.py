@@ -83,7 +83,9 @@ def scalar_product_error(
     Returns
     -------
     ScalarProductReport
-        Non-zero means are accounted for: a mean error grows with n, its square with n^2. Where
+        `mse` is right to about 1e-15 of its largest term: where the terms nearly cancel, as when
+        one factor's error undoes the other's, fewer of its digits are. Non-zero means are
+        accounted for: a mean error grows with n, its square with n^2. Where
         a report is a `BlockErrorReport`, so is that values of one block share their scale:
         blocks lie along the sum, from its start.
 

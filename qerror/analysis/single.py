@@ -305,13 +305,13 @@ def _report(
     if not shape:
         rounding, low, high, mean_error, cross = sums.numbers()
         total = rounding + low + high
-        if math.isnan(total):
+        if math.isnan(total) or (math.isnan(cross) and math.isfinite(total)):
             raise _beyond_float64()
         cross = -math.inf if math.isinf(total) else cross
         return ErrorReport(rounding, low, high, mean_error, cross, power, mean)
     figures = sums.rows(size)
     mse = figures[:3].sum(axis=0)
-    if np.isnan(mse).any():
+    if np.isnan(mse).any() or (np.isnan(figures[4]) & np.isfinite(mse)).any():
         raise _beyond_float64()
     figures[4, np.isinf(mse)] = -math.inf
     rounding, low, high, mean_error, cross = figures.reshape(5, *shape)
@@ -328,6 +328,7 @@ def _signal(density: Density) -> tuple[float, float]:
 
 def _beyond_float64() -> InvalidValue:
     return InvalidValue(
-        "float64 cannot hold the squares of this case: the scale, or the density's spread or "
-        "location, is near the ends of its range (1e-308 to 1e308); choose other units"
+        "float64 cannot hold the squares of this case: the scale, the format's levels, or the "
+        "density's spread or location lie near the ends of its range (1e-308 to 1e308); choose "
+        "other units"
     )
