@@ -399,6 +399,8 @@ def test_bad_input_is_said_beside_the_control(browser: Page, tmp_path: Path) -> 
 def test_infinite_power_is_said(browser: Page) -> None:
     browser.open("#f=int8&f=mxfp4&a=0&d=student-t(nu%3D1.5)").ready()
     assert "infinite" in browser.text("#summary")
+    browser.open("#f=int8&f=mxfp4&a=1&d=student-t(nu%3D1.5)").ready()
+    assert "leaves MXFP4 to the command" in browser.text("#summary")
 
 
 def test_files_are_saved(browser: Page, downloads: Path) -> None:

@@ -123,6 +123,10 @@ function blockErrors(format, density) {
     refuse(`the page computes ${format.name} on densities without point masses; for data use: `
       + `qerror error ${format.name.toLowerCase()} --data FILE`);
   }
+  if (density.power === Infinity) {
+    refuse(`E[x²] is infinite: the page leaves ${format.name} to the command, qerror error `
+      + `${format.name.toLowerCase()} --dist DENSITY`);
+  }
   const found = format.rule.kind === "absmax" ? absmaxErrors(format, density)
     : steppedErrors(format, density);
   found.mse = found.rounding + found.clippingLow + found.clippingHigh;
@@ -171,7 +175,6 @@ function steppedErrors(format, density) {
   const { edges, scales } = scaleSteps(format);
   const shells = scales.map((_, j) => shellMass(density, edges[j], edges[j + 1]));
   const total = { ...NO_ERRORS };
-  if (density.power === Infinity) return { ...total, clippingHigh: Infinity, clippingLow: Infinity };
   const above = new Float64Array(shells.length + 1);
   for (let j = shells.length - 1; j >= 0; j--) above[j] = above[j + 1] + shells[j];
   let below = 0;

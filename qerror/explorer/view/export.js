@@ -77,6 +77,7 @@ class Plot {
       labelFont: "12px system-ui, sans-serif", labelSize: 20, labelGap: 0,
     };
     const values = (_, splits) => splits.map((x) => (x === null ? "" : tickText(x)));
+    const filter = (_, splits) => splits; // uPlot would label powers of ten alone
     const places = (log) => (log ? (_, __, low, high) => axisValues(low, high, true) : undefined);
     return {
       ...this.size(),
@@ -87,8 +88,8 @@ class Plot {
         y: { distr: this.spec.yLog ? 3 : 1, range: () => yRangeOf(plot.spec) },
       },
       axes: [
-        { ...axis, label: this.spec.xLabel, size: 34, values, space: 60, splits: places(this.spec.xLog) },
-        { ...axis, label: this.spec.yLabel, size: 58, values, splits: places(this.spec.yLog) },
+        { ...axis, label: this.spec.xLabel, size: 34, values, filter, space: 60, splits: places(this.spec.xLog) },
+        { ...axis, label: this.spec.yLabel, size: 58, values, filter, splits: places(this.spec.yLog) },
       ],
       pxAlign: 0,
       series: [{}, ...this.spec.series.map((each) => ({

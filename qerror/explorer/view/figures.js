@@ -167,7 +167,7 @@ function errorFigure() {
   const report = shownReport(entry, true);
   const x = [];
   const y = [];
-  let caption = "A block format has no one error function: its scale moves.";
+  let caption = `${entry.format.name} has no one error function: its scale follows the block.`;
   const [low, high] = visibleRange();
   if (entry.format.kind !== "block" && report) {
     const levels = levelsOf(entry.format.grid, report.scale, 1025);
@@ -216,8 +216,10 @@ function rangeFigure() {
   };
   const entry = activeEntry();
   const { best, plateau, undefinedPower, message, block, atEdge } = optimumOf(entry);
-  if (block) figure.caption = `${entry.format.name} has no range to choose: ${inDb(block.sqnr)} dB.`;
-  else if (message) figure.caption = message;
+  if (block) {
+    figure.caption = `${entry.format.name} has no range to choose, and ${inDb(block.sqnr)} dB.`;
+    figure.yRange = series.length ? undefined : [block.sqnr - 5, block.sqnr + 5];
+  } else if (message) figure.caption = message;
   else if (undefinedPower) figure.caption = "E[x²] is infinite: every range has an infinite error.";
   else {
     figure.marks.push({ x: best.maxValue, label: `best ${short(best.maxValue)}`, dash: [4, 3] });
@@ -257,7 +259,10 @@ function partsFigure() {
   const report = shownReport(entry, true);
   if (report) {
     const share = report.mse > 0 ? (100 * report.clipping) / report.mse : 0;
-    figure.caption = `At this range ${short(share, 3)} % of the error of ${entry.format.name} is clipping.`;
+    const where = entry.format.kind === "block" ? "" : " at this range";
+    figure.caption = Number.isFinite(report.mse)
+      ? `${short(share, 3)} % of the error of ${entry.format.name} is clipping${where}.`
+      : `The clipping error of ${entry.format.name} is infinite.`;
     if (report.maxValue) figure.marks.push({ x: report.maxValue, label: "", hue: HUES[state.active] });
   }
   // A clipping error that has vanished must not stretch the axis.
