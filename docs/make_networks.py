@@ -4,19 +4,31 @@ From the repository's root: ``python -m docs.make_networks``. The page names the
 each file of results anew.
 """
 
-import csv
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean, median
 
+from docs.network_results import (
+    best_formats,
+    cases,
+    changes,
+    correlation,
+    gains,
+    independent,
+    intervals,
+    means,
+    moved,
+    noise_correlation,
+    own_bias,
+    read,
+    recovered,
+    spread,
+    table,
+    tail,
+    weight_summary,
+)
 from qerror.pytorch.studies.intervals import shown
-from qerror.pytorch.studies.layers import pearson, spearman
 
 PAGE = Path(__file__).with_name("networks.md")
-RESULTS = Path(__file__).with_name("networks")
-
-Rows = list[dict[str, str]]
 
 _INTRODUCTION = """\
 # Real networks
@@ -47,32 +59,14 @@ for row in predict(model, data, "int8").of("output"):
 A recipe has tables `weights` and `activations` (`format`, `calibration`, `granularity`, `method`,
 `asymmetric`, `unsigned`, `rule`, `learn`), and `first`, `last`, `exclude`, `update_bn`. A format is
 any name of `qerror formats`, blocks included, or `best:8`: the floating-point format with the least
-error on each tensor."""
+error on each tensor. `qerror network recipe 4M3E --last int8 > recipe.toml` begins one, and `ptq`,
+`predict` and `qat` take it: `qerror network ptq --model digits-vit --recipe recipe.toml`."""
 
 
 def page() -> str:
     """Return the page."""
     parts = [_INTRODUCTION, *(part() for part in _PARTS)]
     return "\n\n".join(parts) + "\n"
-
-
-def read(name: str) -> Rows:
-    """Return the rows of a file of results."""
-    with (RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def table(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; words left, numbers right."""
-    rule = ["---" if number == 0 else "---:" for number in range(len(header))]
-    lines = [header, rule, *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def changes(rows: Rows, model: str, form: str) -> list[float]:
-    """Return accuracy minus FP32 accuracy, a seed each."""
-    own = [row for row in rows if row["model"] == model and row["format"] == form]
-    return [float(row["accuracy"]) - float(row["fp32_accuracy"]) for row in own]
 
 
 def _ptq() -> str:
@@ -134,43 +128,11 @@ def _crepe() -> str:
     )
 
 
-def correlation(rows: Rows, kind: str) -> tuple[int, float, float, float]:
-    """Return the count, the rank correlation, the median difference and the share of hits."""
-    own = [row for row in rows if row["kind"] == kind]
-    expected = [float(row["predicted_sqnr_db"]) for row in own]
-    seen = [float(row["measured_sqnr_db"]) for row in own]
-    off = median(abs(a - b) for a, b in zip(expected, seen, strict=True))
-    return len(own), spearman(expected, seen), off, _hits(own, "layer")
-
-
-def _hits(rows: Rows, key: str) -> float:
-    """Return the share of tensors whose best format was predicted, in percent."""
-    names = list(dict.fromkeys(row[key] for row in rows))
-    return 100 * fmean(
-        _best(rows, key, name, "predicted_sqnr_db") == _best(rows, key, name, "measured_sqnr_db")
-        for name in names
-    )
-
-
-def _best(rows: Rows, key: str, name: str, which: str) -> str:
-    own = [row for row in rows if row[key] == name]
-    return max(own, key=lambda row: float(row[which]))["format"]
-
-
 _LAYERS = {
     "resnet": "--model digits-resnet",
     "vit": "--model digits-vit",
     "minilm": "--model minilm --calibration minmax",
 }
-
-
-def _independent(rows: Rows) -> float:
-    """Return the rank correlation of outputs with the signal of independent factors."""
-    own = [row for row in rows if row["kind"] == "output"]
-    return spearman(
-        [float(row["independent_sqnr_db"]) for row in own],
-        [float(row["measured_sqnr_db"]) for row in own],
-    )
 
 
 def _layers() -> str:
@@ -183,7 +145,7 @@ def _layers() -> str:
             body.append([first, str(count), f"{rank:.3f}", f"{off:.2f}", f"{hits:.0f}"])
     commands = "; ".join(f"`{command}`" for command in _LAYERS.values())
     pictures = "\n".join(f"![Layers](networks/predict-{name}.svg)" for name in _LAYERS)
-    ranks = ", ".join(f"{_independent(read(f'predict-{name}')):.3f}" for name in _LAYERS)
+    ranks = ", ".join(f"{independent(read(f'predict-{name}')):.3f}" for name in _LAYERS)
     return "\n\n".join(
         (
             "## Every layer, predicted and measured",
@@ -203,55 +165,100 @@ def _layers() -> str:
     )
 
 
-def weight_summary(rows: Rows, source: str) -> tuple[int, float, float]:
-    """Return the number of tensors, the median difference, and the share of hits."""
-    own = [row for row in rows if row["source"] == source]
-    off = [abs(float(row["predicted_sqnr_db"]) - float(row["measured_sqnr_db"])) for row in own]
-    return len({row["tensor"] for row in own}), median(off), _hits(own, "tensor")
+_WEIGHTS = {"minilm": "minilm", "efficientnet": "efficientnet-lite0"}
 
 
 def _weights() -> str:
-    rows = read("weights-minilm")
     names = {"fit": "the tensor, at its best range", "half": "one half, for the other half"}
     body: list[list[str]] = []
-    for source, words in names.items():
-        count, off, hits = weight_summary(rows, source)
-        body.append([words, str(count), f"{off:.3f}", f"{hits:.1f}"])
+    for name, model in _WEIGHTS.items():
+        rows = read(f"weights-{name}")
+        for source, words in names.items():
+            count, off, hits = weight_summary(rows, source)
+            body.append([f"{model}: {words}", str(count), f"{off:.3f}", f"{hits:.1f}"])
     return "\n\n".join(
         (
-            "## MiniLM's weights",
-            "Densities fitted to each matrix, cut at its limits:",
+            "## Weights from packages",
+            "Densities fitted to each tensor, cut at its limits:",
             table(["fitted to", "tensors", "median dB", "best format right %"], body),
-            "`qerror network weights --model minilm --formats int8,5M2E,4M3E,3M4E`",
+            "`qerror network weights --formats int8,5M2E,4M3E,3M4E` with "
+            + " and ".join(f"`--model {model}`" for model in _WEIGHTS.values()),
         )
     )
 
 
-def recovered(rows: Rows, model: str) -> float:
-    """Return the share of the mean loss that training gave back, in percent."""
-    own = [row for row in rows if row["model"] == model]
-    lost = math.fsum(float(row["fp32_accuracy"]) - float(row["ptq_accuracy"]) for row in own)
-    back = math.fsum(float(row["accuracy"]) - float(row["ptq_accuracy"]) for row in own)
-    return 100 * back / lost
+_FORMATS = {
+    "resnet": "digits-resnet",
+    "efficientnet": "efficientnet-lite0",
+    "vit": "digits-vit",
+    "minilm": "minilm",
+}
+
+
+def _best_formats() -> str:
+    found = {model: read(f"formats-{name}") for name, model in _FORMATS.items()}
+    formats = list(best_formats(found["minilm"], "weight"))
+    body = [
+        [f"{model}, {kind}s", *(str(each) for each in best_formats(rows, kind).values())]
+        for model, rows in found.items()
+        for kind in ("weight", "activation")
+    ]
+    fixed = [
+        [model, *(f"{max(own_bias(rows, form)):.1f}" for form in formats[1:])]
+        for model, rows in found.items()
+    ]
+    most = max(gains(found["minilm"], "3M4E"))
+    return "\n\n".join(
+        (
+            "## The best format of every tensor",
+            "How many weights and layer inputs each format suits best, at the range with the least "
+            "error (Kuzmin et al. 2022, figures 11 and 12):",
+            table(["tensors", *formats], body),
+            "The gain of a format with more exponent bits grows with the kurtosis of the tensor. "
+            "MiniLM's layers behind an activation (`down`) have the outliers that the paper's "
+            f"figure 9 shows in BERT, in weights and inputs: a kurtosis of up to {most[0]:.0f}, "
+            f"where 3M4E gains {most[1]:.1f} dB over INT8.",
+            "![Formats](networks/formats-minilm.svg)",
+            "![Formats](networks/formats-efficientnet.svg)",
+            "At a format's own bias, without a scale, weights lose up to so many dB (the paper's "
+            "figure 14): formats of few exponent bits cannot reach down to small weights.",
+            table(["network", *formats[1:]], fixed),
+            "`qerror network formats` with "
+            + ", ".join(f"`--model {model}`" for model in _FORMATS.values()),
+        )
+    )
+
+
+_STARTED = {
+    "flexible-bias": "the range with the least error",
+    "minmax": "min-max",
+    "norm": "LSQ's own",
+    "fixed-format": "the format's own bias",
+    "flexible-format": "the best mantissa bits and range",
+}
 
 
 def _qat() -> str:
     rows = read("qat-int3")
-    body: list[list[str]] = []
-    for model in dict.fromkeys(row["model"] for row in rows):
-        own = [row for row in rows if row["model"] == model]
-        means = [fmean(float(row[key]) for row in own) for key in _ACCURACIES]
-        body.append([model, *(f"{mean:.1f}" for mean in means), f"{recovered(rows, model):.0f}"])
+    body = [
+        [f"{model}, {_STARTED[start]}", *means(own, *_ACCURACIES), f"{recovered(own):.0f}"]
+        for (model, start), own in cases(rows, "model", "start")
+    ]
+    total = [f"{model} {recovered(own):.0f}%" for (model,), own in cases(rows, "model")]
     return "\n\n".join(
         (
             "## Three bits, with training",
-            "Weights and layer inputs in INT3, ten epochs with ranges that learn (LSQ, from its "
-            "own start), two seeds:",
-            table(["network", "FP32", "before", "after", "back %"], body),
-            "`qerror network qat --model digits-resnet,digits-mobilenet,digits-vit --formats int3 "
-            "--start norm --seeds 2`",
-            "From the range with the least error (`--start flexible-bias`) less is lost at first; "
-            "the transformer then gets back 72 to 80%.",
+            "Weights and layer inputs in INT3, ranges that learn (LSQ), from three starts; ten "
+            "epochs for the convolutions, thirty for the transformer. Over all starts the training "
+            f"gives back {', '.join(total)} of what quantization cost:",
+            table(["network, range at the start", "FP32", "before", "after", "back %"], body),
+            "`qerror network qat --formats int3 --start flexible-bias,minmax,norm` with `--model "
+            "digits-resnet,digits-mobilenet --epochs 10` and `--model digits-vit --epochs 30`",
+            "Adam moves every parameter by about the learning rate, whatever its size, and scales "
+            "lie between 0.01 and 10 here: each learns at a rate in proportion to its first value. "
+            "With one rate for all of them the transformer got back three quarters from the first "
+            "two starts. Learning from the network's own outputs, and moving the images, did not "
+            "help.",
         )
     )
 
@@ -260,35 +267,98 @@ def _floating() -> str:
     rows = read("qat-floating")
     keys = (*_ACCURACIES, "int8_accuracy")
     body = [
-        [
-            f"{row['format']}, {row['start']}, {row['mode']}",
-            *(f"{float(row[key]):.1f}" for key in keys),
-        ]
-        for row in rows
+        [f"{_STARTED[start]}; learns {_LEARNS[mode]}", *means(own, *keys)]
+        for (start, mode), own in cases(rows, "start", "mode")
     ]
+    seeds = len({row["seed"] for row in rows})
     return "\n\n".join(
         (
-            "## Six bits of floating point, with training, and on to INT8",
-            "digits-resnet, one seed, four epochs; ranges fixed, learnt, or learnt with the "
-            "mantissa bits. The last column: the trained network converted to INT8.",
-            table(["format, start, what learns", "FP32", "before", "after", "to INT8"], body),
-            "`qerror network qat --model digits-resnet --formats 3M2E,2M3E --learn "
-            "fixed,range,format --start fixed-format,flexible-bias --epochs 4`",
-            "So little is lost here that nothing can be told apart: an image is 0.22. The "
-            "conversion costs nothing either. Rows with and without mantissa bits that learn "
-            "agree in all figures.",
+            "## Floating point of five bits, with training: what learns",
+            f"{rows[0]['model']} in {rows[0]['format']}, {seeds} seeds, {rows[0]['epochs']} "
+            "epochs, from the three quantizations of Kuzmin et al. 2022, section 5.3. The last "
+            "column: the trained network converted to INT8.",
+            table(["start; what learns", "FP32", "before", "after", "to INT8"], body),
+            f"`qerror network qat --model {rows[0]['model']} --formats 2M2E --learn "
+            "fixed,range,format --start fixed-format,flexible-bias,flexible-format --seeds "
+            f"{seeds} --epochs {rows[0]['epochs']}`",
+        )
+    )
+
+
+_LEARNS = {"fixed": "nothing", "range": "the range", "format": "range and mantissa bits"}
+
+
+def _gap() -> str:
+    keys = (*_ACCURACIES, "int8_accuracy")
+    body: list[list[str]] = []
+    four, rows = read("qat-four"), read("qat-eight")
+    for found in (four, rows):
+        body += [[own[0]["format"], *intervals(own, *keys)] for _, own in cases(found, "format")]
+    seeds = len({row["seed"] for row in rows})
+    return "\n\n".join(
+        (
+            "## Four and eight bits, with training, and on to INT8",
+            f"{rows[0]['model']}, {seeds} seeds, {rows[0]['epochs']} epochs with ranges that "
+            "learn, from the range with the least error. The formats lie "
+            f"{spread(four, 'ptq_accuracy'):.1f} points apart at four bits before and "
+            f"{spread(four, 'accuracy'):.1f} after: less than the seeds, so that there is no gap "
+            "to close. The last column is the trained network converted to INT8, weights and "
+            "inputs (van Baalen et al. 2023).",
+            table(["format", "FP32", "before", "after", "to INT8"], body),
+            f"`qerror network qat --model {rows[0]['model']} --seeds {seeds} --epochs "
+            f"{rows[0]['epochs']}` with `--formats int4,2M1E,1M2E` and `--formats "
+            "int8,5M2E,4M3E,3M4E`",
+        )
+    )
+
+
+_WHEN = {
+    "before": "before",
+    "after": "after training with quantizers",
+    "without": "after the same training without",
+}
+
+
+_GAUSSIAN = 1000.0  # degrees of freedom from which on nobody sees a difference
+
+
+def _tails() -> str:
+    body: list[list[str]] = []
+    rows = read("tails-vit")
+    for when, words in _WHEN.items():
+        figures = [
+            f"{tail(rows, when, kind, key):.2f}"
+            for kind in ("weight", "activation")
+            for key in ("kurtosis", "peak")
+        ]
+        nu = tail(rows, when, "weight", "nu")
+        shape = "Gaussian" if nu > _GAUSSIAN else f"{nu:.3g}"
+        body.append([words, *figures[:2], shape, *figures[2:]])
+    header = ["", "kurtosis w", "max/std w", "nu w", "kurtosis x", "max/std x"]
+    floating = read("tails-resnet")
+    count, bits, change = moved(floating)
+    return "\n\n".join(
+        (
+            "## What training does to tails, ranges and formats",
+            f"{rows[0]['model']} in {rows[0]['format'].upper()}, medians over the layers; w are "
+            "weights, x layer inputs, before they are quantized; nu is that of the likeliest "
+            "Student-t:",
+            table(header, body),
+            "These networks have no outliers to begin with, and training with quantizers does not "
+            "make their tails lighter than the same training without by more than a little.",
+            "![Tails](networks/tails-vit.svg)",
+            f"{floating[0]['model']} in five bits, mantissa bits and range learnt from the best "
+            f"of each tensor (the paper's figure 6): of {count} quantizers {bits} changed their "
+            f"mantissa bits, and largest levels moved by {change:.0%} (median).",
+            "![What is learnt](networks/tails-resnet.svg)",
+            f"`qerror network tails int3 --model digits-vit --epochs {rows[0]['epochs']}` and "
+            "`qerror network tails 2M2E --model digits-resnet --start flexible-format --learn "
+            f"format --epochs {floating[0]['epochs']}`",
         )
     )
 
 
 _ACCURACIES = ("fp32_accuracy", "ptq_accuracy", "accuracy")
-
-
-def noise_correlation(rows: Rows) -> float:
-    """Return Pearson's correlation of the output's mean squared error and the accuracy."""
-    return pearson(
-        [float(row["output_mse"]) for row in rows], [float(row["accuracy"]) for row in rows]
-    )
 
 
 def _noise() -> str:
@@ -313,8 +383,11 @@ _PARTS: tuple[Callable[[], str], ...] = (
     _crepe,
     _layers,
     _weights,
+    _best_formats,
     _qat,
     _floating,
+    _gap,
+    _tails,
     _noise,
 )
 

@@ -37,19 +37,26 @@ _INTRODUCTION = """\
 
 What four papers, and public discussions of block formats, say, each claim beside its exact figure
 and the command or the Python session that shows it. The page is made by
-`python docs/make_findings.py`: every figure of ours is computed then, and only what they state is
+`python -m docs.make_findings`: every figure of ours is computed then, and only what they state is
 quoted."""
 
 _VERDICTS = ("confirmed", "refined", "refuted")
 _LISTED = 6  # more checks of one kind are counted, not listed
 
+_MEASURED = "Networks that are small enough for a laptop"
+
+_MEASURED_HOW = """\
+These are measured, not computed, on networks that are trained here or come in packages: the
+direction can be compared with the papers', their accuracies on ImageNet cannot. `qerror network`
+makes the results; docs/networks.md has them with the commands."""
+
 _LIMITS = """\
 ## What is not here
 
-Claims about the accuracy of trained networks and about hardware: they need data sets, training and
-circuits. The densities here are exact, tensors are not; what a claim says of tensors is judged on
-the densities that the papers themselves take for them. The papers' own figures come from samples,
-so their last digits may be off."""
+Accuracies on ImageNet and claims about hardware: they need data sets, training and circuits. The
+densities here are exact, tensors are not; what a claim says of tensors is judged on the densities
+that the papers themselves take for them, but for the last section. The papers' own figures come
+from samples, so their last digits may be off."""
 
 
 @cache
@@ -58,9 +65,10 @@ def findings() -> tuple[tuple[str, tuple[Finding, ...]], ...]:
     return tuple((paper, tuple(judge() for judge in judges)) for paper, judges in PAPERS.items())
 
 
-def page() -> str:
-    """Return the page."""
-    numbered = list(enumerate((each for _, found in findings() for each in found), start=1))
+def page(measured: Sequence[Finding] = ()) -> str:
+    """Return the page, with findings that were measured on networks at its end."""
+    groups = [*findings(), *([(_MEASURED, tuple(measured))] if measured else [])]
+    numbered = list(enumerate((each for _, found in groups for each in found), start=1))
     counts = Counter(finding.verdict for _, finding in numbered)
     summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS)
     parts = [
@@ -73,8 +81,10 @@ def page() -> str:
         ).replace("---: | ---:", "--- | ---"),
     ]
     number = 0
-    for paper, found in findings():
+    for paper, found in groups:
         parts.append(f"## {paper}")
+        if paper == _MEASURED:
+            parts.append(_MEASURED_HOW)
         for each in found:
             number += 1
             parts.append(_section(number, each))

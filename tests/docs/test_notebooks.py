@@ -12,6 +12,7 @@ NAMES = [
     "choosing_an_fp8_format",
     "deriving_the_closed_forms",
     "fixed_point",
+    "formats_in_real_networks",
     "using_qerror_in_research_code",
 ]
 

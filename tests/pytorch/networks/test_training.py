@@ -192,3 +192,20 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert others == pytest.approx(losses, rel=1e-5)
     for key, value in alone.items():
         torch.testing.assert_close(together[key], value, rtol=1e-3, atol=1e-5)
+
+
+def test_ranges_learn_in_proportion_to_their_size() -> None:
+    """Adam's first step is the learning rate, whatever the gradient: of a range, that share."""
+    part = TensorRecipe("int4", "norm", method="lsq")
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    with torch.no_grad():
+        net.get_parameter("0.weight").mul_(1e-3)
+        net.get_parameter("2.weight").mul_(1e3)
+    model = quantize_model(net, ModelRecipe(part, part), [examples().inputs])
+    before = state(model)
+    train(model, examples(), Plan(1, batch_size=64, learning_rate=0.01, shifts=0))
+    after = state(model)
+    ranges = [key for key in before if key.endswith(".s")]
+    assert len(ranges) == 4
+    for key in ranges:
+        assert abs(float(after[key] / before[key]) - 1) == pytest.approx(0.01, rel=1e-2)
