@@ -81,6 +81,12 @@ def gains(rows: Rows, form: str) -> list[tuple[float, float]]:
     ]
 
 
+def gain_rank(rows: Rows, form: str) -> float:
+    """Return the rank correlation of kurtosis and the gain over INT8."""
+    found = gains(rows, form)
+    return spearman([each[0] for each in found], [each[1] for each in found])
+
+
 def own_bias(rows: Rows, form: str) -> list[float]:
     """Return what each weight loses in dB at a format's own bias, without a scale."""
     own = [row for row in rows if row["kind"] == "weight" and row["format"] == form]
