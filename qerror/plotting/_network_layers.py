@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from qerror.plotting._style import COLORS, MARKERS
 from qerror.reporting import Document, Row
@@ -102,14 +102,24 @@ def tails_figure(document: Document) -> tuple[Figure, str]:
     for line, (key, label) in zip(axes, panels, strict=True):
         for ax, kind in zip(line, _KINDS, strict=True):
             _times(ax, [row for row in rows if row["kind"] == kind], key)
-            if key != "mantissa_bits":
-                ax.set_yscale("log")
+            if key == "mantissa_bits":
+                ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            else:
+                _logarithmic(ax)
             ax.set_title(_KINDS[kind])
             ax.set_xlabel("layer")
             ax.set_ylabel(label)
     _legend(figure, axes[0, 0])
     figure.suptitle(title)
     return figure, title
+
+
+def _logarithmic(ax: Any) -> None:
+    """Make the vertical axis logarithmic, its ticks plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _times(ax: Any, rows: Sequence[Row], key: str) -> None:
