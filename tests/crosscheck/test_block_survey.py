@@ -1,5 +1,6 @@
 """Every rule of scales in blocks of other sizes than its own, on densities of every kind."""
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,8 +39,11 @@ DENSITIES: Mapping[str, Density] = {
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    # A single value is itself a level: samples then hold what float64 rounds, and nothing else.
+    [case for case in itertools.product(RULES, SIZES) if case != ("int4:affine=integer", 1)],
+)
 def test_rules_in_blocks_of_every_size(name: str, size: int) -> None:
     rng = np.random.default_rng([size, *map(ord, name)])
     pairs = verify([f"{name}:n={size}"], list(DENSITIES.values()), size=100_000, rng=rng)
