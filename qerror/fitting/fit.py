@@ -101,11 +101,15 @@ def fit_parts(
     if families is None:
         found = distinct_values(parts, probe)
         lattice = None if found is None else lattice_of(found)
-        if found is not None and lattice is not None and lattice.is_coarse:
-            return _of_masses(found, lattice)
+        coarse = lattice if lattice is not None and lattice.is_coarse else None
+        if found is not None and coarse is not None and coarse.kind != "few values":
+            return _of_masses(found, coarse)
+        # Few values of an array may be those of many grids.
         own = None if layout is None else channel_lattices(parts, layout)
         if own is not None:
             return _of_channels(own, (low, high))
+        if found is not None and coarse is not None:
+            return _of_masses(found, coarse)
     atoms = _atoms(parts, size, probe)
     masses = [value for value, _ in atoms]
     data = _summary(_rest(parts, masses), _unit(probe, masses, (low, high)), size)

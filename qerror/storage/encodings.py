@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -180,23 +181,27 @@ _EIGHT_BITS = {
 _EXACT = 2.0**-24
 """Of types so coarse that they are a grid themselves."""
 
-FLOATING: Mapping[str, Encoding] = {
-    "F64": Plain("F64", 8, 2.0**-53),
-    "F32": Plain("F32", 4, 2.0**-24),
-    "F16": Coded("F16", 16, 2.0**-11),
-    "BF16": Coded("BF16", 16, 2.0**-8),
-    **{name: Coded(name, 8, _EXACT) for name in _EIGHT_BITS},
-    "F8_E8M0": Coded("F8_E8M0", 8, _EXACT),
-    "F4": Coded("F4", 4, _EXACT),
-}
+FLOATING: Mapping[str, Encoding] = MappingProxyType(
+    {
+        "F64": Plain("F64", 8, 2.0**-53),
+        "F32": Plain("F32", 4, 2.0**-24),
+        "F16": Coded("F16", 16, 2.0**-11),
+        "BF16": Coded("BF16", 16, 2.0**-8),
+        **{name: Coded(name, 8, _EXACT) for name in _EIGHT_BITS},
+        "F8_E8M0": Coded("F8_E8M0", 8, _EXACT),
+        "F4": Coded("F4", 4, _EXACT),
+    }
+)
 """The floating-point types by their names in safetensors."""
 
-WHOLE_BYTES: Mapping[str, int] = {
-    **dict.fromkeys(("BOOL", "U8", "I8"), 1),
-    **dict.fromkeys(("U16", "I16"), 2),
-    **dict.fromkeys(("U32", "I32"), 4),
-    **dict.fromkeys(("U64", "I64", "C64"), 8),
-}
+WHOLE_BYTES: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("BOOL", "U8", "I8"), 1),
+        **dict.fromkeys(("U16", "I16"), 2),
+        **dict.fromkeys(("U32", "I32"), 4),
+        **dict.fromkeys(("U64", "I64", "C64"), 8),
+    }
+)
 """Other types, which are not analysed, with their bytes a value."""
 
 

@@ -69,6 +69,12 @@ def test_blocks_within_channels() -> None:
     assert within < 0.85 * predicted_error(fit(y.reshape(-1)), "nf4:g40").mse
 
 
+def test_few_values_in_all_may_be_those_of_many_grids() -> None:
+    y = quantize(X[:8], "int4", PEAK[:8] / 7)
+    assert np.unique(y).size < 256
+    assert len(lattices_of(y).lattices) == 8
+
+
 def test_constant_channels_have_no_part() -> None:
     y = quantize(X, "int4", PEAK / 7)
     y[[0, 5]] = 0.0

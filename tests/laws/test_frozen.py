@@ -50,7 +50,7 @@ from qerror.densities.smooth_law import SmoothLaw
 from qerror.densities.student_t import StandardStudentT
 from qerror.formats import FORMATS, ScalarFormat
 from qerror.grids import Grid
-from qerror.optimize import fixed_point_choice
+from qerror.optimize import fixed_point_choice, rank_by_channel, rank_measured_blocks
 from qerror.products import Operand, scalar_products
 from qerror.registry import Registry
 from qerror.reporting import format_document, sweep_document
@@ -113,6 +113,7 @@ def specimens() -> dict[str, object]:
         assert isinstance(form, ScalarFormat)
         found[f"grid {name}"] = form.grid(0.5)
     many = quantization_error("INT4", Gaussian(), [0.3, 0.4])
+    table = np.random.default_rng(2).normal(size=(40, 40))
     return found | {
         "scipy": FromScipy(stats.skewnorm(4.0)),
         "grid": Grid.from_points([-1.0, 0.25, 3.0]),
@@ -148,6 +149,10 @@ def specimens() -> dict[str, object]:
         "tensor scale": parse_format("nvfp4:of=tensor"),
         "bands": expected_bands("INT4", Gaussian(), 0.3, size=1000),
         "codebook": Codebook([-1.0, 0.0, 2.0]),
+        "channel ranking": rank_by_channel(["INT4", "E2M1"], table, 1),
+        "measured blocks": rank_measured_blocks(table, 5.0, ["int4:g64"]),
+        "channel sweep": sweep(["INT4"], [table], axis=1, max_value="absmax"),
+        "channels on grids": fit(np.round(table) * np.geomspace(0.1, 0.7, 40)[:, None]),
     }
 
 
