@@ -39,6 +39,9 @@ MODES.register("fixed", ("straight-through", ()))
 MODES.register("range", ("fp", ("c",)))
 MODES.register("format", ("fp", ("c", "m")))
 
+_QUICK = 6
+"""Epochs with quantizers at most, of a study that is to be quick."""
+
 STARTS: Registry[str] = Registry("start", "qerror network qat --help")
 """Where training starts, by name: the calibration that sets the ranges."""
 
@@ -125,7 +128,7 @@ def qat_study(
     checkpoints : Path, optional
         A folder that keeps a checkpoint of every case; a study that was stopped goes on there.
     quick : bool
-        Train less.
+        Train less: a third before, six epochs with quantizers at most.
     progress : callable, optional
         Called with (done, total) steps of all trainings.
     """
@@ -174,7 +177,7 @@ def qat_cases(
         network = NETWORKS[name].quick() if quick else NETWORKS[name]
         if not isinstance(network, Classifier):
             raise InvalidValue(f"{name} comes trained; study networks that are trained here")
-        plan = replace(network.plan, epochs=epochs)
+        plan = replace(network.plan, epochs=min(epochs, _QUICK) if quick else epochs)
         for form, start, mode, recipe in kinds:
             for seed in seeds:
                 yield QatCase(network, form, start, mode, seed, plan, recipe)
