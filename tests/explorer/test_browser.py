@@ -194,6 +194,7 @@ def test_deep_links(browser: Page) -> None:
     assert not browser.element("#state-message").is_displayed()
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize(
     ("link", "words"),
     [
@@ -324,6 +325,7 @@ def test_own_numbers(browser: Page) -> None:
     assert "empirical(values=[0.3, -1.2" in browser.element("#density-text").get_attribute("value")
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", "<i8"])
 def test_a_file_of_numpy(browser: Page, tmp_path: Path, dtype: str) -> None:
     rng = np.random.default_rng(5)
