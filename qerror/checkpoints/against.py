@@ -191,7 +191,7 @@ def _other_shape(a: StoredTensor, b: StoredTensor) -> Fault:
 def _compared(pair: _Pair) -> TensorComparison | Fault:
     """Compare one tensor."""
     job, other = pair
-    mine, theirs = (merged_tally([tally_part(part) for part in each.parts()]) for each in pair)
+    mine, theirs = (merged_tally(tally_part(part) for part in each.parts()) for each in pair)
     for each in (mine, theirs):
         if isinstance(each, Fault):
             return each

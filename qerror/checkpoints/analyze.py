@@ -1,7 +1,7 @@
 """The analysis of a checkpoint: every tensor, in one pass or two, here or by an executor."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -189,18 +189,15 @@ def _in_parts(job: Job, executor: Executor | None, tell: Callable[[int], None]) 
     size, parts, block_parts = job.tensor.bytes, job.parts(), job.block_parts
     passes = len(parts) + len(block_parts)
 
-    def counted(results: Iterable[Any]) -> list[Any]:
-        kept: list[Any] = []
-        for each in results:
-            kept.append(each)
-            told = len(kept) * size // passes - (len(kept) - 1) * size // passes
-            tell(told)
-        return kept
+    def counted(results: Iterable[Any]) -> Iterator[Any]:
+        for done, each in enumerate(results, start=1):
+            tell(done * size // passes - (done - 1) * size // passes)
+            yield each
 
     found = merged_tally(counted(ordered_map(tally_part, parts, executor=executor)))
     if isinstance(found, Fault):
         return found
     absmax = found.absmax if found is not None else 0.0
     tasks = [BlockPart(part, absmax) for part in block_parts]
-    sums = merged_blocks(counted(ordered_map(block_part, tasks, executor=executor)))
+    sums = merged_blocks([*counted(ordered_map(block_part, tasks, executor=executor))])
     return sums if isinstance(sums, Fault) else finish(job, found, sums)

@@ -1,9 +1,8 @@
 """One tensor to analyse: its parts, and what is done with each; all of it can be sent elsewhere."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import NamedTuple, TypeAlias, cast
 
 from qerror.checkpoints.measure import report_of
@@ -111,15 +110,17 @@ def block_part(given: BlockPart) -> tuple[BlockSums, ...] | Fault:
         return _fault(job, error)
 
 
-def merged_tally(tallies: Sequence[Tally | Fault]) -> Distribution | Fault | None:
-    """Return the distribution of the values of all parts, or what went wrong first."""
+def merged_tally(tallies: Iterable[Tally | Fault]) -> Distribution | Fault | None:
+    """Return the distribution of the values of all parts, or what went wrong first.
+
+    Each is added as it comes: a thousand of them together would fill the memory.
+    """
+    whole: Tally | None = None
     for each in tallies:
         if isinstance(each, Fault):
             return each
-    if not tallies:
-        return None
-    whole = reduce(_added, cast("Sequence[Tally]", tallies))
-    return whole.distribution()
+        whole = each if whole is None else _added(whole, each)
+    return None if whole is None else whole.distribution()
 
 
 def _added(a: Tally, b: Tally) -> Tally:
@@ -157,7 +158,7 @@ def finish(job: Job, found: Distribution | None, sums: tuple[BlockSums, ...]) ->
 
 def whole(job: Job) -> Outcome:
     """Analyse a tensor from beginning to end."""
-    found = merged_tally([tally_part(part) for part in job.parts()])
+    found = merged_tally(tally_part(part) for part in job.parts())
     if isinstance(found, Fault):
         return found
     absmax = found.absmax if found is not None else 0.0
