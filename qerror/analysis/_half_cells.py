@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray, frozen, two_product
+from qerror._arrays import BoolArray, FloatArray, IntArray, frozen, two_product
 from qerror.analysis._patterns import Stretches, ways_of
 from qerror.exceptions import TooLarge
 from qerror.grids import Grid
@@ -29,6 +29,12 @@ class HalfCells(NamedTuple):
     width: FloatArray
     gap: FloatArray
     """The step between the two levels around; beyond the range that of the last two."""
+    far: FloatArray
+    """The level on the other side; beyond the range the level itself."""
+    far_rest: FloatArray
+    drawn: BoolArray
+    """Where a draw decides between the two: a value goes to the level with a probability that
+    falls from 1 at it to 0 at the other."""
 
     @property
     def size(self) -> int:
@@ -37,7 +43,8 @@ class HalfCells(NamedTuple):
 
     def at(self, index: IntArray) -> "HalfCells":
         """Return some of them."""
-        return HalfCells(*(field[index] for field in self))
+        level, rest, side, width, gap, far, far_rest = (field[index] for field in self[:-1])
+        return HalfCells(level, rest, side, width, gap, far, far_rest, self.drawn[index])
 
     def finite(self) -> "HalfCells":
         """Return those within the range."""
@@ -79,7 +86,7 @@ class HalfCells(NamedTuple):
 
 @lru_cache(maxsize=32)
 def half_cells_of(grid: Grid, rule: RoundingRule) -> HalfCells:
-    """List the half cells of a grid under a rounding mode that sends each value to one level."""
+    """List the half cells of a grid; where levels are drawn, two share each interval."""
     if grid.size > _MOST:
         raise TooLarge(
             f"the distribution of the error visits every level, and this grid has {grid.size:,} of "
@@ -88,16 +95,25 @@ def half_cells_of(grid: Grid, rule: RoundingRule) -> HalfCells:
     points, gaps = grid.base_points, grid.base_gaps
     low, high = points[:-1], points[1:]
     even = (np.arange(1, points.size) % 2 == 0) == grid.even_first
-    owner, form = Stretches.of(ways_of(rule, low, high, even), None)
-    base = np.where(form.at == 1, high[owner], low[owner])
-    step = gaps[owner]
-    width = step * np.maximum(form.left, form.right)
-    side = np.where(form.right > 0, 1.0, -1.0)
+    if drawn := rule.mode == "stochastic":
+        base, far = np.concatenate([low, high]), np.concatenate([high, low])
+        step = width = np.concatenate([gaps, gaps])
+        side = np.repeat([1.0, -1.0], gaps.size)
+    else:
+        owner, form = Stretches.of(ways_of(rule, low, high, even), None)
+        base = np.where(form.at == 1, high[owner], low[owner])
+        far = np.where(form.at == 1, low[owner], high[owner])
+        step = gaps[owner]
+        width = step * np.maximum(form.left, form.right)
+        side = np.where(form.right > 0, 1.0, -1.0)
     ends = np.array([-1.0, 1.0])
     last = gaps[[0, -1]] if gaps.size else np.array([np.inf, np.inf])
-    base = np.concatenate([points[[0, -1]], base])
-    level, rest = two_product(np.asarray(grid.factor), base)
+    level, rest = two_product(np.asarray(grid.factor), np.concatenate([points[[0, -1]], base]))
+    other, lost = two_product(np.asarray(grid.factor), np.concatenate([points[[0, -1]], far]))
     side = np.concatenate([ends, side])
     width = np.concatenate([np.full(2, np.inf), width * grid.factor])
     gap = np.concatenate([last, step]) * grid.factor
-    return HalfCells(*map(frozen, (level, rest, side, width, gap)))
+    for array in (level, rest, side, width, gap, other, lost):
+        frozen(array)
+    sharing = frozen(drawn & np.isfinite(width))
+    return HalfCells(level, rest, side, width, gap, other, lost, sharing)

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 from qerror._arrays import FloatArray, Immutable, IntArray, frozen, numbers
 from qerror.analysis._arguments import grid_and_scales
+from qerror.analysis._error_atoms import ErrorAtoms, error_atoms
 from qerror.analysis._half_cells import HalfCells, half_cells_of
 from qerror.analysis._inverse import quantile_of
-from qerror.analysis._modes import rounded_atoms
 from qerror.densities.density import Density
 from qerror.densities.names import DensityLike, as_density, density_name
 from qerror.exceptions import InvalidValue
@@ -21,15 +21,6 @@ from qerror.grids import Grid
 from qerror.rounding import as_rule
 
 _TOGETHER = 2**15  # half cells times values, at a time
-
-
-class _Atoms(NamedTuple):
-    """Where point masses of X leave the error."""
-
-    x: FloatArray
-    error: FloatArray
-    step: FloatArray
-    probability: FloatArray
 
 
 @final
@@ -46,14 +37,14 @@ class ErrorDistribution(Immutable):
     density: Density
     """What X follows."""
     rounding: str = "nearest-even"
-    """A mode that sends every value to one level: any but stochastic."""
+    """Under stochastic rounding, e is distributed over X and the draws alike."""
 
     def __post_init__(self) -> None:
         rule = as_rule(self.rounding)
-        if rule.mode == "stochastic":
+        if rule.bits is not None:
             raise InvalidValue(
-                "under stochastic rounding the error is no function of the value; its moments are "
-                "exact all the same: quantization_error(..., rounding='stochastic')"
+                f"the distribution of the error is for draws of all bits, got {rule.name!r}: take "
+                "'stochastic'; moments know both: quantization_error"
             )
         object.__setattr__(self, "rounding", rule.name)
         half_cells_of(self.grid, rule)  # refuses a grid of too many points here
@@ -159,7 +150,7 @@ class ErrorDistribution(Immutable):
 
     @cached_property
     def largest_inside(self) -> float:
-        """The largest |e| of values within the range: half of the widest step that X reaches."""
+        """The largest |e| within the range: half of the widest step X reaches; where drawn, all."""
         low, high = max(self.density.support[0], self.grid.min), self.density.support[1]
         high = min(high, self.grid.max)
         inside = self._cells.finite().within(low, high) if low < high else []
@@ -172,12 +163,16 @@ class ErrorDistribution(Immutable):
         """E|e|; infinite where E|X| is."""
         total = float(self._atoms.probability @ np.abs(self._atoms.error))
         cells = self._cells
+        # of drawn levels the nearer half, where 2 u (1 - u / gap) subtracts nothing near
+        width = np.where(cells.drawn, cells.gap / 2, cells.width)
+        left, right = np.where(cells.side < 0, -width, 0.0), np.zeros(cells.size)
+        right = np.where(cells.side > 0, width, right)
         for piece in self.density.pieces():
-            left, right = np.where(cells.side < 0, -cells.width, 0.0), np.zeros(cells.size)
-            right = np.where(cells.side > 0, cells.width, right)
-            with np.errstate(over="ignore", under="ignore"):
-                first = piece.integrals(cells.level, left, right, cells.rest).first
-            total += float(np.abs(first).sum())
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                local = piece.integrals(cells.level, left, right, cells.rest)
+                first = np.abs(local.first)
+                drawn = 2 * (first - local.second / cells.gap)
+            total += float(np.where(cells.drawn, drawn, first).sum())
         return total
 
     @cached_property
@@ -199,16 +194,14 @@ class ErrorDistribution(Immutable):
         return half_cells_of(self.grid, as_rule(self.rounding))
 
     @cached_property
-    def _atoms(self) -> _Atoms:
-        x, probability = self.density.atoms()
-        error, step = rounded_atoms(self.grid, x, as_rule(self.rounding))
-        return _Atoms(x, frozen(error), frozen(step), probability)
+    def _atoms(self) -> ErrorAtoms:
+        return error_atoms(self.grid, self.density, as_rule(self.rounding))
 
     def _each(
         self,
         values: npt.ArrayLike,
         continuous: Callable[[HalfCells, FloatArray], FloatArray],
-        discrete: Callable[[_Atoms, FloatArray], npt.NDArray[np.bool_]] | None = None,
+        discrete: Callable[[ErrorAtoms, FloatArray], npt.NDArray[np.bool_]] | None = None,
     ) -> FloatArray:
         """Return a sum over half cells, and point masses, for every value."""
         given = numbers("the error", values)
@@ -235,11 +228,15 @@ class ErrorDistribution(Immutable):
         alive = stop > start
         index: IntArray = np.nonzero(np.broadcast_to(alive, shape))[-1]
         total = np.zeros(shape)
+        # A drawn level's share is the distance from the other one, in steps: integrated about it.
+        drawn = cells.drawn[index]
+        shift = np.where(drawn, cells.side[index] * cells.gap[index], 0.0)
+        origin = np.where(drawn, cells.far[index], cells.level[index])
+        rest = np.where(drawn, cells.far_rest[index], cells.rest[index])
         for piece in self.density.pieces():
-            local = piece.integrals(
-                cells.level[index], left[alive], right[alive], cells.rest[index]
-            )
-            total[alive] += local.mass
+            local = piece.integrals(origin, left[alive] - shift, right[alive] - shift, rest)
+            share = np.abs(local.first) / cells.gap[index]
+            total[alive] += np.where(drawn, share, local.mass)
         summed: FloatArray = total.sum(axis=-1)
         return summed
 
@@ -252,6 +249,7 @@ class ErrorDistribution(Immutable):
         total = sum((piece.pdf(x) for piece in self.density.pieces()), np.zeros(x.shape))
         # Where two half cells meet each counts half: at a jump, the mean of both sides.
         share = np.where((offset == 0) | (offset == cells.width), 0.5, 1.0)
+        share = np.where(cells.drawn, share * (1 - offset / cells.gap), share)
         found: FloatArray = np.where(inside, total * share * rate, 0.0).sum(axis=-1)
         return found
 
@@ -320,7 +318,8 @@ def error_distribution(
     scale, max_value, bias : float
         As for `quantization_error`, a single one.
     rounding : str
-        A mode that sends every value to one level: any but stochastic.
+        Any mode. Under "stochastic" e is distributed over X and the draws alike; without the
+        bits of "stochastic:8".
 
     Returns
     -------
@@ -329,7 +328,7 @@ def error_distribution(
     Raises
     ------
     InvalidValue
-        If a scale is none, or rounding is stochastic.
+        If a scale is none, or stochastic rounding has few bits.
     TooLarge
         If the grid has more than 2^20 points.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -257,9 +258,69 @@ def test_mean_absolute_and_support() -> None:
     assert found.step_cdf([-0.5, 0.0, 0.5]).tolist() == pytest.approx([0, 0.5, 1], abs=1e-14)
 
 
+@pytest.mark.parametrize("form", ["E2M1", "codebook:-1.1,-0.3,0.45,1.5"])
+@pytest.mark.parametrize("t", [-0.31, -0.02, 0.0, 0.07, 0.4, 1.5])
+def test_drawn_levels_against_mpmath(form: str, t: float) -> None:
+    """P(e <= t) and E|e| by integrals over every interval."""
+    mean, std, scale = mpmath.mpf("0.3"), mpmath.mpf("0.8"), 0.5
+    grid = as_scalar_format(form).grid(scale)
+    found = error_distribution(form, Gaussian(0.3, 0.8), scale, rounding="stochastic")
+    points = [mpmath.mpf(x) for x in grid.points.tolist()]
+
+    def integral(low: mpmath.mpf, high: mpmath.mpf, share: Callable[..., mpmath.mpf]) -> mpmath.mpf:
+        if not low < high:
+            return mpmath.mpf(0)
+        return mpmath.quad(lambda x: share(x) * mpmath.npdf(x, mean, std), [low, high])
+
+    with mpmath.workdps(30):
+        a, b = points[0], points[-1]
+        # above the range e = b - x <= 0; below it a - x >= 0
+        cdf = 1 - mpmath.ncdf(max(b, b - t), mean, std)
+        cdf += mpmath.ncdf(a, mean, std) - mpmath.ncdf(min(a, a - t), mean, std)
+        mean_absolute = integral(b, b + 12, lambda x: x - b) + integral(a - 12, a, lambda x: a - x)
+        for low, high in pairwise(points):
+            step = high - low
+            up, down = (
+                (lambda x, low=low, h=step: (x - low) / h),
+                (lambda x, high=high, h=step: (high - x) / h),
+            )
+            cdf += integral(max(low, high - t), high, up)  # e = high - x
+            cdf += integral(max(low, low - t), high, down)  # e = low - x
+            mean_absolute += integral(
+                low, high, lambda x, a=low, b=high: 2 * (x - a) * (b - x) / (b - a)
+            )
+    assert float(found.cdf(t)) == pytest.approx(float(cdf), rel=1e-12, abs=1e-14)
+    assert found.mean_absolute == pytest.approx(float(mean_absolute), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "density", [Laplace(-0.2), StudentT(3.0), Clipped(Gaussian(), -1.5, 1.3),
+                Discrete((-0.7, 0.1, 0.25, 5.0), (0.1, 0.3, 0.2, 0.4))], ids=str,
+)  # fmt: skip
+def test_drawn_levels_have_the_moments_of_the_analysis(density: Density) -> None:
+    """E[e^2] 1[|e| <= T] by parts, and samples of the simulator."""
+    found = error_distribution("int4", density, 0.4, rounding="stochastic")
+    rng = np.random.default_rng(7)
+    x = density.sample(200_000, rng)
+    e = quantize(x, "int4", 0.4, rounding="stochastic", rng=rng) - x
+    for t in (0.03, 0.11, 0.25):
+        for ours, theirs in (
+            (found.exceedance(t), np.abs(e) > t),
+            (found.exceedance(t, 0.2), np.abs(e) > t + 0.2 * np.abs(x)),
+            (found.cdf(t), e <= t),
+        ):
+            sigma = math.sqrt(0.25 / x.size)
+            assert float(ours) == pytest.approx(theirs.mean(), abs=5 * sigma)
+    mse = quantization_error("int4", Clipped(Gaussian(), -1, 1), 0.4, rounding="stochastic").mse
+    inner = error_distribution("int4", Clipped(Gaussian(), -1, 1), 0.4, rounding="stochastic")
+    steps = np.linspace(0.0, 0.4, 2001)
+    second = np.trapezoid(2 * steps * inner.exceedance(steps), steps)
+    assert second == pytest.approx(mse, rel=1e-5)
+
+
 def test_refusals() -> None:
-    with pytest.raises(InvalidValue, match="stochastic"):
-        error_distribution("int8", Gaussian(), rounding="SR")
+    with pytest.raises(InvalidValue, match="draws of all bits"):
+        error_distribution("int8", Gaussian(), rounding="SR:8")
     with pytest.raises(TooLarge, match="quantization_error"):
         error_distribution("int32", Gaussian())
     with pytest.raises(InvalidValue, match="one scale"):

@@ -40,7 +40,7 @@ def test_plot(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        ("--rounding", "SR"),
+        ("--rounding", "SR:8"),
         ("--atol", "-1"),
         ("--method", "closed-form"),
         ("--data", "x.npy"),
