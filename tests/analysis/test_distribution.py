@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -258,6 +259,16 @@ def test_mean_absolute_and_support() -> None:
     assert found.step_cdf([-0.5, 0.0, 0.5]).tolist() == pytest.approx([0, 0.5, 1], abs=1e-14)
 
 
+def away_from(end: Any) -> Callable[[Any], Any]:
+    """Return the distance from a level."""
+    return lambda x: abs(x - end)
+
+
+def between(low: Any, high: Any) -> Callable[[Any], Any]:
+    """Return E|e| of a value between two levels, one of which is drawn."""
+    return lambda x: 2 * (x - low) * (high - x) / (high - low)
+
+
 @pytest.mark.parametrize("form", ["E2M1", "codebook:-1.1,-0.3,0.45,1.5"])
 @pytest.mark.parametrize("t", [-0.31, -0.02, 0.0, 0.07, 0.4, 1.5])
 def test_drawn_levels_against_mpmath(form: str, t: float) -> None:
@@ -267,7 +278,7 @@ def test_drawn_levels_against_mpmath(form: str, t: float) -> None:
     found = error_distribution(form, Gaussian(0.3, 0.8), scale, rounding="stochastic")
     points = [mpmath.mpf(x) for x in grid.points.tolist()]
 
-    def integral(low: mpmath.mpf, high: mpmath.mpf, share: Callable[..., mpmath.mpf]) -> mpmath.mpf:
+    def integral(low: Any, high: Any, share: Callable[[Any], Any]) -> Any:
         if not low < high:
             return mpmath.mpf(0)
         return mpmath.quad(lambda x: share(x) * mpmath.npdf(x, mean, std), [low, high])
@@ -279,16 +290,10 @@ def test_drawn_levels_against_mpmath(form: str, t: float) -> None:
         cdf += mpmath.ncdf(a, mean, std) - mpmath.ncdf(min(a, a - t), mean, std)
         mean_absolute = integral(b, b + 12, lambda x: x - b) + integral(a - 12, a, lambda x: a - x)
         for low, high in pairwise(points):
-            step = high - low
-            up, down = (
-                (lambda x, low=low, h=step: (x - low) / h),
-                (lambda x, high=high, h=step: (high - x) / h),
-            )
-            cdf += integral(max(low, high - t), high, up)  # e = high - x
-            cdf += integral(max(low, low - t), high, down)  # e = low - x
-            mean_absolute += integral(
-                low, high, lambda x, a=low, b=high: 2 * (x - a) * (b - x) / (b - a)
-            )
+            # e = high - x with the share of x above low, e = low - x with the rest
+            cdf += integral(max(low, high - t), high, away_from(low)) / (high - low)
+            cdf += integral(max(low, low - t), high, away_from(high)) / (high - low)
+            mean_absolute += integral(low, high, between(low, high))
     assert float(found.cdf(t)) == pytest.approx(float(cdf), rel=1e-12, abs=1e-14)
     assert found.mean_absolute == pytest.approx(float(mean_absolute), rel=1e-12)
 
