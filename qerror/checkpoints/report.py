@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qerror._arrays import FrozenMapping
+from qerror._arrays import ArrayValue, FrozenMapping
 from qerror.analysis.report import decibels
 from qerror.storage.tensor import Fault, Skipped
 
 
-@dataclass(frozen=True)
-class FormatFigures:
+@dataclass(frozen=True, eq=False)
+class FormatFigures(ArrayValue):
     """One format on one tensor; figures that do not exist are nan."""
 
     format: str
@@ -52,8 +52,8 @@ class Bin(NamedTuple):
     """What the fitted density has there; 0 without one."""
 
 
-@dataclass(frozen=True)
-class TensorReport:
+@dataclass(frozen=True, eq=False)
+class TensorReport(ArrayValue):
     """One tensor: its figures, the fitted density, and every format."""
 
     tensor: str

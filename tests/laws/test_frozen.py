@@ -6,6 +6,7 @@ import importlib
 import pickle
 import pkgutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -42,6 +43,7 @@ from qerror import (
     scalar_product_error,
     sweep,
 )
+from qerror.checkpoints import CheckpointReport, analyze_checkpoint
 from qerror.codebooks import best_uniform
 from qerror.densities import DENSITIES, Density
 from qerror.densities.generalized_gaussian import StandardGeneralizedGaussian
@@ -50,6 +52,7 @@ from qerror.densities.smooth_law import SmoothLaw
 from qerror.densities.student_t import StandardStudentT
 from qerror.formats import FORMATS, ScalarFormat
 from qerror.grids import Grid
+from qerror.integer import Codes, IntegerLayer, IntegerNetwork
 from qerror.optimize import fixed_point_choice, rank_by_channel, rank_measured_blocks
 from qerror.products import Operand, scalar_products
 from qerror.registry import Registry
@@ -152,8 +155,24 @@ def specimens() -> dict[str, object]:
         "channel ranking": rank_by_channel(["INT4", "E2M1"], table, 1),
         "measured blocks": rank_measured_blocks(table, 5.0, ["int4:g64"]),
         "channel sweep": sweep(["INT4"], [table], axis=1, max_value="absmax"),
+        "checkpoint": checkpoint(),
+        "integer network": integer_network(),
+        "codes": Codes(4, 0, 255),
         "channels on grids": fit(np.round(table) * np.geomspace(0.1, 0.7, 40)[:, None]),
     }
+
+
+def checkpoint() -> CheckpointReport:
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/w.npy", np.random.default_rng(1).normal(size=(8, 64)).astype(np.float16))
+        return analyze_checkpoint(folder, ["int4", "mxfp4"])
+
+
+def integer_network() -> tuple[object, ...]:
+    weight = np.array([[1, -2, 3]])
+    layer = IntegerLayer("y", "linear", ("",), Codes(3, 0, 255), weight, 4, np.array([7]))
+    network = IntegerNetwork(Codes(5, 0, 255), (layer,), (3,))
+    return (network, network.widths())
 
 
 def no_items(_count: int) -> Iterator[np.ndarray]:
