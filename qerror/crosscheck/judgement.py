@@ -94,7 +94,9 @@ class Case:
             "mean_error": math.sqrt(power),
             "sqnr_db": _DECIBELS * math.sqrt(power / mse) if mse else 0.0,
         }
-        return _FLOAT64 * by_name.get(name, math.sqrt(power * mse))
+        # Where every value is a level, the samples still round scales and offsets.
+        least = _FLOAT64**2 * power
+        return _FLOAT64 * by_name.get(name, math.sqrt(power * max(mse, least)))
 
     def _obstacle(self, name: str, exact: float, error: float) -> str:
         """Say why no number of samples could judge a figure, if so."""

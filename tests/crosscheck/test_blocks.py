@@ -190,3 +190,10 @@ def test_a_scale_is_refused() -> None:
         cross_check("mxfp4", "gaussian", scale=2.0, size=640, rng=rng)
     with pytest.raises(InvalidValue, match="MXFP4 find their scales in the values"):
         verify(["int8", "mxfp4"], ["gaussian"], size=640, rng=rng, max_value=3.0)
+
+
+@pytest.mark.parametrize("name", ["int4:n=2:affine", "int4:affine=integer:n=1"])
+def test_blocks_whose_values_are_all_levels_are_no_contradiction(name: str) -> None:
+    # The exact error is 0; the samples' is the rounding of their scales and offsets.
+    check = cross_check(name, "gaussian", size=20_000, rng=np.random.default_rng(1))
+    assert abs(check.worst) < 5
