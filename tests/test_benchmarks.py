@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import block_errors, checkpoints
+from benchmarks import block_errors, checkpoints, own_data
 from benchmarks.__main__ import main
 from benchmarks.peers import (
     Cells,
@@ -122,3 +122,15 @@ def test_checkpoints_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert sum("GB/s" in line for line in lines) == (2 if find_spec("numba") else 1)
     assert [line for line in lines if line.startswith("1 MiB in 2 tensors, 7 formats")]
+
+
+def test_own_data_is_timed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = own_data.rows(1, (500,), 3)
+    assert len(found) == 2 * len(own_data.FORMATS)
+    assert all(row.ratio is not None and row.ratio > 0 for row in found)
+    assert "numpy.sort" in capsys.readouterr().out
+    monkeypatch.setattr(own_data, "brute_force", lambda *_: 1.0)
+    with pytest.raises(AssertionError, match="is not"):
+        own_data.agree("int8", np.array([0.1, 0.7, -2.0]), 0.1)

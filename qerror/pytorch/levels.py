@@ -146,7 +146,7 @@ def quantize(x: Tensor, format: Format | str, scale: float | Tensor = 1.0) -> Te
     rounder = rounder_of(format)
     wide = working(x)
     if not isinstance(scale, Tensor):
-        scale = torch.from_numpy(positive_array("scale", scale))
+        scale = torch.from_numpy(positive_array("scale", scale))  # pyright: ignore[reportUnknownMemberType]
     with torch.no_grad():
         s = torch.as_tensor(scale, dtype=torch.float64, device=x.device).to(wide.dtype)
         return apply_levels(rounder, wide, s).to(x.dtype)
