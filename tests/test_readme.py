@@ -77,14 +77,11 @@ def test_python_prints_what_is_shown() -> None:
 
 
 def test_options_and_extras_exist() -> None:
-    from qerror_cli.commands import dot, error, optimize, sweep, verify
+    from qerror_cli.commands import dot, error, network, optimize, sweep, verify
 
-    known = {
-        name
-        for module in (dot, error, optimize, sweep, verify)
-        for option in module.command.params
-        for name in option.opts
-    }
+    commands = [module.command for module in (dot, error, optimize, sweep, verify)]
+    commands += network.command.commands.values()
+    known = {name for each in commands for option in each.params for name in option.opts}
     assert set(re.findall(r"`(--[a-z-]+|-o)\b", TEXT)) <= known | {"--help"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extras in re.findall(r"'\.\[([a-z,]+)\]'", TEXT):
