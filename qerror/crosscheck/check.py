@@ -162,12 +162,15 @@ def _chi_square(case: Case, judgements: Mapping[str, Judgement]) -> tuple[float,
     Figures that depend linearly on others count once. A combination in which nearly all cancels
     takes no part: what is left of it may rest on a few samples beyond the range.
     """
-    # In one sample: those of the truncated density where there is one.
+    # In one sample: those of the truncated density where there is one. What the samples' rounding
+    # can move by its standard error is not random, and has no share in their covariance.
     own = {name: case.judge(name) for name in BASIC}
     usable = [
         i
         for i, name in enumerate(BASIC)
-        if not own[name].reason and own[name].standard_error > 0 and not judgements[name].reason
+        if not own[name].reason
+        and own[name].standard_error > case.resolution(name)
+        and not judgements[name].reason
     ]
     if not usable:
         return 0.0, 0

@@ -75,13 +75,13 @@ class Case:
         if error > 0 and (not self.sampled.settled[name] or self._rests_on_few(name, error)):
             return math.nan, _TOO_FEW
         # Where nothing is random, the samples' own rounding is all that is left.
-        off, least = found - exact, self._resolution(name)
+        off, least = found - exact, self.resolution(name)
         if error == 0 and abs(off) > least:
             rare = isinstance(self.sampled, BlockEstimate) and self._may_be_rare(off)
             return (math.nan, _TOO_FEW) if rare else (math.copysign(math.inf, off), "")
         return off / max(error, least) if off else 0.0, ""
 
-    def _resolution(self, name: str) -> float:
+    def resolution(self, name: str) -> float:
         """Return what the rounding of samples to float64 may move a figure by."""
         power, mse = self.exact.signal_power, self.exact.mse
         if not math.isfinite(power) or not math.isfinite(mse):

@@ -103,6 +103,8 @@ class IntegerNetwork:
                 f"the network takes images of shape (n, {', '.join(map(str, self.size))}), got "
                 f"{x.shape}"
             )
+        if not x.size:
+            raise InvalidValue("there are no images: the array is empty")
         if not np.isfinite(x).all():
             raise InvalidValue("the images hold values that are not finite")
         scaled = np.clip(np.ldexp(x.astype(np.float64), self.input.length), *self._limits())

@@ -108,8 +108,8 @@ class OptimalScale:
         A format with more than 6 exponent bits may stand anywhere in hundreds of octaves, all
         of which are walked through.
         """
-        step = float(self.format.grid().steps.min())
-        return self.format.max_value / step < _QUICK
+        steps = self.format.grid().steps
+        return not steps.size or self.format.max_value / float(steps.min()) < _QUICK
 
     @np.errstate(under="ignore")
     def within(self, decibels: float) -> tuple[float, float]:

@@ -267,3 +267,9 @@ def test_bad_input_ends_in_one_helpful_message(
     for word in words:
         assert word in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_codebook_of_one_level_is_compared(run: Run) -> None:
+    result = run("sweep", "--formats", "codebook:1", "--dist", "gaussian")
+    assert result.exit_code == 0, result.stderr
+    assert "codebook:1" in result.stdout

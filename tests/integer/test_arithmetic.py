@@ -210,6 +210,8 @@ def test_bad_input() -> None:
     network = tiny()
     with pytest.raises(InvalidValue, match=r"shape \(n, 2\)"):
         network.encode(np.zeros((1, 3)))
+    with pytest.raises(InvalidValue, match="no images"):
+        network.encode(np.zeros((0, 2)))
     with pytest.raises(InvalidValue, match="not finite"):
         network.encode([[np.nan, 0.0]])
     with pytest.raises(InvalidType, match="real numbers"):

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false, reportPrivateUsage=false
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -51,11 +52,14 @@ class Layer:
 
     @property
     def length(self) -> int:
-        """How many products are summed for one output."""
+        """How many products are summed for one output; on average where it varies."""
         if isinstance(self.module, nn.Embedding):
             return 1
         if isinstance(self.module, TRANSPOSED):
-            return self.weight.shape[0] * self.weight[0, 0].numel() // self._groups
+            # An output meets the taps that lie a stride apart.
+            strides: Any = self.module.stride
+            taps = self.weight[0, 0].numel() / int(math.prod(strides))
+            return max(1, round(float(self.weight.shape[0] * taps / self._groups)))
         return self.weight[0].numel()
 
     @property
@@ -144,9 +148,11 @@ def checked_batches(data: object) -> Iterator[object]:
     ------
     InvalidType
         If `data` cannot be iterated over.
+    InvalidValue
+        If a batch holds nothing.
     """
     if isinstance(data, Tensor | Mapping):
-        yield data
+        yield _not_empty(data)
         return
     try:
         batches = iter(cast("Any", data))
@@ -154,4 +160,11 @@ def checked_batches(data: object) -> Iterator[object]:
         raise InvalidType(
             f"data must be an iterable of batches, got {type(data).__name__}"
         ) from None
-    yield from batches
+    yield from map(_not_empty, batches)
+
+
+def _not_empty(batch: object) -> object:
+    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if isinstance(first, Tensor) and not first.numel():
+        raise InvalidValue(f"a batch of the data is empty: its shape is {tuple(first.shape)}")
+    return batch

@@ -150,3 +150,21 @@ def test_what_has_no_prediction_is_refused(layer: nn.Sequential, data: list[Tens
     part = TensorRecipe("int8", "minmax", asymmetric=True)
     with pytest.raises(InvalidValue, match="zero points"):
         predict(layer, data, ModelRecipe(part, part))
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_transposed_convolutions_sum_the_taps_that_lie_a_stride_apart(stride: int) -> None:
+    torch.manual_seed(0)
+    # Without a border: there an output meets fewer.
+    model = nn.Sequential(nn.ConvTranspose2d(16, 8, 4, stride=stride, padding=2 - stride // 2))
+    model.eval()
+    (row,) = predict(model, [torch.randn(16, 16, 12, 12)], "int8").of("output")
+    assert row.length == 16 * (4 // stride) ** 2
+    assert abs(row.predicted_sqnr_db - row.measured_sqnr_db) < 0.7
+    assert not row.reason
+
+
+def test_an_empty_batch_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(16, 4)).eval()
+    with pytest.raises(InvalidValue, match=r"empty: its shape is \(0, 16\)"):
+        predict(model, [torch.randn(4, 16), torch.randn(0, 16)], "int8")
