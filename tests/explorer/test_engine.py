@@ -189,3 +189,15 @@ def test_numbers_are_written_as_python_reads_them(evaluate: Evaluate) -> None:
     found = evaluate("return input.map(shortest);", values)
     assert [float(text) for text in found] == values
     assert not math.isnan(float(json.loads(json.dumps(found[0]))))
+
+
+LEVELS = """
+return input.map((name) => levelsOf(parseFormat(name).grid, 1, 1025).length);
+"""
+
+
+def test_formats_with_many_levels_a_binade_are_drawn_by_a_share_of_them(evaluate: Evaluate) -> None:
+    found = evaluate(LEVELS, ["52M8E", "52M1E", "fp64", "int53", "e4m3"])
+    assert found[-1] == 253
+    assert min(found[:2]) > 100
+    assert max(found) <= 1026

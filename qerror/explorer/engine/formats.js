@@ -69,7 +69,12 @@ function levelsOf(grid, scale = 1, most = Infinity) {
   grid.steps.forEach((step, i) => {
     const first = Math.max(0, Math.ceil((low - grid.edges[i]) / step));
     const last = Math.min(grid.counts[i] - 1, Math.floor((high - grid.edges[i]) / step));
-    for (let k = first; k <= last; k++) found.push((grid.edges[i] + k * step) * factor);
+    // One binade alone may have more than that: a share of its levels then stands for all.
+    const stride = Math.max(1, Math.ceil((last - first + 1) / most));
+    const count = Math.floor((last - first) / stride) + 1;
+    for (let j = 0; j < count; j++) {
+      found.push((grid.edges[i] + (first + j * stride) * step) * factor);
+    }
   });
   const end = grid.edges[grid.edges.length - 1];
   if (end >= low && end <= high) found.push(end * factor);
