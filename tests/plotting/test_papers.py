@@ -165,7 +165,15 @@ def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
     # Another version draws otherwise; a last digit that differs may move a curve.
     if version("matplotlib") == pinned[1] and fresh == old:
         drawn = render(figure, Path("x.svg"), STUDIES[name].title)
-        assert drawn == (COMMITTED / f"{name}.svg").read_bytes()
+        assert_drawn_alike(drawn.decode(), (COMMITTED / f"{name}.svg").read_text())
+
+
+def assert_drawn_alike(ours: str, theirs: str) -> None:
+    """Compare drawings: all but the last digits of coordinates, which hang on rounding."""
+    number = r"-?\d+\.\d+"
+    assert re.sub(number, "#", ours) == re.sub(number, "#", theirs)
+    pairs = zip(re.findall(number, ours), re.findall(number, theirs), strict=True)
+    assert all(abs(float(a) - float(b)) < 1e-4 for a, b in pairs)
 
 
 def tolerance_of(name: str, key: str) -> float:
