@@ -26,9 +26,8 @@ _COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 def pages() -> list[Path]:
     """Return the pages whose examples are run here; those of other folders have their own tests."""
-    return sorted(
-        [*DOCS.glob("tutorials/*.md"), *DOCS.glob("theory/*.md"), DOCS / "quick-start.md"]
-    )
+    single = (DOCS / "conventions.md", DOCS / "quick-start.md")
+    return sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("theory/*.md"), *single])
 
 
 class _Recorder(doctest.DocTestRunner):

@@ -139,7 +139,7 @@ class Backend:
 BACKENDS: Registry[Backend] = Registry("backend", "qerror network backends")
 """The presets by name; a backend of one's own is one more record."""
 
-_TABLE = "Li et al. 2021 (arXiv 2111.03759), table 1 and section 3"
+_TABLE = "Li et al. 2021 (arXiv 2111.03759), table 1 and appendix E"
 _ONE, _EACH, _SHIFTED = TensorRule(True), TensorRule(True, True), TensorRule(False)
 
 for _backend in (

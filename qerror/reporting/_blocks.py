@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qerror.analysis.decibels import decibels_above
+from qerror.analysis.report import ErrorReport
 from qerror.densities import Density, density_name
 from qerror.formats import BlockFormat, PowerOfTwo
 from qerror.optimize.blocks import OptimalBlocks, RankedBlocks
 from qerror.optimize.measured_blocks import MeasuredBlocks
 from qerror.reporting._channels import titled
 from qerror.reporting._document import Document, Row, View
+from qerror.simulation.figures import Figures
 from qerror.tables import decibels, short
 
 if TYPE_CHECKING:
@@ -20,6 +22,38 @@ _AVERAGED = (
     "spread"
 )
 _OWN = "note: every format is at the density's own spread"
+
+
+def _ranked(
+    asked: Row,
+    ranking: Sequence[tuple[RankedBlocks | MeasuredBlocks, ErrorReport[float] | Figures]],
+) -> tuple[list[Row], tuple[str, ...], list[tuple[str, ...]]]:
+    """Return rows, header and cells of block formats from the best to the worst."""
+    rows: list[Row] = [
+        {
+            **asked,
+            "rank": rank,
+            "format": entry.form.name,
+            "block_size": entry.form.block_size,
+            "bits_per_value": entry.form.bits_per_value,
+            **report.to_dict(),
+            "below_best_db": entry.below_best_db,
+        }
+        for rank, (entry, report) in enumerate(ranking, start=1)
+    ]
+    body: list[tuple[str, ...]] = [
+        (
+            str(rank),
+            entry.form.name,
+            str(entry.form.block_size),
+            short(entry.form.bits_per_value, 6),
+            short(report.mse),
+            decibels(report.sqnr_db),
+            decibels(entry.below_best_db),
+        )
+        for rank, (entry, report) in enumerate(ranking, start=1)
+    ]
+    return rows, ("rank", "format", "block", "bits", "MSE", "SQNR dB", "dB below"), body
 
 
 def blocks_ranking_document(
@@ -37,31 +71,7 @@ def blocks_ranking_document(
         Whether powers of two were averaged over a binade of the density's spread.
     """
     name = density_name(density)
-    rows: list[Row] = [
-        {
-            "density": name,
-            "rank": rank,
-            "format": entry.form.name,
-            "block_size": entry.form.block_size,
-            "bits_per_value": entry.form.bits_per_value,
-            **entry.report.to_dict(),
-            "below_best_db": entry.below_best_db,
-        }
-        for rank, entry in enumerate(ranking, start=1)
-    ]
-    header = ("rank", "format", "block", "bits", "MSE", "SQNR dB", "dB below")
-    body = [
-        (
-            str(rank),
-            entry.form.name,
-            str(entry.form.block_size),
-            short(entry.form.bits_per_value, 6),
-            short(entry.report.mse),
-            decibels(entry.report.sqnr_db),
-            decibels(entry.below_best_db),
-        )
-        for rank, entry in enumerate(ranking, start=1)
-    ]
+    rows, header, body = _ranked({"density": name}, [(each, each.report) for each in ranking])
     title = f"{name}: at most {bits_per_value:g} bits a value, scales included"
     notes = [_AVERAGED if averaged else _OWN]
     params: Row = {"density": name, "bits_per_value": bits_per_value, "binade_average": averaged}
@@ -84,31 +94,7 @@ def measured_blocks_document(
         What it was asked for.
     """
     asked: Row = {"file": str(array.path), "array": array.name or None, "axis": axis}
-    rows: list[Row] = [
-        {
-            **asked,
-            "rank": rank,
-            "format": entry.form.name,
-            "block_size": entry.form.block_size,
-            "bits_per_value": entry.form.bits_per_value,
-            **entry.measured.figures.to_dict(),
-            "below_best_db": entry.below_best_db,
-        }
-        for rank, entry in enumerate(ranking, start=1)
-    ]
-    header = ("rank", "format", "block", "bits", "MSE", "SQNR dB", "dB below")
-    body = [
-        (
-            str(rank),
-            entry.form.name,
-            str(entry.form.block_size),
-            short(entry.form.bits_per_value, 6),
-            short(entry.measured.figures.mse),
-            decibels(entry.measured.figures.sqnr_db),
-            decibels(entry.below_best_db),
-        )
-        for rank, entry in enumerate(ranking, start=1)
-    ]
+    rows, header, body = _ranked(asked, [(each, each.measured.figures) for each in ranking])
     title = (
         f"{titled(array)}: at most {bits_per_value:g} bits a value, scales included\n"
         f"measured in blocks along axis {axis % len(array.shape)}"

@@ -154,7 +154,8 @@ BAD_DENSITIES = [
     "uniform(low=2, high=1)", "truncated(uniform, low=5, high=6)",
     "mixture(0.5*gaussian, 0.2*laplace)", "empirical([nan])", "empirical([])",
     "discrete([1, 1], [0.5, 0.5])", "empirical([1e200])", "generalized-gaussian(beta=0.001)",
-    "log-uniform(low=0, high=1)",
+    "log-uniform(low=0, high=1)", "gaussian(std=1e-200)", "laplace(scale=1e200)",
+    "uniform(low=-1e300, high=1e300)",
 ]  # fmt: skip
 
 
@@ -163,6 +164,10 @@ BAD_DENSITIES = [
     [
         ("parseFormat", BAD_FORMATS),
         ("(text) => densityOfTree(readDensity(text))", BAD_DENSITIES),
+        (
+            "(text) => optimum(parseFormat(text), densityOfTree(readDensity('gaussian')))",
+            ["codebook:1", "codebook:1e-300,0", "codebook:-1,0"],
+        ),
     ],
 )
 def test_bad_input_is_refused_by_a_message(

@@ -198,6 +198,15 @@ function countFinite(values) {
 
 // ---- what each family is made of
 
+// Squares, and their fourth moments' roots, stay within float64 between these sizes.
+const [SMALLEST, LARGEST] = [1e-140, 1e140];
+const sized = (name, value) => {
+  const size = Math.abs(value);
+  if (Number.isFinite(value) && (size > LARGEST || (size > 0 && size < SMALLEST))) {
+    refuse(`${name} = ${shortest(value)}: float64 cannot hold the squares of such values; `
+      + "choose other units");
+  }
+};
 const positive = (name, value) => {
   if (!(value > 0) || !Number.isFinite(value)) {
     refuse(`${name} must be positive and finite, got ${shortest(value)}`);
@@ -501,6 +510,7 @@ function densityOfTree(tree) {
     if (kind === "density") given[key] = densityOfTree(value);
     else if (kind === "densities") given[key] = value.map(densityOfTree);
     else given[key] = value;
+    if (["mean", "std", "loc", "scale", "low", "high"].includes(key)) sized(key, value);
   }
   return MAKERS[tree.family](given);
 }

@@ -110,6 +110,12 @@ function deadZone(grid) {
 /** The curve of the MSE over the range and its best point; `undefinedPower` where E[x^2] = inf. */
 function optimum(format, density, perOctave = PER_OCTAVE) {
   if (!(format.grid.max > 0)) refuse(`${format.name} has no positive level to scale`);
+  if (format.grid.size < 2) {
+    refuse(`${format.name} has one level: the smaller its range, the better; give it more levels`);
+  }
+  if (format.grid.max < 1e-140) {
+    refuse(`${format.name} has levels so small that scales leave float64; choose others`);
+  }
   if (!Number.isFinite(density.power)) return { undefinedPower: true, curve: [], minima: [] };
   const interval = searchInterval(format, density);
   if (format.powersOfTwo) return optimumOfOctaves(format, density, interval);

@@ -2,7 +2,7 @@
 
 A backend computes with one weight, into which the normalisation's factor gamma / s is multiplied.
 Training may fold with the batch's statistics B or the running ones r, and may undo a part of it;
-MQBench (Li et al. 2021, section 4.1 and figure 4) numbers the choices -1 to 4.
+MQBench (Li et al. 2021, section 3.2 and figure 3) numbers the choices -1 to 4.
 """
 
 # torch leaves much of itself untyped.
@@ -76,7 +76,7 @@ class FoldedBatchNorm(nn.Module):
 
     Notes
     -----
-    Li et al. 2021, section 4.1; Jin et al. 2022, section 3.4, for the double forward. With the
+    Li et al. 2021, section 3.2; Jin et al. 2022, section 4.2, for the double forward. With the
     identity for q strategies 2 to 4 are the normalisation itself; with a coarse q only 4 and -1
     keep mean and standard deviation of the output. The running statistics are those that the
     normalisation would have: of conv(x, W), for -1 of conv(x, q(W)), and for 4 of what it

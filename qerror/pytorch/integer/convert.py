@@ -72,7 +72,7 @@ def to_integer(
 
     References
     ----------
-    Jin et al. 2022 (F8Net), sections 3.2 and 3.5, for the arithmetic.
+    Jin et al. 2022 (F8Net), sections 3.1 and 4, for fixed-point inference.
 
     Examples
     --------
