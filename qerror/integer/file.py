@@ -47,7 +47,10 @@ def load_network(path: str | Path) -> IntegerNetwork:
         If it is no such file, or its description does not fit; the message says what.
     """
     try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
+        content = Path(path).read_bytes()
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            raise InvalidValue("it is no .npz file")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             found = {name: np.array(file[name]) for name in file.files}
         described = json.loads(found.pop("network").tobytes())
         if described["schema"] != SCHEMA:

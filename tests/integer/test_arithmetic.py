@@ -202,6 +202,9 @@ def test_files_and_no_torch(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.arange(3))
     with pytest.raises(InvalidValue, match="no integer network"):
         load_network(tmp_path / "other.npz")
+    np.save(tmp_path / "array.npy", np.arange(3))
+    with pytest.raises(InvalidValue, match=r"no \.npz file"):
+        load_network(tmp_path / "array.npy")
     with pytest.raises(InvalidValue, match="cannot read"):
         load_network(tmp_path / "none.npz")
 

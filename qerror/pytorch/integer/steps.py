@@ -98,8 +98,8 @@ def steps_of(model: nn.Module) -> list[Step]:
         graph = torch.fx.symbolic_trace(copy.deepcopy(model).eval())
     except Exception as error:  # what a forward may raise under tracing is not bounded
         raise InvalidValue(
-            f"torch.fx cannot trace {type(model).__name__}: {error}; integers need a graph whose "
-            "steps do not depend on the data"
+            f"torch.fx cannot trace {type(model).__name__}; integers need a convolutional network "
+            f"whose steps do not depend on the data ({str(error).split('. ')[0]})"
         ) from error
     return _Reader(graph).read()
 

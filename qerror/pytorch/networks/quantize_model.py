@@ -97,6 +97,9 @@ def quantize_model(
     layers = layers_of(model, recipe.exclude)
     _refuse_quantized(layers)
     inputs: dict[str, Inputs] = {}
+    for layer in layers:  # before they spoil what reaches the layers behind
+        with _naming(layer):
+            require_finite(layer.weight)
     batches = None if data is None else list(checked_batches(data))
     if batches is not None:
         inputs = observe_inputs(model, layers, batches, progress)
@@ -116,6 +119,13 @@ def quantize_model(
     if recipe.update_bn and batches is not None:
         update_bn(model, batches)
     return model.eval()
+
+
+def require_finite(weight: Tensor) -> None:
+    """Refuse a weight with values that no range can hold."""
+    bad = int((~torch.isfinite(weight)).sum())
+    if bad:
+        raise InvalidValue(f"{bad} of its {weight.numel()} weights are NaN or infinite")
 
 
 def prepared(model: nn.Module) -> nn.Module:

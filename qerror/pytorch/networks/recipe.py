@@ -67,7 +67,7 @@ class TensorRecipe:
 
     def __post_init__(self) -> None:
         if self.learn is not None:
-            object.__setattr__(self, "learn", tuple(self.learn))
+            object.__setattr__(self, "learn", _texts("learn", self.learn))
         for each in ("format", "calibration", "granularity", "method", "rule"):
             _require(each, getattr(self, each), str)
         for each in ("asymmetric", "unsigned"):

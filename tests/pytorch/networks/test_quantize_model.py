@@ -358,3 +358,17 @@ def test_bad_input_is_refused(net: Net, data: list[Tensor]) -> None:
     net.unused = nn.Linear(2, 2)
     with pytest.raises(InvalidValue, match="never reach unused"):
         quantize_model(net, "int8", data)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(value: float) -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[0].weight[0, 1] = value
+    with pytest.raises(InvalidValue, match=r"0: 1 of its 12 weights are NaN or infinite"):
+        quantize_model(model, "int8", [torch.randn(8, 4)])
+
+
+def test_what_learns_is_a_list_of_names() -> None:
+    with pytest.raises(InvalidType, match="learn must be a list"):
+        ModelRecipe.from_dict({"weights": {"format": "int8", "learn": "scale"}})
