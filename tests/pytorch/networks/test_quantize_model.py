@@ -362,9 +362,10 @@ def test_bad_input_is_refused(net: Net, data: list[Tensor]) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_named(value: float) -> None:
-    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    first = nn.Linear(4, 3)
+    model = nn.Sequential(first, nn.ReLU(), nn.Linear(3, 2))
     with torch.no_grad():
-        model[0].weight[0, 1] = value
+        first.weight[0, 1] = value
     with pytest.raises(InvalidValue, match=r"0: 1 of its 12 weights are NaN or infinite"):
         quantize_model(model, "int8", [torch.randn(8, 4)])
 
