@@ -139,9 +139,8 @@ def plan_budget(
 
     References
     ----------
-    A multiple-choice knapsack: Kellerer, Pferschy and Pisinger, Knapsack Problems (2004),
-    chapter 11: the bound is that of section 11.2, the search its dynamic programming by
-    dominance (11.5).
+    A multiple-choice knapsack, as in Kellerer, Pferschy and Pisinger, Knapsack Problems (2004): the
+    bound is that of its linear relaxation, the search a dynamic programme over undominated states.
     """
     positive("budget", budget)
     pinned = _pinned(report, keep or {})
