@@ -13,7 +13,7 @@ NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
 ALONE      := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test exhaustive models browser docs lint format figures notebooks bench clean
+.PHONY: help sweep test exhaustive fuzz models browser docs lint format figures notebooks bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,10 @@ test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks
 
 exhaustive: $(VENV)/.dev ## run the cases that `make test` thins out: about twice its time
 	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) -m exhaustive tests
+
+fuzz: $(VENV)/.dev ## run the tests that draw their examples on new ones
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --hypothesis-profile=new \
+	    $$(grep -rlE 'import hypothesis|from hypothesis' tests --include='test_*.py')
 
 lint: $(VENV)/.dev ## ruff, mypy, pyright and the import floors
 	$(BIN)/ruff check .

@@ -6,8 +6,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says nothing on a machine that is shared: no test asserts on time.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# The same examples every time, so that a change alone decides; `make fuzz` draws new ones.
+for name, same in (("same", True), ("new", False)):
+    settings.register_profile(
+        name, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=same
+    )
+settings.load_profile("same")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -149,6 +149,8 @@ class Blocks(Encoding):
                 f"{self.name} needs gguf, which is not installed: pip install gguf"
             ) from error
         kind = gguf.GGMLQuantizationType[self.name]
+        if not stored.size:
+            return np.empty(0, np.float32)
         rows = stored.reshape(-1, self.bytes_per_unit)
         with np.errstate(all="ignore"):
             found: Real = gguf.quants.dequantize(rows, kind)

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from qerror.exceptions import InvalidValue, MissingLibrary
+from qerror.exceptions import MissingLibrary
 from qerror.storage.encodings import FLOATING, Blocks, Encoding
 from qerror.storage.source import readable
 from qerror.storage.spans import Span, overlaps
@@ -154,7 +154,7 @@ def _tables(file: IO[bytes]) -> tuple[list[_Entry], int, int]:
     start = -(-file.tell() // alignment) * alignment
     for entry in entries:
         if entry.offset % alignment:
-            raise InvalidValue(
+            raise ValueError(
                 f"tensor {entry.name!r}: offset {entry.offset} is no multiple of {alignment}"
             )
     return entries, start, size

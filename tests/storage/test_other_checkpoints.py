@@ -74,6 +74,14 @@ def test_gguf_is_read_as_its_library_reads_it(tmp_path: Path) -> None:
     assert report["q4_k"].bits_per_value == 4.5
 
 
+def test_tensors_of_gguf_without_values(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf_of(("blocks", [32, 0], 2, 0), ("plain", [0], 0, 0), ("one", [1], 0, 0)))
+    contents = open_checkpoint(path)
+    assert not contents.faults
+    assert [each.values().size for each in contents.tensors] == [0, 0, 1]
+
+
 def test_every_truncation_of_gguf_is_noticed(tmp_path: Path) -> None:
     whole = write_gguf(tmp_path / "m.gguf").read_bytes()
     path = tmp_path / "m.gguf"
