@@ -108,6 +108,15 @@ def test_fake_quantizers_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert fake_quantize.Row("x", 1.0, "y", 0.6, None).is_met is None
 
 
+def test_an_accelerator_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import accelerator
+
+    rows = accelerator.run("cpu", 8192, 1, compiled=False)
+    assert {row.group for row in rows} >= {"forward", "forward and backward", "blocks"}
+    assert all(row.ratio > 0 for row in rows)
+    assert len(capsys.readouterr().out.splitlines()) == len(rows) + 1
+
+
 def test_block_errors_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     found = block_errors.rows(1, 131_072)
     assert [row.what.split(",")[0] for row in found] == [case[0] for case in block_errors.CASES]
