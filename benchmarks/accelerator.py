@@ -143,7 +143,7 @@ def _network(device: str) -> dict[str, Callable[[], Any]]:
     import torch
     from torch.nn.functional import cross_entropy
 
-    from qerror.pytorch import ModelRecipe, quantize_model
+    from qerror.pytorch import ModelRecipe, TensorRecipe, quantize_model
 
     resnet50: Any = importlib.import_module("torchvision.models").resnet50
     torch.manual_seed(0)
@@ -152,7 +152,8 @@ def _network(device: str) -> dict[str, Callable[[], Any]]:
     plain = resnet50(weights=None).to(device)
     models = {"without quantizers": plain}
     for name in FORMATS:
-        recipe = ModelRecipe.of(name, calibration="minmax", method="fp" if "E" in name else "lsq")
+        tensors = TensorRecipe(name, "minmax", method="fp" if "E" in name else "lsq")
+        recipe = ModelRecipe(tensors, tensors)
         models[f"weights and inputs in {name}"] = quantize_model(
             copy.deepcopy(plain), recipe, [images[:16]]
         )

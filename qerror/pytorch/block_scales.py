@@ -150,12 +150,12 @@ def _min_max(rule: MinMax, form: BlockFormat) -> Scaler:
     def real(x: Tensor, tensor: Tensor | None) -> Scaling:
         del tensor
         low = x.amin(1, keepdim=True)
-        return Scaling((x.amax(1, keepdim=True) - low) / most, low=low)
+        return Scaling((x.amax(1, keepdim=True) - low) / _like(most, x), low=low)
 
     def integer(x: Tensor, tensor: Tensor | None) -> Scaling:
         del tensor
         low = torch.clamp(x.amin(1, keepdim=True), max=0)
-        unit = (torch.clamp(x.amax(1, keepdim=True), min=0) - low) / most
+        unit = (torch.clamp(x.amax(1, keepdim=True), min=0) - low) / _like(most, x)
         return Scaling(unit, zero=torch.round(-low / nonzero(unit)))
 
     return real if rule.zero == "real" else integer

@@ -13,7 +13,7 @@ from qerror.pytorch.functional.shared import (
     power,
     wide_codes,
 )
-from qerror.pytorch.gradients import AtLeast, apply
+from qerror.pytorch.gradients import AtLeast, apply, quotient
 
 
 def fixed_point(
@@ -89,7 +89,7 @@ def f8net_pact(
     low, high = fixed_codes(word_length, signed)
     wide = wide_codes(x, low, high)
     size = like("alpha", alpha, wide)
-    step = apply(AtLeast, torch.where(size < 0, -size, size), FLOOR) / high
+    step = quotient(apply(AtLeast, torch.where(size < 0, -size, size), FLOOR), high)
     if buffer_length is not None:
         ratio = exponent(buffer_length, wide) - exponent(fractional_length, wide)
         step = step * power(ratio, wide)

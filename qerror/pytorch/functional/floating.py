@@ -9,7 +9,7 @@ from torch import Tensor
 from qerror._arrays import integer, real
 from qerror.exceptions import InvalidValue
 from qerror.pytorch.functional.shared import Number, Rule, like, positive_like, scale_rule
-from qerror.pytorch.gradients import Floating, RoundThrough, apply
+from qerror.pytorch.gradients import Floating, RoundThrough, apply, quotient
 from qerror.pytorch.levels import working
 from qerror.pytorch.rounders import DOUBLE, SINGLE, Layout, layout_of, raised_by
 
@@ -83,7 +83,7 @@ def fp(
     first, largest = _grid(m, bits - 1 - m, layout)
     slope = None if isinstance(m, int) else _mantissa_slope(m, bits - 1 - m, wide.dtype)
     limit = positive_like("c", c, wide)
-    gamma = limit.detach() / largest
+    gamma = quotient(limit.detach(), largest)
     if isinstance(c, float | int):
         gamma = like("c", c / largest, wide)  # one rounding to the dtype, as in `qerror.quantize`
     raised = raised_by(m, layout, positive=True)

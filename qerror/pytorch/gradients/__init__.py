@@ -19,6 +19,7 @@ would cost the compiled code more than the quantizer itself: its store is scalar
 from qerror.pytorch.gradients.affine import Affine as Affine
 from qerror.pytorch.gradients.clipped import Clipped as Clipped
 from qerror.pytorch.gradients.codes import nearest_code as nearest_code
+from qerror.pytorch.gradients.codes import quotient as quotient
 from qerror.pytorch.gradients.floating import Floating as Floating
 from qerror.pytorch.gradients.interval import Interval as Interval
 from qerror.pytorch.gradients.masks import Mask as Mask

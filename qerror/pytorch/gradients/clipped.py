@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd import Function
 
-from qerror.pytorch.gradients.codes import nearest_code, rounded
+from qerror.pytorch.gradients.codes import nearest_code, quotient, rounded
 from qerror.pytorch.gradients.masks import above, summed
 
 
@@ -21,7 +21,7 @@ class Clipped(Function):
         ctx: Any, x: Tensor, bottom: Tensor | None, top: Tensor, low: float, high: float
     ) -> Tensor:
         """Return the levels."""
-        s = (top if bottom is None else top - bottom) / high
+        s = quotient(top if bottom is None else top - bottom, high)
         z = None if bottom is None else -rounded(bottom / s, None)
         ctx.save_for_backward(x, bottom, top)
         ctx.low = low

@@ -1,4 +1,4 @@
-"""Rounding to integers by a constant that is added and taken away."""
+"""Rounding to integers by a constant that is added and taken away; quotients."""
 
 import torch
 from torch import Tensor
@@ -21,3 +21,11 @@ def rounded(v: Tensor, z: Tensor | None) -> Tensor:
     half = 1.5 * 2.0 ** layout_of(v.dtype).digits
     magic = half if z is None else half + z
     return (v + magic) - magic
+
+
+def quotient(x: Tensor, divisor: float | Tensor) -> Tensor:
+    """Return x / divisor, rounded once.
+
+    CUDA multiplies by the reciprocal of a plain number, which rounds twice.
+    """
+    return x / (divisor if isinstance(divisor, Tensor) else x.new_full((), divisor))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from qerror.pytorch.gradients.codes import rounded
+from qerror.pytorch.gradients.codes import quotient, rounded
 
 
 class RoundThrough(Function):
@@ -17,7 +17,7 @@ class RoundThrough(Function):
     def forward(ctx: Any, x: Tensor, steps: float) -> Tensor:
         """Return the nearest multiples of 1 / steps, a tie going to the even one."""
         del ctx
-        return rounded(x * steps, None) / steps
+        return quotient(rounded(x * steps, None), steps)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
