@@ -173,6 +173,40 @@ print("largest relative difference:", mp.nstr(worst, 3))
 assert worst < mp.mpf(10) ** -50
 
 # %% [markdown]
+# ## The same by the library
+#
+# `closed_form` derives $I(a, b, q)$ and $J(a, b, q)$ when it is called; `qerror formula gaussian
+# --latex` prints them. They have to be the formulas above, with a location and a spread:
+
+# %%
+from qerror.rigorous.symbolic import closed_form
+
+DERIVED = {name: closed_form(name) for name in CASES}
+NAMES = {
+    "gaussian": {"mean": sp.Rational(3, 10), "std": sp.Rational(7, 5)},
+    "uniform": {"low": -2, "high": 3},
+    "student-t": {"nu": 3, "loc": 0, "scale": 1},
+}
+largest = mp.mpf(0)
+for name, (antiderivatives, _, values) in CASES.items():
+    exact = [sp.lambdify(w, F.subs(values), "mpmath") for F in antiderivatives]
+    form = DERIVED[name]
+    numbers = {form.symbols[key]: value for key, value in NAMES[name].items()}
+    ends = [form.symbols[key] for key in "abq"]
+    square, cross = (
+        sp.lambdify(ends, e.subs(numbers), "mpmath") for e in (form.square, form.cross)
+    )
+    for cell in CELLS:
+        low, high, level = map(mp.mpf, cell)
+        M = [F(high) - F(low) for F in exact]
+        by_hand = level**2 * M[0] - 2 * level * M[1] + M[2], level * M[1] - M[2]
+        ours = square(low, high, level), cross(low, high, level)
+        largest = max(largest, *(abs(x / y - 1) for x, y in zip(ours, by_hand, strict=True)))
+print("largest relative difference:", mp.nstr(largest, 3))
+assert largest < mp.mpf(10) ** -50
+DERIVED["gaussian"].square
+
+# %% [markdown]
 # ## Where float64 loses the digits
 #
 # $q^2 M_0 - 2 q M_1 + M_2$ subtracts numbers of size $q^2 M_0$ to find one of size

@@ -229,7 +229,8 @@ class DataErrors:
             return None
         one = float(np.asarray(scale).reshape(()))
         form = as_scalar_format(self.format)
-        return expected_bands(form, fitted.predictive, one, size=size)["sqnr_db"]
+        found = expected_bands(form, fitted.predictive, one, size=size, rounding=self.rounding)
+        return found["sqnr_db"]
 
     @property
     def block_axis(self) -> int | None:

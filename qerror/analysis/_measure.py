@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.analysis._modes import rounded_atoms
+from qerror.analysis._modes import drawn_atoms
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
@@ -19,7 +19,7 @@ from qerror.exceptions import TooLarge
 from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
-_MOST = 2**17  # levels
+_MOST = 2**17  # levels, or thresholds of drawn bits
 _MANY = 2**12  # from so many levels on, few nodes do between two of them
 _SPREADS = 40.0  # of a light law: nothing is left beyond
 _GROWTH = 1.25  # of panels on a tail
@@ -28,7 +28,10 @@ _LEAST = 1e-300  # of the density: nothing is left of a piece beyond
 
 
 class Measure(NamedTuple):
-    """Values x, the error that each makes, and its weight; shape (m,) each."""
+    """Values x, an error that each makes, and its weight; shape (m,) each.
+
+    Where the level is drawn, x stands here twice: once for each level that it may go to.
+    """
 
     x: FloatArray
     error: FloatArray
@@ -42,24 +45,42 @@ def measure_of(grid: Grid, density: Density, rule: RoundingRule) -> Measure:
             f"a band needs moments between all levels, and this grid has {grid.size:,} of them, "
             f"more than {_MOST:,}"
         )
-    parts = [_of_piece(grid, piece) for piece in density.pieces()]
+    thresholds = _thresholds(grid, rule)
+    parts = [_of_piece(thresholds, piece) for piece in density.pieces()]
     atoms = density.atoms()
     x = np.concatenate([atoms.positions, *(nodes for nodes, _ in parts)])
     weight = np.concatenate([atoms.probabilities, *(weights for _, weights in parts)])
     alive = weight > _LEAST
     x, weight = x[alive], weight[alive]
-    error, _ = rounded_atoms(grid, x, rule)
-    return Measure(x, error, weight / weight.sum())
+    weight /= weight.sum()
+    below, above, share, _ = drawn_atoms(grid, x, rule)
+    if rule.mode != "stochastic":
+        return Measure(x, np.where(share > 0, above, below), weight)
+    both = np.concatenate([weight * (1 - share), weight * share])
+    kept = both > 0
+    return Measure(np.tile(x, 2)[kept], np.concatenate([below, above])[kept], both[kept])
 
 
-def _of_piece(grid: Grid, piece: Piece) -> tuple[FloatArray, FloatArray]:
+def _thresholds(grid: Grid, rule: RoundingRule) -> FloatArray:
+    """Return the places between levels, and the levels, at which the error may jump."""
+    points, gaps = grid.points, np.diff(grid.points)
+    parts = 2 if rule.bits is None else 1 << rule.bits
+    if gaps.size * parts > 2 * _MOST:
+        raise TooLarge(
+            f"a band under {rule.name} needs moments between {gaps.size * parts:,} thresholds, "
+            f"more than {2 * _MOST:,}; take fewer random bits, or 'stochastic'"
+        )
+    inner = points[:-1, None] + gaps[:, None] * (np.arange(1, parts) / parts)
+    return np.concatenate([points, inner.ravel()])
+
+
+def _of_piece(thresholds: FloatArray, piece: Piece) -> tuple[FloatArray, FloatArray]:
     """Return nodes and weights for one piece of the density."""
     low, high = _reach(piece)
-    points = grid.points
-    places = np.concatenate([points, points[:-1] + 0.5 * np.diff(points), _panels(piece)])
+    places = np.concatenate([thresholds, _panels(piece)])
     places = np.unique(np.clip(places, low, high))
     edges = np.unique(np.concatenate([[low], places, [high]]))
-    nodes, weights = gauss_legendre(8 if points.size > _MANY else 16)
+    nodes, weights = gauss_legendre(8 if thresholds.size > 2 * _MANY else 16)
     width = np.diff(edges)[:, None]
     x = edges[:-1, None] + width * nodes
     return x.ravel(), (piece.pdf(x) * width * weights).ravel()

@@ -48,10 +48,11 @@ def mode_sums(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRu
     return total
 
 
-class _Intervals(NamedTuple):
+class Intervals(NamedTuple):
     """The stretches of a grid before its factor, shape (m,) each."""
 
     level: FloatArray
+    gap: FloatArray
     left: FloatArray
     right: FloatArray
     variance: FloatArray
@@ -60,7 +61,7 @@ class _Intervals(NamedTuple):
     weight: float
 
 
-def _intervals(grid: Grid, rule: RoundingRule, upper: bool) -> _Intervals:
+def intervals(grid: Grid, rule: RoundingRule, upper: bool) -> Intervals:
     """List the stretches of a grid; of the upper half for both of them."""
     count = (grid.size - 1) * (1 if rule.bits is None else 1 << rule.bits)
     if count > _MOST:
@@ -77,8 +78,9 @@ def _intervals(grid: Grid, rule: RoundingRule, upper: bool) -> _Intervals:
     owner, form = Stretches.of(ways_of(rule, low, high, even), rule.bits)
     gap = gaps[owner]
     level = np.where(form.at == 1, high[owner], low[owner] + form.at * gap)
-    return _Intervals(
+    return Intervals(
         level,
+        gap,
         gap * form.left,
         gap * form.right,
         gap * gap * form.variance,
@@ -90,14 +92,14 @@ def _intervals(grid: Grid, rule: RoundingRule, upper: bool) -> _Intervals:
 
 def _stretch_sums(grid: Grid, batch: Batch, rule: RoundingRule) -> Sums:
     """Integrate stretch by stretch at each scale."""
-    found = _intervals(grid, rule, batch.mirrored)
+    found = intervals(grid, rule, batch.mirrored)
     rows = max(1, _CHUNK // found.level.size)
     starts = range(0, batch.factors.size, rows)
     chunks = [slice(start, start + rows) for start in starts]
     return Sums.joined(batch.factors.size, [(at, _rows(batch.rows(at), found)) for at in chunks])
 
 
-def _rows(batch: Batch, found: _Intervals) -> Sums:
+def _rows(batch: Batch, found: Intervals) -> Sums:
     factor = batch.factors[:, None]
     q, rest = two_product(factor, found.level)
     left, right = -(factor * found.left), factor * found.right
@@ -145,7 +147,7 @@ def _of_atoms(
     if base.size > 1:
         low, high, upper_is_even = base.neighbours(inside)
     below, above = (_away(level, column, x) for level in (low, high))
-    share = _share_up(rule, inside, low, high, upper_is_even)
+    share = shares_up(rule, inside, low, high, upper_is_even)
     square = (1 - share) * below * below + share * above * above
     mean = (1 - share) * below + share * above
     square *= weight
@@ -169,7 +171,7 @@ def _away(level: FloatArray, column: FloatArray, x: FloatArray) -> FloatArray:
     return error
 
 
-def _share_up(
+def shares_up(
     rule: RoundingRule,
     x: FloatArray,
     low: FloatArray,
@@ -209,13 +211,23 @@ def _share_up(
 
 def rounded_atoms(grid: Grid, x: FloatArray, rule: RoundingRule) -> tuple[FloatArray, FloatArray]:
     """Return the error of each value, under a mode without draws, and the step around it."""
+    below, above, share, step = drawn_atoms(grid, x, rule)
+    return np.where(share > 0, above, below), step
+
+
+def drawn_atoms(
+    grid: Grid, x: FloatArray, rule: RoundingRule
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return the errors that each value may have, the chance of the second, and the step."""
     base, factor = replace(grid, factor=1.0), np.asarray(grid.factor)
     if not x.size:
-        return np.empty(0), np.empty(0)
+        return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
     inside = np.clip(x / factor, base.min, base.max)
     if base.size == 1:
-        return _away(np.full(x.shape, base.min), factor, x), np.full(x.shape, np.inf)
+        away = _away(np.full(x.shape, base.min), factor, x)
+        return away, away, np.zeros(x.shape), np.full(x.shape, np.inf)
     low, high, upper_is_even = base.neighbours(inside)
-    share = _share_up(rule, inside, low, high, upper_is_even)
+    share = shares_up(rule, inside, low, high, upper_is_even)
     step = np.where(high > low, high - low, base.base_gaps[-1])
-    return _away(np.where(share > 0, high, low), factor, x), step * factor
+    below, above = (_away(level, factor, x) for level in (low, high))
+    return below, above, share, step * factor

@@ -101,7 +101,8 @@ def expected_bands(
     confidence : float
         The share of measurements inside, between 0 and 1: as many lie below as above.
     rounding : str
-        A mode that sends every value to one level: any but stochastic.
+        As for `quantization_error`; under stochastic rounding the measurement scatters with the
+        values and the draws alike. Random bits times levels are at most 2^18 thresholds.
     rng : numpy.random.Generator, optional
         For figures that are simulated; by default always the same draws.
 
@@ -116,9 +117,9 @@ def expected_bands(
     Raises
     ------
     InvalidValue
-        If the confidence is not between 0 and 1, or rounding is stochastic.
+        If the confidence is not between 0 and 1.
     TooLarge
-        If the grid has more than 2^17 levels.
+        If the grid has more than 2^17 levels, or random bits make more than 2^18 thresholds.
 
     Examples
     --------
@@ -132,10 +133,6 @@ def expected_bands(
     if not 0 < inner < 1:
         raise InvalidValue(f"confidence must lie between 0 and 1, got {inner:g}")
     rule = as_rule(rounding)
-    if rule.mode == "stochastic":
-        raise InvalidValue(
-            "bands are for rounding that sends every value to one level, got 'stochastic'"
-        )
     grid, scales = grid_and_scales(format_or_grid, scale, max_value, bias)
     if scales.ndim:
         raise InvalidValue("a band is that of one scale, got an array of them")
@@ -163,6 +160,7 @@ def sqnr_band(
     *,
     max_value: float | None = None,
     bias: float | None = None,
+    rounding: str = "nearest-even",
 ) -> tuple[float, float]:
     """Return where a measured SQNR in dB should lie, from the lower to the upper end.
 
@@ -183,6 +181,7 @@ def sqnr_band(
         bias=bias,
         size=size,
         confidence=confidence,
+        rounding=rounding,
     )
     return found["sqnr_db"].low, found["sqnr_db"].high
 

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
 from qerror._arrays import ArrayValue, FloatArray, frozen
+from qerror.analysis._level_moments import LevelMoments, LevelSource
 
 Value = TypeVar("Value", float, FloatArray)
 
@@ -66,6 +67,9 @@ class ErrorReport(ArrayValue, Generic[Value]):
     signal_mean: Value
     """E[X]."""
 
+    _levels: ClassVar[LevelSource | None] = None
+    """What the levels' own moments are computed of, where these figures would cancel."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.rounding, float):  # one scale has nothing to copy
             super().__post_init__()
@@ -84,6 +88,18 @@ class ErrorReport(ArrayValue, Generic[Value]):
     def sqnr_db(self) -> Value:
         """10 log10(E[X^2] / E[e^2]) in dB: inf without error, nan where undefined."""
         return decibels(self.signal_power, self.mse)
+
+    def with_levels(self, source: LevelSource) -> "ErrorReport[Value]":
+        """Return this report, able to say E[Q^2] where nearly all of X is rounded to 0."""
+        object.__setattr__(self, "_levels", source)
+        return self
+
+    def level_moments(self) -> LevelMoments | None:
+        """Return E[Q^2], E[X Q] and E[Q] without cancellation, where the figures would cancel.
+
+        None where S + 2 E[X e] + E[e^2] is right as it is, or there are very many levels.
+        """
+        return None if self._levels is None else self._levels.moments()
 
     def __repr__(self) -> str:
         shown = ("mse", "rounding", "clipping", "sqnr_db")

@@ -16,6 +16,7 @@ from qerror.exceptions import InvalidType, InvalidValue
 
 Value = TypeVar("Value", float, FloatArray)
 _LONGEST = 2**53  # counts are exact in float64
+_LITTLE = 0.1  # of E[v^2]: a smaller E[Q^2] is taken from the levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +84,8 @@ def scalar_product_error(
     Returns
     -------
     ScalarProductReport
-        `mse` is right to about 1e-15 of its largest term: where the terms nearly cancel, as when
-        one factor's error undoes the other's, fewer of its digits are. Non-zero means are
-        accounted for: a mean error grows with n, its square with n^2. Where
+        `mse` is a sum of non-negative terms, of the gain of each side and what it leaves.
+        Non-zero means are accounted for: a mean error grows with n, its square with n^2. Where
         a report is a `BlockErrorReport`, so is that values of one block share their scale:
         blocks lie along the sum, from its start.
 
@@ -134,18 +134,32 @@ def _is_sequence(value: object) -> bool:
 def _product(
     w: ErrorReport[Value], x: ErrorReport[Value], length: int
 ) -> ScalarProductReport[Value]:
-    """Expand E[(Q(w) Q(x) - w x)^2] for independent factors, and sum over the length."""
+    """Expand E[(Q(w) Q(x) - w x)^2] for independent factors, and sum over the length.
+
+    The six terms may cancel, as where errors are much larger than their values on one side and
+    all of the other side goes to 0. So the MSE comes from gains and remainders: with
+    Q(w) = g w + r, E[w r] = 0, and Q(x) = h x + t likewise, the four parts of
+
+        Q(w) Q(x) - w x = (g h - 1) w x + g w t + h x r + r t
+
+    are orthogonal.
+    """
     on_weight, on_activation = w.mse * x.signal_power, x.mse * w.signal_power
     both, crossed = w.mse * x.mse, 2 * w.cross_moment * x.cross_moment
     weight_crossed, activation_crossed = 2 * w.mse * x.cross_moment, 2 * x.mse * w.cross_moment
-    # E[Qw] E[Qx] - E[w] E[x] without the difference
-    mean = w.signal_mean * x.mean_error + w.mean_error * x.signal_mean
-    mean = mean + w.mean_error * x.mean_error
+    with np.errstate(invalid="ignore"):  # infinite powers are settled at the end
+        g, h = _Gain.of(w), _Gain.of(x)
+    mean = _mean_error(w, x, g.mean, h.mean)
     pairs = length * (length - 1)
     coherent = pairs * mean * mean if pairs else 0 * w.rounding * x.rounding
     if max(_block_size(w), _block_size(x)) > 1:
         coherent = _coherent_blocks(w, x, length)
-    one = on_weight + on_activation + both + crossed + weight_crossed + activation_crossed
+    lost = _least(
+        (g.excess * h.gain, h.excess), (h.excess * g.gain, g.excess), (g.gain * h.gain, -1.0)
+    )
+    one = lost * lost * (w.signal_power * x.signal_power)
+    one = one + g.gain * g.gain * (w.signal_power * h.rest)
+    one = one + h.gain * h.gain * (x.signal_power * g.rest) + g.rest * h.rest
     power = length * (w.signal_power * x.signal_power)
     if pairs:
         power = power + pairs * (w.signal_mean * x.signal_mean) ** 2
@@ -162,6 +176,60 @@ def _product(
         signal_power=_settled(power, w, x),
         length=length,
     )
+
+
+def _mean_error(w: ErrorReport[Value], x: ErrorReport[Value], g: Any, h: Any) -> Any:
+    """Return E[Qw] E[Qx] - E[w] E[x] without the difference, g and h being E[Qw] and E[Qx].
+
+    Either error may be put on the exact factor: that with the smaller terms loses fewer digits.
+    """
+    return _least(
+        (w.signal_mean * x.mean_error, w.mean_error * h),
+        (x.signal_mean * w.mean_error, x.mean_error * g),
+    )
+
+
+def _least(*pairs: tuple[Any, Any]) -> Any:
+    """Return a sum that several pairs of terms have, from the pair of the smallest terms."""
+    found, size = np.zeros(()), np.full((), math.inf)
+    for a, b in pairs:
+        sum_of, size_of = np.asarray(a + b), np.asarray(abs(a) + abs(b))
+        # A size of nan is that of infinite powers, which are settled at the end.
+        smaller = ~(size_of >= size)
+        found, size = np.where(smaller, sum_of, found), np.where(smaller, size_of, size)
+    return found if found.ndim else float(found)
+
+
+class _Gain(NamedTuple):
+    """Q(v) = gain v + r with E[v r] = 0."""
+
+    gain: Any
+    excess: Any
+    """The gain minus 1."""
+    rest: Any
+    """E[r^2]."""
+    mean: Any
+    """E[Q(v)]."""
+
+    @classmethod
+    def of(cls, report: ErrorReport[Value]) -> "_Gain":
+        """Split a quantized value, by the errors or, where little is left of it, by its levels."""
+        power = np.asarray(report.signal_power)
+        unit = np.where(power > 0, power, 1.0)
+        excess = np.asarray(report.cross_moment / unit)
+        gain = 1 + excess
+        rest = np.maximum(report.mse - report.cross_moment * excess, 0.0)
+        mean = np.asarray(report.signal_mean + report.mean_error)
+        levels = report.level_moments()
+        if levels is not None:
+            little = levels.power < _LITTLE * power
+            own = levels.cross / unit
+            gain, excess = np.where(little, own, gain), np.where(little, own - 1, excess)
+            apart = np.maximum(levels.power - levels.cross * own, 0.0)
+            rest, mean = np.where(little, apart, rest), np.where(little, levels.mean, mean)
+        if power.ndim or rest.ndim:
+            return cls(gain, excess, rest, mean)
+        return cls(float(gain), float(excess), float(rest), float(mean))
 
 
 class _Pair(NamedTuple):

@@ -21,7 +21,7 @@ from qerror.densities import (
 )
 from qerror.exceptions import InvalidValue, TooLarge, UnknownName
 from qerror.formats import as_scalar_format
-from qerror.rounding import as_rule
+from qerror.rounding import ROUNDINGS, as_rule
 from qerror.simulation import quantize
 
 SETS = 2000
@@ -41,7 +41,7 @@ def measured(  # noqa: PLR0917 - a case and how often
     found: dict[str, list[np.ndarray]] = {figure: [] for figure in FIGURES}
     for _ in range(sets // 500):
         x = density.sample(500 * size, rng).reshape(500, size)
-        q = quantize(x, name, scale, rounding=rounding)
+        q = quantize(x, name, scale, rounding=rounding, rng=rng)
         square, mse = (x * x).sum(axis=1), ((q - x) ** 2).mean(axis=1)
         norm = np.sqrt(square * (q * q).sum(axis=1))
         found["sqnr_db"].append(10 * np.log10(square / size / mse))
@@ -74,6 +74,52 @@ def test_coverage(name: str, density: Density, top: float, size: int) -> None:
         inside = ((band.low <= values) & (values <= band.high)).mean()
         assert inside == pytest.approx(0.95, abs=0.02), figure
         assert (values < band.centre).mean() == pytest.approx(0.5, abs=0.04), figure
+
+
+# Drawn levels scatter a measurement as the values do.
+DRAWN: list[tuple[str, Density, float, str]] = [
+    ("int4", Gaussian(), 2.2, "stochastic"),
+    ("4M3E", StudentT(8.0), 20.0, "stochastic"),
+    ("int4", Laplace(0.1), 4.0, "stochastic:2"),
+    ("e2m1", Gaussian(0.3), 3.0, "toward-zero"),
+]
+
+
+@pytest.mark.parametrize(("name", "density", "top", "rounding"), DRAWN, ids=str)
+def test_coverage_of_other_modes(name: str, density: Density, top: float, rounding: str) -> None:
+    found = expected_bands(name, density, max_value=top, size=300, rounding=rounding)
+    for figure, values in measured(name, density, top, 300, rounding).items():
+        band = found[figure]
+        inside = ((band.low <= values) & (values <= band.high)).mean()
+        assert inside == pytest.approx(0.95, abs=0.02), figure
+        assert (values < band.centre).mean() == pytest.approx(0.5, abs=0.04), figure
+
+
+@pytest.mark.parametrize("rounding", [*ROUNDINGS, "stochastic:1", "stochastic:5"])
+@pytest.mark.parametrize("density", [Gaussian(0.2), Clipped(Laplace(), -0.7, 1.9)], ids=repr)
+def test_points_have_the_moments_of_every_mode(density: Density, rounding: str) -> None:
+    for form, top in (("int4", 2.5), ("3M3E", 4.0), ("codebook:-1.1,-0.3,0.45,1.5", 1.5)):
+        grid = as_scalar_format(form).grid(as_scalar_format(form).scale_for(top))
+        x, e, w = measure_of(grid, density, as_rule(rounding))
+        report = quantization_error(grid, density, rounding=rounding)
+        assert w @ e**2 == pytest.approx(report.mse, rel=1e-9)
+        assert w @ e == pytest.approx(report.mean_error, rel=1e-9, abs=1e-9)
+        assert w @ (x * e) == pytest.approx(report.cross_moment, rel=1e-9, abs=1e-9)
+        assert w.sum() == pytest.approx(1.0, rel=1e-12)
+
+
+def test_drawn_levels_widen_a_band() -> None:
+    """Of values amid two levels each error is +-D/2, drawn or not; of others it is not."""
+    middle = Discrete((0.5,), (1.0,))
+    band = expected_bands("int4", middle, size=100, rounding="stochastic")["mse"]
+    assert (band.low, band.high) == (0.25, 0.25)
+    aside = Discrete((0.25,), (1.0,))
+    band = expected_bands("int4", aside, size=10**6, rounding="stochastic")["mse"]
+    # e^2 is 1/16 or 9/16, the latter with a chance of 1/4.
+    spread = 1.959963984540054 * 0.5 * math.sqrt(0.25 * 0.75 / 10**6)
+    assert band.method == "delta"
+    assert band.low == pytest.approx(0.1875 - spread, rel=1e-9)
+    assert band.high == pytest.approx(0.1875 + spread, rel=1e-9)
 
 
 @pytest.mark.exhaustive
@@ -163,8 +209,8 @@ def test_refusals() -> None:
         expected_bands("int8", Gaussian(), size=10, confidence=1.0)
     with pytest.raises(InvalidValue, match="size"):
         expected_bands("int8", Gaussian(), size=1)
-    with pytest.raises(InvalidValue, match="stochastic"):
-        expected_bands("int8", Gaussian(), size=10, rounding="SR")
+    with pytest.raises(TooLarge, match="fewer random bits"):
+        expected_bands("int8", Gaussian(), size=10, rounding="SR:12")
     with pytest.raises(TooLarge, match="levels"):
         expected_bands("int32", Gaussian(), size=10)
     with pytest.raises(UnknownName, match="sqnr_db"):

@@ -43,7 +43,7 @@ def test_verdicts(run: Run, value: str, figure: str, code: int) -> None:
         ("--figure", "snr"),
         ("--confidence", "1.5"),
         ("--measured", "nan"),
-        ("--rounding", "SR"),
+        ("--rounding", "SR:20"),
         ("--scale", "1"),
     ],
 )
