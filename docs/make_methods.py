@@ -43,6 +43,35 @@ that the narrow dtype does not hold: at a real scale most INT8 levels are no bfl
 a float16 result beyond 65504 is infinite. Under autocast the same holds: a quantizer computes in
 float32 whatever the surrounding dtype is, and its parameters stay float32."""
 
+_ACCELERATORS = """\
+## On an accelerator
+
+Quantizers follow their input to its device, and wait for nothing there. On CUDA they give the bits
+of the processor: quotients are rounded once, also where PyTorch would multiply by a reciprocal.
+`torch.compile` for CUDA divides within two ulp and contracts a product and a sum (Triton): where a
+scale is no power of two, a value next to a threshold may take the other level, about one in a
+million of INT8, and an offset block differs in the last place.
+`torch._inductor.config.eager_numerics.division_rounding = True` divides as the processor does.
+
+On an H200 (PyTorch 2.11, 2^26 float32 values, `python -m benchmarks.accelerator`), as multiples of
+a copy of the tensor:
+
+| quantizer | eager | compiled |
+| --- | ---: | ---: |
+| PyTorch's cast to float8 and back | 2.0 | 1.8 |
+| PyTorch's `fake_quantize_per_tensor_affine`, INT8 | 1.3 | |
+| INT8 | 5.6 | 1.8 |
+| 4M3E | 9.6 | 1.7 |
+| MXFP4 | 13.5 | 1.9 |
+| NVFP4 | 13.6 | 1.4 |
+| NF4, groups of 64 | 18.0 | 3.2 |
+| INT4, groups of 32 with an offset | 13.2 | 1.3 |
+
+Forward and backward with a range that learns, compiled, take 0.70 ms (`lsq`) and 0.89 ms (`fp`);
+PyTorch's quantizers take 0.44 ms with a fixed scale and 0.80 ms with one that learns. A training
+step of ResNet-50 with 64 images, not compiled, takes 2.3 times as long with weights and inputs in
+INT8 (`lsq`), and 4.0 times in 4M3E (`fp`)."""
+
 _DOORS = """\
 ## Scales that are very small, zero or no number
 
@@ -96,6 +125,7 @@ def page() -> str:
         "## Methods",
         _methods(),
         _PRECISION,
+        _ACCELERATORS,
         _DOORS,
         _STALLING,
         _stalls(),

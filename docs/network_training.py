@@ -26,20 +26,23 @@ _STARTED = {
 def qat() -> str:
     """Return the section on integers of three bits."""
     rows = read("qat-int3")
+    seeds = len({row["seed"] for row in rows})
     body = [
-        [f"{model}, {_STARTED[start]}", *means(own, *_ACCURACIES), f"{recovered(own):.0f}"]
+        [f"{model}, {_STARTED[start]}", *intervals(own, *_ACCURACIES), f"{recovered(own):.0f}"]
         for (model, start), own in cases(rows, "model", "start")
     ]
     total = [f"{model} {recovered(own):.0f}%" for (model,), own in cases(rows, "model")]
     return "\n\n".join(
         (
             "## Three bits, with training",
-            "Weights and layer inputs in INT3, ranges that learn (LSQ), from three starts; ten "
-            "epochs for the convolutions, thirty for the transformer. Over all starts the training "
-            f"gives back {', '.join(total)} of what quantization cost:",
+            "Weights and layer inputs in INT3, ranges that learn (LSQ), from three starts, "
+            f"{seeds} seeds; ten epochs for the convolutions, thirty for the transformer. Over all "
+            f"starts and seeds the training gives back {', '.join(total)} of what quantization "
+            "cost:",
             table(["network, range at the start", "FP32", "before", "after", "back %"], body),
-            "`qerror network qat --formats int3 --start flexible-bias,minmax,norm` with `--model "
-            "digits-resnet,digits-mobilenet --epochs 10` and `--model digits-vit --epochs 30`",
+            f"`qerror network qat --formats int3 --seeds {seeds} --start "
+            "flexible-bias,minmax,norm` with `--model digits-resnet,digits-mobilenet --epochs 10` "
+            "and `--model digits-vit --epochs 30`",
             "Adam moves every parameter by about the learning rate, whatever its size, and scales "
             "lie between 0.01 and 10 here: each learns at a rate in proportion to its first value. "
             "With one rate for all of them the transformer got back three quarters from the first "

@@ -87,12 +87,12 @@ def test_bits_of_blocks(name: str, dtype: torch.dtype) -> None:
 @REAL
 @pytest.mark.parametrize("name", BLOCKS)
 def test_compiled_code_strays_only_next_to_thresholds(name: str) -> None:
-    """Triton divides within two ulp; where the scale is a power of two that is exact."""
+    """Triton divides within two ulp and contracts a product and a sum; powers of two are exact."""
     x = data(64, 512).cuda()
     module = BlockFakeQuantize(name).to("cuda")
     torch.compiler.reset()
     ours, wanted = torch.compile(module, fullgraph=True)(x), module(x)
     if name.startswith("mx"):
         assert torch.equal(ours, wanted)
-    near = torch.isclose(ours, wanted, rtol=1e-6, atol=1e-7)
+    near = torch.isclose(ours, wanted, rtol=1e-6, atol=1e-6)
     assert (~near).float().mean() < 1e-3
