@@ -89,3 +89,48 @@ def wrapped(values: Integers, bits: int) -> Integers:
     """Return integers as two's complement of so many bits keeps them."""
     half = 1 << (bits - 1)
     return ((values + half) & ((1 << bits) - 1)) - half
+
+
+def convolved(  # noqa: PLR0917 - a convolution's description
+    x: Integers,
+    weight: Integers,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+    bits: int = 64,
+    overflow: Overflow = "wrap",
+) -> Integers:
+    """Return the sums of a convolution, without a bias, in an accumulator of so many bits."""
+    outputs, inputs, kh, kw = weight.shape
+    each = windows(x, (kh, kw), stride, padding, dilation)
+    n, _, height, width = each.shape[:4]
+    found = np.empty((n, outputs, height, width), np.int64)
+    share = outputs // groups
+    for group in range(groups):
+        part = each[:, group * inputs : (group + 1) * inputs]
+        rows = part.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, -1)
+        chosen = slice(group * share, (group + 1) * share)
+        total = products(rows, weight[chosen].reshape(share, -1).T, bits, overflow)
+        found[:, chosen] = total.reshape(n, height, width, share).transpose(0, 3, 1, 2)
+    return found
+
+
+def biased(total: Integers, bias: Integers | None, bits: int, overflow: Overflow) -> Integers:
+    """Add a bias to sums of shape (n, outputs, ...), in an accumulator of so many bits."""
+    if bias is None:
+        return total
+    found: Integers = total + bias.reshape(1, -1, *(1,) * (total.ndim - 2))
+    if bits >= 64:
+        return found
+    high = 2 ** (bits - 1) - 1
+    return wrapped(found, bits) if overflow == "wrap" else _clamped(found, -high - 1, high)
+
+
+def extreme_sums(weight: Integers, bias: Integers | None, low: int, high: int) -> tuple[int, int]:
+    """Return the least and the largest of a layer's sums that factors in low..high can cause."""
+    rows = weight.reshape(len(weight), -1)
+    ends = rows * low, rows * high
+    shift = np.zeros(len(rows), np.int64) if bias is None else bias
+    least, most = np.minimum(*ends).sum(1) + shift, np.maximum(*ends).sum(1) + shift
+    return int(least.min()), int(most.max())

@@ -1,20 +1,23 @@
 """The layers of an integer network, as data and as what they compute."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast, final
 
 import numpy as np
 
-from qerror._arrays import frozen
+from qerror._arrays import FloatArray, frozen
 from qerror.exceptions import InvalidValue
 from qerror.integer.arithmetic import (
     INT32,
     Integers,
     Overflow,
+    biased,
+    convolved,
+    extreme_sums,
     products,
     requantize,
     windows,
-    wrapped,
 )
 
 Kind: TypeAlias = Literal["convolution", "linear", "add", "average", "largest", "clip", "flatten"]
@@ -44,6 +47,17 @@ class Codes:
     def largest(self) -> int:
         """The largest magnitude of a code."""
         return max(-self.low, self.high)
+
+    @property
+    def scale(self) -> float:
+        """What one code is worth."""
+        return math.ldexp(1.0, -self.length)
+
+    def of(self, values: FloatArray) -> Integers:
+        """Return the codes of finite values: to the nearest, ties to even, clamped."""
+        scaled = np.clip(np.ldexp(values, self.length), self.low, self.high)
+        found: Integers = np.rint(scaled).astype(np.int64)
+        return found
 
 
 @final
@@ -119,20 +133,28 @@ class IntegerLayer:
         if self.kind == "average":
             each = windows(x, self.window, self.stride, (0, 0))
             return cast("Integers", each.sum((-2, -1))), length + self.shift
-        total = (
-            self._linear(x, bits, overflow)
-            if self.kind == "linear"
-            else self._convolved(x, bits, overflow)
-        )
-        if self.bias is not None:
-            shape = (1, -1) if self.kind == "linear" else (1, -1, 1, 1)
-            total = total + self.bias.reshape(shape)
-            if bits < 64:
-                high = 2 ** (bits - 1) - 1
-                total = (
-                    wrapped(total, bits) if overflow == "wrap" else np.clip(total, -high - 1, high)
-                )
-        return total, length + self.weight_length
+        assert self.weight is not None
+        if self.kind == "linear":
+            total = products(x, self.weight.T, bits, overflow)
+        else:
+            total = convolved(
+                x,
+                self.weight,
+                self.stride,
+                self.padding,
+                self.dilation,
+                self.groups,
+                bits,
+                overflow,
+            )
+        return biased(total, self.bias, bits, overflow), length + self.weight_length
+
+    def run(
+        self, given: list[Integers], codes: list[Codes], bits: int = 64, overflow: Overflow = "wrap"
+    ) -> tuple[Integers, Integers]:
+        """Return the accumulator, and the codes that it is requantized to."""
+        total, length = self.accumulate(given, codes, bits, overflow)
+        return total, self.finish(total, length)
 
     def finish(self, total: Integers, length: int) -> Integers:
         """Return the codes that an accumulator of that length is requantized to."""
@@ -148,25 +170,6 @@ class IntegerLayer:
         ]
         return np.clip(parts[0] + parts[1], -INT32, INT32), length
 
-    def _linear(self, x: Integers, bits: int, overflow: Overflow) -> Integers:
-        assert self.weight is not None
-        return products(x, self.weight.T, bits, overflow)
-
-    def _convolved(self, x: Integers, bits: int, overflow: Overflow) -> Integers:
-        assert self.weight is not None
-        outputs, inputs, kh, kw = self.weight.shape
-        each = windows(x, (kh, kw), self.stride, self.padding, self.dilation)
-        n, _, height, width = each.shape[:4]
-        found = np.empty((n, outputs, height, width), np.int64)
-        share = outputs // self.groups
-        for group in range(self.groups):
-            part = each[:, group * inputs : (group + 1) * inputs]
-            rows = part.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, -1)
-            chosen = slice(group * share, (group + 1) * share)
-            total = products(rows, self.weight[chosen].reshape(share, -1).T, bits, overflow)
-            found[:, chosen] = total.reshape(n, height, width, share).transpose(0, 3, 1, 2)
-        return found
-
     # ---- what it needs
 
     def extremes(self, codes: list[Codes], size: int = 1) -> tuple[int, int]:
@@ -176,12 +179,7 @@ class IntegerLayer:
         """
         first = codes[0]
         if self.weight is not None:
-            rows = self.weight.reshape(len(self.weight), -1)
-            bias = np.zeros(len(rows), np.int64) if self.bias is None else self.bias
-            ends = rows * first.low, rows * first.high
-            low = np.minimum(*ends).sum(1) + bias
-            high = np.maximum(*ends).sum(1) + bias
-            return int(low.min()), int(high.max())
+            return extreme_sums(self.weight, self.bias, first.low, first.high)
         if self.kind == "add":
             length = max(each.length for each in codes)
             parts = [(each.low, each.high, length - each.length) for each in codes]

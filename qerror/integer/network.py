@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast, final
+from typing import Any, NamedTuple, TypeAlias, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,10 @@ from qerror._arrays import FrozenMapping, integer
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.integer.arithmetic import INT32, Integers, Overflow
 from qerror.integer.layer import Codes, IntegerLayer
+from qerror.integer.scaled import ScaledCodes, ScaledLayer
+
+AnyCodes: TypeAlias = Codes | ScaledCodes
+AnyLayer: TypeAlias = IntegerLayer | ScaledLayer
 
 _WHOLE = 64
 
@@ -46,34 +50,42 @@ class IntegerNetwork:
 
     Parameters
     ----------
-    input : Codes
+    input : Codes or ScaledCodes
         What the codes of an image are worth.
-    layers : tuple of IntegerLayer
-        Each takes codes of layers before it, or of "", the input.
+    layers : tuple of IntegerLayer, or of ScaledLayer
+        Each takes codes of layers before it, or of "", the input: `Codes` go through layers that
+        shift alone, `ScaledCodes` through those that multiply and shift.
     size : tuple of int, optional
         The shape of an image, (channels, h, w), where it is known.
 
     Raises
     ------
     InvalidValue
-        If a layer takes what is not there, two have one name, or a sum could leave int32.
+        If a layer takes what is not there or codes of the other kind, two have one name, or a sum
+        could leave int32.
     """
 
-    input: Codes
-    layers: tuple[IntegerLayer, ...]
+    input: AnyCodes
+    layers: tuple[AnyLayer, ...]
     size: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        known = {"": self.input}
+        known: dict[str, Any] = {"": self.input}
+        kind: type = IntegerLayer if isinstance(self.input, Codes) else ScaledLayer
         if not self.layers:
             raise InvalidValue("the network has no layers")
         for layer in self.layers:
+            if not isinstance(layer, kind):
+                raise InvalidValue(
+                    f"layer {layer.name!r} is no {kind.__name__}, which takes "
+                    f"{type(self.input).__name__}"
+                )
             if layer.name in known:
                 raise InvalidValue(f"two layers have the name {layer.name!r}")
             missing = [name for name in layer.inputs if name not in known]
             if missing:
                 raise InvalidValue(f"layer {layer.name!r} takes {missing[0]!r}: not there")
-            codes = [known[name] for name in layer.inputs]
+            codes: Any = [known[name] for name in layer.inputs]
             low, high = layer.extremes(codes, layer.window[0] * layer.window[1])
             if low < -INT32 - 1 or high > INT32:
                 raise InvalidValue(
@@ -83,7 +95,7 @@ class IntegerNetwork:
             known[layer.name] = layer.output
 
     @property
-    def codes(self) -> Mapping[str, Codes]:
+    def codes(self) -> Mapping[str, AnyCodes]:
         """What the codes of each layer are worth, by name; "" is the input."""
         return FrozenMapping({"": self.input, **{each.name: each.output for each in self.layers}})
 
@@ -107,12 +119,7 @@ class IntegerNetwork:
             raise InvalidValue("there are no images: the array is empty")
         if not np.isfinite(x).all():
             raise InvalidValue("the images hold values that are not finite")
-        scaled = np.clip(np.ldexp(x.astype(np.float64), self.input.length), *self._limits())
-        codes: Integers = np.rint(scaled).astype(np.int64)
-        return codes
-
-    def _limits(self) -> tuple[int, int]:
-        return self.input.low, self.input.high
+        return self.input.of(x.astype(np.float64))
 
     def run(
         self, codes: Integers, *, accumulator: int = 32, overflow: Overflow = "wrap"
@@ -150,7 +157,7 @@ class IntegerNetwork:
         return tuple(
             Width(
                 each.name,
-                each.extremes(
+                cast("Any", each).extremes(
                     [worth[name] for name in each.inputs], each.window[0] * each.window[1]
                 ),
                 measured.get(each.name),
@@ -165,18 +172,16 @@ class IntegerNetwork:
         bits = integer("accumulator", accumulator, 2, _WHOLE)
         if overflow not in {"wrap", "saturate"}:
             raise InvalidValue(f"overflow is wrap or saturate, got {overflow!r}")
-        given = np.asarray(codes)
-        if given.dtype.kind not in "iu":
-            raise InvalidType(f"run takes codes, which encode makes of images; got {given.dtype}")
-        found = {"": given.astype(np.int64)}
+        images = np.asarray(codes)
+        if images.dtype.kind not in "iu":
+            raise InvalidType(f"run takes codes, which encode makes of images; got {images.dtype}")
+        found = {"": images.astype(np.int64)}
         worth, steps = self.codes, list[tuple[str, Integers, Integers]]()
         for layer in self.layers:
-            total, length = layer.accumulate(
-                [found[name] for name in layer.inputs],
-                [worth[name] for name in layer.inputs],
-                _WHOLE if bits >= 32 else bits,
-                overflow,
+            given = [found[name] for name in layer.inputs]
+            meant: Any = [worth[name] for name in layer.inputs]
+            total, found[layer.name] = layer.run(
+                given, meant, _WHOLE if bits >= 32 else bits, overflow
             )
-            found[layer.name] = layer.finish(total, length)
             steps.append((layer.name, found[layer.name], total))
         return steps

@@ -17,9 +17,13 @@ from qerror._arrays import integer
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.integer.arithmetic import INT32
 from qerror.integer.layer import Codes, IntegerLayer
+from qerror.integer.multiplier import Rounding
 from qerror.integer.network import IntegerNetwork
 from qerror.optimize.fractional_length import optimal_fractional_length
+from qerror.pytorch.backends import Backend
 from qerror.pytorch.integer.fake import FixedPointModel
+from qerror.pytorch.integer.scaled_convert import ScaledPlanner, rules_of
+from qerror.pytorch.integer.scaled_fake import ScaledModel
 from qerror.pytorch.integer.steps import Step, steps_of
 from qerror.pytorch.networks.layers import checked_batches
 
@@ -33,7 +37,7 @@ class IntegerModel:
     """A network of integers, and the fake-quantized one in floating point that it equals."""
 
     integer: IntegerNetwork
-    fake: FixedPointModel
+    fake: FixedPointModel | ScaledModel
 
 
 def to_integer(
@@ -42,12 +46,19 @@ def to_integer(
     *,
     weight_bits: int = 8,
     activation_bits: int = 8,
+    backend: Backend | str | None = None,
+    calibration: str | None = None,
+    rounding: Rounding | None = None,
 ) -> IntegerModel:
     """Return a network that computes with integers alone, from one in floating point.
 
-    Normalisations are folded, and every tensor gets the fractional length with the least mean
-    squared error: weights by their values, activations by those on the data. Then the steps are
-    sums of products, shifts to the nearest (ties to even) and clamps.
+    Normalisations are folded. Without a backend, every tensor gets the fractional length with the
+    least mean squared error: weights by their values, activations by those on the data. Then the
+    steps are sums of products, shifts to the nearest (ties to even) and clamps.
+
+    With a backend, tensors get scales and zero points by its rules; the steps are sums of products
+    of codes less zero points, products with multipliers of 31 bits, shifts and clamps, as in
+    TensorFlow Lite: see `qerror.integer.ScaledLayer`.
 
     Parameters
     ----------
@@ -57,22 +68,34 @@ def to_integer(
     data : iterable of tensors
         Images for the lengths of activations, as `quantize_model` takes them.
     weight_bits, activation_bits : int
-        Of the codes, 2 to 16. Activations that are never negative have no sign bit.
+        Of the codes, 2 to 16. Activations that are never negative have no sign bit, unless the
+        backend has other rules.
+    backend : Backend or str, optional
+        A record or a name in `BACKENDS`; "int8" has weights symmetric per channel and activations
+        with a zero point. What its graph leaves in floating point has codes here as well.
+    calibration : str, optional
+        A name in `CALIBRATIONS`, for a backend's scales; by default "minmax", as TensorFlow Lite.
+    rounding : {"once", "twice"}, optional
+        How a backend rounds a product with a multiplier; by default "once". See
+        `qerror.integer.multiplier.Rounding`.
 
     Returns
     -------
     IntegerModel
         `integer` runs in NumPy and needs no torch; `fake` is the same in floating point, whose
-        codes are equal in every layer.
+        codes are equal in every layer: in float64 always, in float32 where `exact_in_float32`
+        of it is empty.
 
     Raises
     ------
     InvalidValue
-        If a layer is none that integers express, a sum could leave int32, or the data do not fit.
+        If a layer is none that integers express, a sum could leave int32, the data do not fit,
+        the backend does not fold, or a calibration or a rounding is given without a backend.
 
     References
     ----------
-    Jin et al. 2022 (F8Net), sections 3.1 and 4, for fixed-point inference.
+    Jin et al. 2022 (F8Net), sections 3.1 and 4, for fixed-point inference. Jacob et al. 2018 (arXiv
+    1712.05877), section 2, for multipliers.
 
     Examples
     --------
@@ -90,9 +113,17 @@ def to_integer(
     )
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
         raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    rules = None
+    if backend is not None:
+        rules = rules_of(backend, widths, calibration or "minmax", rounding or "once")
+    elif calibration is not None or rounding is not None:
+        raise InvalidValue("a calibration and a rounding are those of a backend: give one, or int8")
     steps = steps_of(model)
     images = [_image(batch) for batch in checked_batches(data)]
     seen, size = _observed(steps, images)
+    if rules is not None:
+        scaled = ScaledPlanner(steps, seen, rules).network(tuple(size))
+        return IntegerModel(scaled, ScaledModel(scaled))
     network = _Planner(steps, seen, widths).network(tuple(size))
     return IntegerModel(network, FixedPointModel(network))
 

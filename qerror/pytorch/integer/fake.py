@@ -4,12 +4,13 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false, reportPrivateUsage=false
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
 from torch import Tensor, nn
 
+from qerror.exceptions import InvalidValue
 from qerror.integer.layer import Codes, IntegerLayer
 from qerror.integer.network import IntegerNetwork
 
@@ -32,25 +33,32 @@ class FixedPointModel(nn.Module):
 
     def __init__(self, network: IntegerNetwork, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
+        if not isinstance(network.input, Codes):
+            raise InvalidValue("a network of multipliers is equalled by ScaledModel")
         self.network = network
         self.dtype = dtype
-        for i, layer in enumerate(network.layers):
+        for i, layer in enumerate(self._layers):
             if layer.weight is not None:
                 self.register_buffer(f"weight{i}", _worth(layer.weight, layer.weight_length, dtype))
             if layer.bias is not None:
-                length = network.codes[layer.inputs[0]].length + layer.weight_length
+                length = self._codes(layer.inputs[0]).length + layer.weight_length
                 self.register_buffer(f"bias{i}", _worth(layer.bias, length, dtype))
+
+    @property
+    def _layers(self) -> tuple[IntegerLayer, ...]:
+        return cast("tuple[IntegerLayer, ...]", self.network.layers)
+
+    def _codes(self, name: str) -> Codes:
+        return cast("Codes", self.network.codes[name])
 
     @property
     def exact_in_float32(self) -> tuple[str, ...]:
         """The layers whose sums float32 cannot always hold; empty if there are none."""
-        return tuple(
-            layer.name for layer in self.network.layers if self._reach(layer) > _EXACT_IN_FLOAT32
-        )
+        return tuple(layer.name for layer in self._layers if self._reach(layer) > _EXACT_IN_FLOAT32)
 
     def _reach(self, layer: IntegerLayer) -> int:
         """Return the largest magnitude that any order of a layer's sums can pass through."""
-        codes = self.network.codes[layer.inputs[0]]
+        codes = self._codes(layer.inputs[0])
         if layer.weight is None:
             return codes.largest * layer.window[0] * layer.window[1]
         rows = abs(layer.weight.reshape(len(layer.weight), -1)).sum(1) * codes.largest
@@ -62,8 +70,8 @@ class FixedPointModel(nn.Module):
 
     def values(self, x: Tensor) -> dict[str, Tensor]:
         """Return the values of every step, by name."""
-        found = {"": _rounded(x.to(self.dtype), self.network.input)}
-        for i, layer in enumerate(self.network.layers):
+        found = {"": _rounded(x.to(self.dtype), self._codes(""))}
+        for i, layer in enumerate(self._layers):
             y = self._step(i, layer, [found[name] for name in layer.inputs])
             found[layer.name] = y if layer.raw else _rounded(y, layer.output)
         del found[""]
@@ -71,9 +79,8 @@ class FixedPointModel(nn.Module):
 
     def codes(self, x: Tensor) -> dict[str, Tensor]:
         """Return the codes of every step, by name."""
-        worth = self.network.codes
         return {
-            name: torch.ldexp(y.double(), torch.tensor(worth[name].length)).round().long()
+            name: torch.ldexp(y.double(), torch.tensor(self._codes(name).length)).round().long()
             for name, y in self.values(x).items()
         }
 

@@ -10,7 +10,12 @@ import numpy as np
 import torch
 
 from qerror.exceptions import InvalidValue
+from qerror.integer.arithmetic import INT32
+from qerror.integer.layer import IntegerLayer
+from qerror.integer.multiplier import Rounding
 from qerror.integer.network import IntegerNetwork, Width
+from qerror.integer.scaled import ScaledLayer
+from qerror.pytorch.backends import Backend
 from qerror.pytorch.integer import to_integer
 from qerror.pytorch.zoo import NETWORKS
 from qerror.reporting import Document, Row, View
@@ -34,7 +39,14 @@ class IntegerStudy:
 
 
 def integer_study(
-    model: str, *, weight_bits: int = 8, activation_bits: int = 8, seed: int = 0
+    model: str,
+    *,
+    weight_bits: int = 8,
+    activation_bits: int = 8,
+    backend: Backend | str | None = None,
+    calibration: str | None = None,
+    rounding: Rounding | None = None,
+    seed: int = 0,
 ) -> IntegerStudy:
     """Export a network of the zoo to integers and judge both.
 
@@ -42,7 +54,8 @@ def integer_study(
     ----------
     model : str
         A name in `qerror.pytorch.NETWORKS` that takes images.
-    weight_bits, activation_bits : int
+    weight_bits, activation_bits, backend, calibration, rounding
+        As in `to_integer`.
     seed : int
         Of the training.
 
@@ -61,6 +74,9 @@ def integer_study(
         network.calibration(),
         weight_bits=weight_bits,
         activation_bits=activation_bits,
+        backend=backend,
+        calibration=calibration,
+        rounding=rounding,
     )
     images = torch.cat(batches)
     codes = both.integer.encode(images.numpy())
@@ -91,26 +107,27 @@ def integer_document(study: IntegerStudy) -> Document:
                 "model": study.model,
                 "layer": layer.name,
                 "kind": layer.kind,
-                "weight_length": layer.weight_length if layer.weight is not None else None,
-                "length": layer.output.length,
+                **_worth(layer),
                 "low": layer.output.low,
                 "high": layer.output.high,
                 "accumulator_bits": None if width is None else width.bits,
                 "measured_bits": None if width is None else width.measured_bits,
             }
         )
-    header = ("layer", "kind", "FL weight", "FL", "codes", "accumulator", "measured")
+    scaled = "scale" in rows[0]
+    worth = ("scale", "zero") if scaled else ("FL weight", "FL")
+    header = ("layer", "kind", *worth, "codes", "accumulator", "measured")
+    keys = ("scale", "zero") if scaled else ("weight_length", "length")
     body = [
         (
             str(row["layer"]),
             str(row["kind"]),
-            "" if row["weight_length"] is None else str(row["weight_length"]),
-            str(row["length"]),
-            "sums" if layer.raw else f"{row['low']}..{row['high']}",
+            *(_text(row[key]) for key in keys),
+            "sums" if row["high"] == INT32 else f"{row['low']}..{row['high']}",
             "" if row["accumulator_bits"] is None else f"{row['accumulator_bits']} bits",
             "" if row["measured_bits"] is None else f"{row['measured_bits']} bits",
         )
-        for row, layer in zip(rows, study.network.layers, strict=True)
+        for row in rows
     ]
     notes = [
         f"{study.measure}: {study.score:.2f} % by integers, {study.float_score:.2f} % in floating "
@@ -127,3 +144,17 @@ def integer_document(study: IntegerStudy) -> Document:
         "agreement": study.agreement,
     }
     return Document("network", params, rows, [View("", header, body, (0, 1), tuple(notes))])
+
+
+def _worth(layer: IntegerLayer | ScaledLayer) -> dict[str, float | None]:
+    """Return what a layer's codes are worth."""
+    if isinstance(layer, ScaledLayer):
+        return {"scale": layer.output.scale, "zero": layer.output.zero}
+    length = None if layer.weight is None else layer.weight_length
+    return {"weight_length": length, "length": layer.output.length}
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,37 +15,52 @@ _WHOLE = 32
 
 @command.command("export", cls=Command)
 @one_model
-@file_option("--integer", help="Write the network to FILE (.npz).")
+@file_option("--integer", help="Write the network to FILE (.npz or .safetensors).")
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="Scales and zero points as a backend has them, with multipliers and shifts: int8, or a "
+    "name of qerror network backends. Without it scales are powers of two.",
+)
+@click.option("--calibration", metavar="NAME", help="Of a backend's scales: minmax, as in ptq.")
+@click.option(
+    "--rounding",
+    type=click.Choice(["once", "twice"]),
+    help="Of a backend's products: once, with ties up, or twice as gemmlowp does.",
+)
 @click.option("--weight-bits", type=int, default=8, show_default=True, help="Of codes of weights.")
 @click.option("--activation-bits", type=int, default=8, show_default=True, help="Of other codes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the training.")
 @output_options
-def export(  # noqa: PLR0917 - click passes them by name
+def export(
+    *,
     model: str,
     integer: Path | None,
-    weight_bits: int,
-    activation_bits: int,
-    seed: int,
     output: Output,
+    **given: Any,
 ) -> None:
     r"""Export a network that computes with integers alone: sums, shifts and clamps.
 
-    Every tensor gets the fractional length with the least error; the accumulator that each layer
-    needs is shown, in the worst case and on the test's inputs.
+    Every tensor gets the fractional length with the least error, or by --backend a scale and a zero
+    point; the accumulator that each layer needs is shown, in the worst case and on the test's
+    inputs.
 
     \b
     qerror network export --model digits-resnet --integer net.npz
+    qerror network export --model digits-resnet --backend int8 --integer net.npz
     qerror network run net.npz images.npy
     """
-    from qerror.integer import save_network
+    from qerror.exceptions import InvalidValue
+    from qerror.integer.file import checked_suffix, save_network
     from qerror.pytorch.studies import integer_document, integer_study
 
     output.refuse_collisions({"--integer": integer})
-    if integer is not None and integer.suffix.lower() != ".npz":
-        raise click.BadParameter(f"{str(integer)!r} must end in .npz", param_hint="--integer")
-    study = integer_study(
-        model, weight_bits=weight_bits, activation_bits=activation_bits, seed=seed
-    )
+    if integer is not None:
+        try:
+            checked_suffix(integer)
+        except InvalidValue as error:
+            raise click.BadParameter(str(error), param_hint="--integer") from None
+    study = integer_study(model, **given)
     if integer is not None:
         save_network(study.network, integer)
         say(f"wrote {integer}")
@@ -82,6 +98,7 @@ def run(  # noqa: PLR0917 - click passes them by name
 
     \b
     qerror network run net.npz images.npy
+    qerror network run net.safetensors images.npy
     qerror network run net.npz images.npy --logits logits.npy
     qerror network run net.npz images.npy --accumulator 16 --overflow saturate
     """
