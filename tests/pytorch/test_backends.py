@@ -89,8 +89,8 @@ def test_bad_input() -> None:
         BACKENDS["TensorRT"].quantizer(4, "weight")
     with pytest.raises(InvalidValue, match="bits"):
         BACKENDS["TVM"].quantizer(1, "weight")
-    with pytest.raises(InvalidValue, match="dorefa"):
-        BACKENDS["SNPE"].quantizer(4, "weight", "dorefa")
+    with pytest.raises(InvalidValue, match="qil"):
+        BACKENDS["SNPE"].quantizer(4, "weight", "qil")
     with pytest.raises(InvalidValue, match="graph"):
         Backend("own", TensorRule(True), TensorRule(True), graph=4)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidValue, match="sum over the channels"):

@@ -112,6 +112,8 @@ class FoldedBatchNorm(nn.Module):
             self.weight, self.bias = nn.Parameter(weight), nn.Parameter(shift.detach().clone())
             self.module.requires_grad_(False)
             self.norm.requires_grad_(False)
+        # Its statistics are the training's own: a calibration of others leaves them alone.
+        self.norm.frozen = self.strategy in {Folding.ONCE, Folding.RUNNING}
         if isinstance(quantizer, FakeQuantize) and quantizer.calibration is not None:
             plain = self.strategy is Folding.NOT
             quantizer.calibrate(self.module.weight.detach() if plain else weight)

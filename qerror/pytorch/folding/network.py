@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -18,6 +17,7 @@ from qerror.pytorch.folding.batch_norm import (
     Folding,
     Quantizer,
 )
+from qerror.pytorch.tracing import traced
 
 
 def fold_batch_norms(
@@ -45,9 +45,38 @@ def fold_batch_norms(
     InvalidValue
         If the network cannot be traced (the message names the module), or nothing can be folded.
     """
-    graph = _traced(model)
+    graph = traced(
+        model, "Fold its layers by hand: FoldedBatchNorm(layer, norm, quantizer, strategy)"
+    )
+    folded = fold_graph(graph, lambda _, layer: quantizer(layer), strategy)
+    if not folded:
+        raise InvalidValue(
+            "the network has no normalisation right behind a layer, so there is nothing to fold"
+        )
+    return graph
+
+
+def fold_graph(
+    graph: torch.fx.GraphModule,
+    quantizer: Callable[[str, nn.Module], Quantizer | None],
+    strategy: Folding | int = Folding.RUNNING,
+) -> tuple[str, ...]:
+    """Fold every normalisation of a graph into the layer before it, in place.
+
+    Parameters
+    ----------
+    graph : GraphModule
+    quantizer : callable
+        Makes the quantizer of a layer's folded weight from the layer's name and the layer.
+    strategy : Folding or int
+
+    Returns
+    -------
+    tuple of str
+        The layers that were folded into. A normalisation that stands elsewhere stays.
+    """
     modules = dict(graph.named_modules())
-    folded = 0
+    folded: list[str] = []
     for node in list(graph.graph.nodes):
         if node.op != "call_module" or not isinstance(modules.get(node.target), NORMS):
             continue
@@ -55,37 +84,12 @@ def fold_batch_norms(
         layer = modules.get(before.target) if before.op == "call_module" else None
         if not isinstance(layer, LAYERS) or len(before.users) > 1:
             continue
-        module = FoldedBatchNorm(layer, modules[node.target], quantizer(layer), strategy)
-        graph.set_submodule(before.target, module.train(model.training))
+        name = str(before.target)
+        module = FoldedBatchNorm(layer, modules[node.target], quantizer(name, layer), strategy)
+        graph.set_submodule(name, module.train(graph.training))
         node.replace_all_uses_with(before)
         graph.graph.erase_node(node)
-        folded += 1
-    if not folded:
-        raise InvalidValue(
-            "the network has no normalisation right behind a layer, so there is nothing to fold"
-        )
+        folded.append(name)
     graph.delete_all_unused_submodules()
     graph.recompile()
-    return graph
-
-
-def _traced(model: nn.Module) -> torch.fx.GraphModule:
-    copied = copy.deepcopy(model)
-    try:
-        return torch.fx.symbolic_trace(copied)
-    except Exception as error:  # what a forward may raise under tracing is not bounded
-        raise InvalidValue(
-            f"torch.fx cannot trace {_culprit(copied)}: {error}. Fold its layers by hand: "
-            "FoldedBatchNorm(layer, norm, quantizer, strategy)"
-        ) from error
-
-
-def _culprit(model: nn.Module) -> str:
-    """Return the innermost module that cannot be traced, by name and class."""
-    found = ("the network", type(model).__name__)
-    for name, module in model.named_modules():
-        try:
-            torch.fx.symbolic_trace(module)
-        except Exception:
-            found = (f"module {name!r}" if name else "the network", type(module).__name__)
-    return f"{found[0]} ({found[1]})"
+    return tuple(folded)

@@ -1,14 +1,18 @@
 """Weights through a hyperbolic tangent: DoReFa."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from qerror._arrays import integer
-from qerror.pytorch.functional.shared import wide_codes
+from qerror.pytorch.functional.shared import affine, wide_codes
 from qerror.pytorch.gradients import RoundThrough, apply
 
 
-def dorefa_weight(w: Tensor, *, bits: int) -> Tensor:
+def dorefa_weight(
+    w: Tensor, *, bits: int, asymmetric: bool = False, power_of_two: bool = False
+) -> Tensor:
     """Quantize weights through a hyperbolic tangent, to [-1, 1] (DoReFa).
 
     u = tanh(w)/max abs(tanh(w)), y = Q(u P)/P with P = 2^(bits - 1) - 1.
@@ -17,6 +21,8 @@ def dorefa_weight(w: Tensor, *, bits: int) -> Tensor:
     ----------
     w : Tensor
     bits : int
+    asymmetric, power_of_two : bool
+        As in `unit_levels`.
 
     Returns
     -------
@@ -37,4 +43,47 @@ def dorefa_weight(w: Tensor, *, bits: int) -> Tensor:
     most = squeezed.detach().abs().amax()
     # Weights that are all 0 stay 0; the bound is no float that they could reach otherwise.
     u = squeezed / most.clamp(min=torch.finfo(wide.dtype).tiny)
+    if asymmetric or power_of_two:
+        return unit_levels(u, bits=bits, asymmetric=asymmetric, power_of_two=power_of_two).to(
+            w.dtype
+        )
     return apply(RoundThrough, u, float(steps)).to(w.dtype)
+
+
+def unit_levels(
+    u: Tensor, *, bits: int, asymmetric: bool = False, power_of_two: bool = False
+) -> Tensor:
+    """Quantize values of [-1, 1] to signed codes, as deployed DoReFa does.
+
+    Parameters
+    ----------
+    u : Tensor
+    bits : int
+    asymmetric : bool
+        s (clip(Q(u/s) + z, 0, 2^bits - 1) - z) with s = 2/(2^bits - 1) and z = Q(1/s), instead of
+        P = 2^(bits - 1) - 1 steps of 1/P on both sides of 0.
+    power_of_two : bool
+        Take the power of two nearest to s in the logarithm.
+
+    Returns
+    -------
+    Tensor
+
+    Notes
+    -----
+    dy/du = 1 where the rounded value is within the codes. One of the ends may be cut by half a
+    step, or by a share of the range where the power of two is below 1/P.
+
+    References
+    ----------
+    Li et al. 2021 (MQBench, arXiv 2111.03759), appendix F.
+    """
+    high = 2 ** (integer("bits", bits, 2, 32) - 1) - 1
+    step = 2.0 / (2 * high + 1) if asymmetric else 1.0 / high
+    if power_of_two:
+        step = 2.0 ** round(math.log2(step))
+    zero = round(1 / step) if asymmetric else 0
+    codes = (-zero, 2 * high + 1 - zero) if asymmetric else (-high, high)
+    wide = wide_codes(u, *codes)
+    s = torch.full((), step, dtype=wide.dtype, device=wide.device)
+    return affine(u, wide, s, None, None, codes, "closed-rounded", "none")

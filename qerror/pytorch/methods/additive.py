@@ -6,6 +6,7 @@ from torch import Tensor
 
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
+from qerror.pytorch.functional.shared import Form
 from qerror.pytorch.granularity import PerTensor
 from qerror.pytorch.recipe import (
     METHODS,
@@ -26,18 +27,20 @@ def _states(setting: Setting) -> tuple[State, ...]:
 
 def _check(setting: Setting) -> None:
     require_plain("apot", setting)
-    weight = setting.role == "weight"
+    signed = setting.signed
     suits = (codes_of(setting) != "none") and not setting.asymmetric
-    suits = suits and setting.signed == weight and 1 + weight <= setting.bits <= 4 + weight
+    suits = suits and (signed or setting.role == "activation")
+    suits = suits and 1 + signed <= setting.bits <= 4 + signed
     suits = suits and isinstance(setting.granularity, PerTensor)
-    takes = "signed integers up to 5 bits for weights, unsigned up to 4 for activations, a tensor"
+    takes = "signed integers up to 5 bits, for activations unsigned up to 4, a tensor"
     require(suits, "apot", takes, setting)
 
 
 def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: bool) -> Tensor:
     del training
+    form: Form = "weight" if setting.signed else "activation"
     standardise = setting.role == "weight"
-    return F.apot(x, state["alpha"], form=setting.role, bits=setting.bits, standardise=standardise)
+    return F.apot(x, state["alpha"], form=form, bits=setting.bits, standardise=standardise)
 
 
 METHODS.register(

@@ -16,8 +16,8 @@ from qerror.pytorch.recipe import (
     codes_of,
     reach_of,
     require,
-    require_plain,
 )
+from qerror.pytorch.scales import Free
 
 
 def _top(found: Range, setting: Setting) -> Tensor:
@@ -38,7 +38,9 @@ def _states(setting: Setting) -> tuple[State, ...]:
 
 
 def _check(setting: Setting) -> None:
-    require_plain("pact", setting)
+    require(setting.rule == "straight-through", "pact", "its own gradient only", setting)
+    free = isinstance(setting.scale_rule, Free) or not setting.asymmetric
+    require(free, "pact", "a scale rule without an offset only", setting)
     allowed = {"unsigned"} if setting.asymmetric else {"unsigned", "symmetric"}
     suits = codes_of(setting) in allowed
     require(suits, "pact", "symmetric or unsigned integers, asymmetric if unsigned", setting)
@@ -48,7 +50,11 @@ def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: 
     del training
     form: PactForm = "symmetric" if setting.signed else "unsigned"
     form = "asymmetric" if setting.asymmetric else form
-    return F.pact(x, state["alpha"], state.get("beta"), bits=setting.bits, form=form)
+    alpha = state["alpha"]
+    if not isinstance(setting.scale_rule, Free):
+        steps = setting.codes[1]
+        alpha = setting.scale_rule(alpha / steps) * steps
+    return F.pact(x, alpha, state.get("beta"), bits=setting.bits, form=form)
 
 
 def _calibration(setting: Setting) -> Calibration:

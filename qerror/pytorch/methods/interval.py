@@ -7,6 +7,7 @@ from torch import Tensor
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
 from qerror.pytorch.calibration import MSE, Calibration, Range
+from qerror.pytorch.functional.shared import Form
 from qerror.pytorch.recipe import (
     METHODS,
     Recipe,
@@ -34,14 +35,15 @@ def _states(setting: Setting) -> tuple[State, ...]:
 
 def _check(setting: Setting) -> None:
     require_plain("qil", setting)
-    wanted = "symmetric" if setting.role == "weight" else "unsigned"
-    suits = codes_of(setting) == wanted and not setting.asymmetric
-    require(suits, "qil", "symmetric integers for weights, unsigned for activations", setting)
+    allowed = {"symmetric"} if setting.role == "weight" else {"symmetric", "unsigned"}
+    suits = codes_of(setting) in allowed and not setting.asymmetric
+    require(suits, "qil", "symmetric integers, for activations unsigned ones too", setting)
 
 
 def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: bool) -> Tensor:
     del training
-    return F.qil(x, state["c"], state["d"], bits=setting.bits, form=setting.role)
+    form: Form = "weight" if setting.signed else "activation"
+    return F.qil(x, state["c"], state["d"], bits=setting.bits, form=form)
 
 
 def _calibration(setting: Setting) -> Calibration:

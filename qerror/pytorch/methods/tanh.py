@@ -1,5 +1,6 @@
 """DoReFa: weights through a hyperbolic tangent, activations clipped to [0, 1]."""
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -7,7 +8,6 @@ from torch import Tensor
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
 from qerror.pytorch.functional.clipping import PactForm
-from qerror.pytorch.granularity import PerTensor
 from qerror.pytorch.recipe import (
     METHODS,
     Recipe,
@@ -16,8 +16,8 @@ from qerror.pytorch.recipe import (
     codes_of,
     no_calibration,
     require,
-    require_plain,
 )
+from qerror.pytorch.scales import Free, PowerOfTwo
 
 
 def _states(setting: Setting) -> tuple[State, ...]:
@@ -26,19 +26,28 @@ def _states(setting: Setting) -> tuple[State, ...]:
 
 
 def _check(setting: Setting) -> None:
-    require_plain("dorefa", setting)
-    allowed = {"symmetric"} if setting.role == "weight" else {"symmetric", "unsigned"}
-    suits = codes_of(setting) in allowed and not setting.asymmetric
-    suits = suits and isinstance(setting.granularity, PerTensor)
-    require(suits, "dorefa", "symmetric integers (unsigned for activations), a tensor", setting)
+    require(setting.rule == "straight-through", "dorefa", "its own gradient only", setting)
+    ruled = isinstance(setting.scale_rule, Free | PowerOfTwo)
+    require(ruled, "dorefa", "any scale or powers of two", setting)
+    # A scale a channel is allowed: it is 1/P in every one.
+    codes = codes_of(setting)
+    positive = codes == "unsigned" and setting.role == "activation"
+    suits = codes == "unsigned" if setting.asymmetric else codes == "symmetric" or positive
+    takes = "symmetric integers, unsigned ones for activations or with a zero point"
+    require(suits, "dorefa", takes, setting)
 
 
 def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: bool) -> Tensor:
     del state, training
+    power, shifted = not isinstance(setting.scale_rule, Free), setting.asymmetric
     if setting.role == "weight":
-        return F.dorefa_weight(x, bits=setting.bits)
+        return F.dorefa_weight(x, bits=setting.bits, asymmetric=shifted, power_of_two=power)
+    if shifted or (power and setting.signed):
+        return F.unit_levels(x, bits=setting.bits, asymmetric=shifted, power_of_two=power)
+    steps = setting.codes[1]
+    top = 1.0 if not power else steps * 2.0 ** round(math.log2(1 / steps))
     form: PactForm = "symmetric" if setting.signed else "unsigned"
-    return F.pact(x, 1.0, bits=setting.bits, form=form)  # [0, 1]; [-1, 1] with signed codes
+    return F.pact(x, top, bits=setting.bits, form=form)  # [0, 1]; [-1, 1] with signed codes
 
 
 METHODS.register(

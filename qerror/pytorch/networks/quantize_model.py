@@ -282,8 +282,10 @@ def update_bn(model: nn.Module, data: object) -> None:
     Dropout stays off, unlike in `torch.optim.swa_utils.update_bn`, which does the rest.
     """
     norms = [each for each in model.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
+    frozen = [each for each in norms if getattr(each, "frozen", False)]  # folded for good
+    if len(frozen) == len(norms):
         return
+    kept = [copy.deepcopy(each.state_dict()) for each in frozen]
     resting = [each for each in model.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
     shares = [each.p for each in resting]
     for each in resting:
@@ -293,6 +295,8 @@ def update_bn(model: nn.Module, data: object) -> None:
     finally:
         for each, share in zip(resting, shares, strict=True):
             each.p = share
+        for each, state in zip(frozen, kept, strict=True):
+            each.load_state_dict(state)
     model.eval()
 
 
