@@ -295,8 +295,8 @@ def update_bn(model: nn.Module, data: object) -> None:
     finally:
         for each, share in zip(resting, shares, strict=True):
             each.p = share
-        for each, state in zip(frozen, kept, strict=True):
-            each.load_state_dict(state)
+        for norm, state in zip(frozen, kept, strict=True):
+            norm.load_state_dict(state)
     model.eval()
 
 
