@@ -46,13 +46,22 @@ def channel_ratio(tensor: StoredTensor) -> float:
 
 def _grid(tensor: StoredTensor, rows: int, columns: int) -> FloatArray:
     """Return evenly spaced values of evenly spaced rows."""
-    unit = tensor.encoding.values_per_unit
     width = min(columns, _LONGEST)
     step = max(width // _COLUMNS, 1)
+    chosen = np.unique(np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int)).tolist()
+    encoding = tensor.encoding
+    unit = encoding.values_per_unit
+    # The file is mapped once, and of it only what is looked at is read.
+    stored = tensor.stored(0, tensor.size)
     found: list[FloatArray] = []
-    for row in np.unique(np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int)).tolist():
+    for row in chosen:
         start, stop = row * columns, row * columns + width
-        first, last = start // unit * unit, min(-(-stop // unit) * unit, tensor.size)
-        values = tensor.values(first, last)[start - first : stop - first]
-        found.append(values[::step][:_COLUMNS].astype(np.float64))
+        if unit == 1:
+            few = stored.reshape(-1, encoding.bytes_per_unit)[start:stop:step][:_COLUMNS]
+            values = encoding.decode(np.ascontiguousarray(few).reshape(-1))
+        else:
+            first, last = start // unit * unit, min(-(-stop // unit) * unit, tensor.size)
+            part = stored[encoding.size_of(first) : encoding.size_of(last)]
+            values = encoding.decode(part)[start - first : stop - first : step][:_COLUMNS]
+        found.append(values.astype(np.float64))
     return np.stack(found)

@@ -23,7 +23,7 @@ BINS = 1 << (32 - SHIFT)
 
 _PAYS = 1 << 24  # values from which loading the compiled loops is worth while
 _LARGEST = float(np.finfo(np.float32).max)
-_COUNTED = 1 << 18  # codes at a time, widened: they stay in the cache
+_COUNTED = 1 << 16  # codes at a time, widened: half a megabyte stays in the cache
 
 
 def engine_for(size: int, engine: Engine = "auto") -> Engine:

@@ -1,6 +1,7 @@
 """How the values of a tensor stand in a file: codes with a table, floats, or blocks to decode."""
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +50,10 @@ class Encoding(ABC):
 @final
 @dataclass(frozen=True)
 class Coded(Encoding):
-    """Codes of 8 or 16 bits, or two of 4 in a byte, of which each stands for one value."""
+    """Codes of 8 or 16 bits, two of 4 in a byte, or four of 6 in three, each a value's.
+
+    Codes that share bytes lie in them from the low bits up.
+    """
 
     name: str
     code_bits: int
@@ -57,18 +61,18 @@ class Coded(Encoding):
 
     @property
     def bytes_per_unit(self) -> int:  # type: ignore[override]
-        """Bytes of a code, or of two."""
-        return 2 if self.code_bits == 16 else 1
+        """The fewest bytes that hold whole codes."""
+        return math.lcm(self.code_bits, 8) // 8
 
     @property
     def values_per_unit(self) -> int:  # type: ignore[override]
-        """One, or two in a byte."""
-        return 2 if self.code_bits == 4 else 1
+        """How many codes these bytes hold."""
+        return math.lcm(self.code_bits, 8) // self.code_bits
 
     @property
     def units(self) -> int:
-        """How many different units there are: 256 or 65,536."""
-        return 1 << (8 * self.bytes_per_unit)
+        """How many different numbers `stored_units` can return: 256 or 65,536."""
+        return 1 << (16 if self.code_bits == 16 else 8)
 
     @cached_property
     def table(self) -> FloatArray:
@@ -76,7 +80,9 @@ class Coded(Encoding):
         return frozen(_table(self.name, self.code_bits))
 
     def stored_units(self, stored: Bytes) -> npt.NDArray[Any]:
-        """Return the stored bytes as units, which can be counted."""
+        """Return the stored bytes as units, which can be counted: codes, or pairs of four bits."""
+        if self.code_bits == 6:
+            return _sixes(stored)
         return stored.view("<u2") if self.code_bits == 16 else stored
 
     def decode(self, stored: Bytes) -> Real:
@@ -89,7 +95,7 @@ class Coded(Encoding):
         if self.code_bits == 4:
             pairs = np.stack([stored & 15, stored >> 4], axis=-1).reshape(-1)
             return self._single[pairs]
-        return self._single[stored]
+        return self._single[self.stored_units(stored)]
 
     @cached_property
     def _single(self) -> npt.NDArray[np.float32]:
@@ -106,7 +112,7 @@ class Coded(Encoding):
         if self.code_bits == 4:
             pairs = counts.reshape(16, 16)
             counts = pairs.sum(axis=0) + pairs.sum(axis=1)
-        return self.table, counts
+        return self.table, counts[: self.table.size]
 
 
 @final
@@ -163,15 +169,34 @@ def _table(name: str, bits: int) -> FloatArray:
         values = codes.view("<f2") if name == "F16" else NARROW["bfloat16"].decode(codes)
         with np.errstate(invalid="ignore"):  # signalling NaNs
             return values.astype(np.float64)
-    if name == "F4":
-        sizes = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]  # OCP MX 1.0, section 5.3.3: E2M1
-        return np.array(sizes + [-size for size in sizes])
+    if name in _FEW_BITS:
+        return _all_finite(*_FEW_BITS[name])
     if name == "F8_E8M0":
         codes = np.arange(256)
         return np.where(codes == 255, np.nan, np.exp2(codes - 127.0))  # OCP MX 1.0, 5.4.1
     assert bits == 8
     return NARROW[_EIGHT_BITS[name]].decode(np.arange(256, dtype=np.uint8)).astype(np.float64)
 
+
+def _all_finite(exponent_bits: int, mantissa_bits: int) -> FloatArray:
+    """Return the values of all codes of a type without infinities and NaN, by OCP MX 1.0, 5.3."""
+    codes = np.arange(1 << (exponent_bits + mantissa_bits))
+    exponent, fraction = np.divmod(codes, 1 << mantissa_bits)
+    lowest = 1 - ((1 << (exponent_bits - 1)) - 1)  # the exponent of subnormals: 1 - bias
+    steps = fraction + np.where(exponent > 0, 1 << mantissa_bits, 0)
+    sizes = np.ldexp(steps.astype(np.float64), lowest - mantissa_bits + np.maximum(exponent, 1) - 1)
+    return np.concatenate([sizes, -sizes])
+
+
+def _sixes(stored: Bytes) -> Bytes:
+    """Return codes of six bits, four of which lie in three bytes."""
+    a, b, c = stored.reshape(-1, 3).T
+    four = [a & 63, (a >> 6) | ((b & 15) << 2), (b >> 4) | ((c & 3) << 4), c >> 2]
+    return np.stack(four, axis=-1).reshape(-1)
+
+
+_FEW_BITS = {"F4": (2, 1), "F6_E2M3": (2, 3), "F6_E3M2": (3, 2)}
+"""Bits of exponent and mantissa."""
 
 _EIGHT_BITS = {
     "F8_E4M3": "float8_e4m3fn",
@@ -191,6 +216,8 @@ FLOATING: Mapping[str, Encoding] = MappingProxyType(
         "BF16": Coded("BF16", 16, 2.0**-8),
         **{name: Coded(name, 8, _EXACT) for name in _EIGHT_BITS},
         "F8_E8M0": Coded("F8_E8M0", 8, _EXACT),
+        "F6_E2M3": Coded("F6_E2M3", 6, _EXACT),
+        "F6_E3M2": Coded("F6_E3M2", 6, _EXACT),
         "F4": Coded("F4", 4, _EXACT),
     }
 )

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from qerror import analyze_checkpoint
 from qerror.exceptions import InvalidValue
 from qerror.storage import Contents, open_checkpoint
 from tests.storage.safetensors_files import entries, saved, written
@@ -60,6 +61,31 @@ def test_four_bits_lie_in_pairs_the_low_half_first(tmp_path: Path) -> None:
     wanted = pairs.astype(np.uint8).view(ml_dtypes.float4_e2m1fn).astype(np.float32)
     np.testing.assert_array_equal(found.values(), wanted)
     assert np.signbit(found.values()).tolist() == np.signbit(wanted).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("F6_E2M3", ml_dtypes.float6_e2m3fn), ("F6_E3M2", ml_dtypes.float6_e3m2fn)],
+)
+def test_six_bits_lie_four_in_three_bytes(tmp_path: Path, name: str, own: Any) -> None:
+    codes = np.concatenate([np.arange(64), RNG.integers(0, 64, 192)])
+    number = sum(int(code) << 6 * i for i, code in enumerate(codes))  # from the low bits up
+    body = number.to_bytes(192, "little")
+    header = {"x": {"dtype": name, "shape": [4, 64], "data_offsets": [0, 192]}}
+    path = written(tmp_path / "x.safetensors", json.dumps(header), body)
+    with safe_open(path, "np") as file:  # the library agrees that this is the size
+        assert file.get_slice("x").get_dtype() == name
+    (found,) = open_checkpoint(path).tensors
+    wanted = codes.astype(np.uint8).view(own).astype(np.float64)
+    np.testing.assert_array_equal(found.values().astype(np.float64), wanted)
+    np.testing.assert_array_equal(found.values(8, 20).astype(np.float64), wanted[8:20])
+    row = analyze_checkpoint(path, "int8,mxfp4")["x"]
+    assert row.bits_per_value == 6
+    assert row.signal_power == pytest.approx(np.mean(wanted**2), rel=1e-14)
+    assert row.absmax == np.abs(wanted).max()
+    header["x"]["shape"] = [3]
+    path = written(tmp_path / "x.safetensors", json.dumps(header), body)
+    assert "do not fill units of 4" in open_checkpoint(path).faults[0].reason
 
 
 def test_the_library_reads_the_same(tmp_path: Path) -> None:
