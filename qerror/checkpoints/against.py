@@ -19,6 +19,7 @@ from qerror.checkpoints.job import (
     tally_part,
 )
 from qerror.checkpoints.measure import fitted_to, report_of
+from qerror.checkpoints.pieces import selected
 from qerror.checkpoints.report import FormatFigures
 from qerror.checkpoints.tally import Distribution
 from qerror.exceptions import InvalidValue, QErrorException
@@ -131,6 +132,7 @@ def compare_checkpoints(
     progress: Progress | None = None,
     families: Sequence[str] = DEFAULT,
     strict: bool = False,
+    only: Sequence[str] = (),
 ) -> ComparisonReport:
     """Measure a quantized checkpoint against its original, tensor by tensor.
 
@@ -144,7 +146,7 @@ def compare_checkpoints(
     formats : formats or their names
         By which tensors are judged whose own format neither their type nor the grid that their
         values lie on tells.
-    executor, families, strict
+    executor, families, strict, only
         As for `analyze_checkpoint`.
     progress : callable, optional
         Called with (done, total) tensors.
@@ -156,6 +158,7 @@ def compare_checkpoints(
     """
     path, against = Path(path), Path(against)
     mine, theirs = (open_checkpoint(each).checked(strict=strict) for each in (path, against))
+    mine = selected(mine, only)
     others = {each.name: each for each in theirs.tensors}
     both = [(each, others[each.name]) for each in mine.tensors if each.name in others]
     missing = tuple(each.name for each in mine.tensors if each.name not in others)

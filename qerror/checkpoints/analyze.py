@@ -1,23 +1,20 @@
 """The analysis of a checkpoint: every tensor, in one pass or two, here or by an executor."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from qerror.checkpoints.in_parts import in_parts
 from qerror.checkpoints.job import (
     LARGE,
-    BlockPart,
+    PART,
     Job,
     Outcome,
-    block_part,
-    finish,
-    merged_blocks,
-    merged_tally,
-    tally_part,
     whole,
 )
+from qerror.checkpoints.pieces import cut, selected
 from qerror.checkpoints.report import CheckpointReport, TensorReport
 from qerror.exceptions import InvalidValue
 from qerror.execution import Progress, ordered_map, silent
@@ -45,6 +42,8 @@ def analyze_checkpoint(
     families: Sequence[str] = DEFAULT,
     exact: bool = False,
     strict: bool = False,
+    only: Sequence[str] = (),
+    by: str | None = None,
 ) -> CheckpointReport:
     """Measure what formats do to every tensor of a checkpoint, and predict it.
 
@@ -62,7 +61,8 @@ def analyze_checkpoint(
         Where tensors, and the parts of large ones, are analysed: any pool, dask's included. The
         result does not depend on it.
     journal : str or Path, optional
-        A file that notes every finished tensor: a run that was stopped goes on from it.
+        A file that notes every finished tensor, and parts of large ones: a run that was stopped
+        goes on from it.
     progress : callable, optional
         Called with (done, total) bytes.
     families : sequence of str
@@ -74,6 +74,13 @@ def analyze_checkpoint(
         Types of 16 bits and fewer are always exact.
     strict : bool
         Whether anything damaged ends the analysis.
+    only : sequence of str
+        Patterns of names, such as "*.weight" or "encoder.layer.0": tensors that fit none are left
+        out.
+    by : str, optional
+        "channel" for a row a channel, along the first axis of tensors of two axes or more, or
+        "group:128" for a row a group of so many neighbours along the last axis. They are called
+        ``name[3]`` and ``name[3,128:256]``.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def analyze_checkpoint(
     ------
     InvalidValue
         If nothing can be read, or `strict` and something cannot; if the journal is that of other
-        work.
+        work; if a pattern fits no tensor.
     MissingLibrary
         If the library that reads this kind of file is not installed.
 
@@ -102,16 +109,19 @@ def analyze_checkpoint(
     names = tuple(name for name in families if FITTERS[name] is not None)
     contents = open_checkpoint(path).checked(strict=strict)
     _require_tensors(path, contents)
+    contents = cut(selected(contents, only), by).checked(strict=strict)
+    _require_tensors(path, contents)
     total = sum(each.size for each in contents.tensors)
     engine = engine_for(total * (1 + sum(isinstance(each, BlockFormat) for each in chosen)))
     jobs = [Job(each, chosen, names, exact, engine) for each in contents.tensors]
-    outcomes = _outcomes(jobs, executor, journal, _work(path, jobs), progress or silent)
+    work = _work(path, jobs, [*only], by)
+    outcomes = _outcomes(jobs, executor, journal, work, progress or silent)
     faults = (*contents.faults, *(each for each in outcomes if isinstance(each, Fault)))
     if strict and faults:
         raise InvalidValue(f"cannot read {faults[0]}")
     tensors = tuple(each for each in outcomes if isinstance(each, TensorReport))
     return CheckpointReport(
-        path, tuple(each.name for each in chosen), tensors, contents.skipped, faults
+        path, tuple(each.name for each in chosen), tensors, contents.skipped, faults, by
     )
 
 
@@ -124,7 +134,7 @@ def _require_tensors(path: Path, contents: Contents) -> None:
     raise InvalidValue(f"{str(path)!r} holds {kinds}: there is no floating-point tensor in it")
 
 
-def _work(path: Path, jobs: Sequence[Job]) -> dict[str, Any]:
+def _work(path: Path, jobs: Sequence[Job], only: list[str], by: str | None) -> dict[str, Any]:
     """Return what the results depend on."""
     files = sorted({job.tensor.path for job in jobs})
     states = [(each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in files]
@@ -132,9 +142,12 @@ def _work(path: Path, jobs: Sequence[Job]) -> dict[str, Any]:
         "checkpoint": path.name,
         "files": states,
         "tensors": len(jobs),
+        "part": PART,
         "formats": [each.name for each in jobs[0].formats],
         "families": list(jobs[0].families),
         "exact": jobs[0].exact,
+        "only": only,
+        "by": by,
     }
 
 
@@ -166,7 +179,7 @@ def _outcomes(
             tell(job.tensor.bytes)
         for job in left:
             if job.tensor.size >= LARGE:
-                finished(job, _in_parts(job, executor, tell))
+                finished(job, in_parts(job, executor, tell, notes))
     return [found[job.tensor.name] for job in jobs]
 
 
@@ -182,22 +195,3 @@ class _Bytes:
     def __call__(self, more: int) -> None:
         self._done += more
         self._progress(self._done, self._total)
-
-
-def _in_parts(job: Job, executor: Executor | None, tell: Callable[[int], None]) -> Outcome:
-    """Analyse a large tensor, its parts by the executor."""
-    size, parts, block_parts = job.tensor.bytes, job.parts(), job.block_parts
-    passes = len(parts) + len(block_parts)
-
-    def counted(results: Iterable[Any]) -> Iterator[Any]:
-        for done, each in enumerate(results, start=1):
-            tell(done * size // passes - (done - 1) * size // passes)
-            yield each
-
-    found = merged_tally(counted(ordered_map(tally_part, parts, executor=executor)))
-    if isinstance(found, Fault):
-        return found
-    absmax = found.absmax if found is not None else 0.0
-    tasks = [BlockPart(part, absmax) for part in block_parts]
-    sums = merged_blocks([*counted(ordered_map(block_part, tasks, executor=executor))])
-    return sums if isinstance(sums, Fault) else finish(job, found, sums)

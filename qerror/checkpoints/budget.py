@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from qerror._arrays import positive, real
 from qerror.checkpoints.knapsack import Choices, least_error
+from qerror.checkpoints.patterns import fits, require_match
 from qerror.checkpoints.report import CheckpointReport, TensorReport
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.format import Format
@@ -135,7 +135,7 @@ def plan_budget(
     ------
     InvalidValue
         If even the smallest formats take more, a pattern fits no tensor, a tensor has no
-        sensitivity, or a format that is kept was not analysed.
+        sensitivity, or a format that is kept was not analysed; if rows are no whole tensors.
 
     References
     ----------
@@ -143,6 +143,8 @@ def plan_budget(
     bound is that of its linear relaxation, the search a dynamic programme over undominated states.
     """
     positive("budget", budget)
+    if report.by is not None:
+        raise InvalidValue(f"a budget is for whole tensors; the report has rows by {report.by!r}")
     pinned = _pinned(report, keep or {})
     weights = _weights(report, sensitivities)
     options = [_options(each, form) for each, form in zip(report.tensors, pinned, strict=True)]
@@ -173,7 +175,7 @@ def _pinned(report: CheckpointReport, keep: Mapping[str, Format | str]) -> list[
     rules = [(pattern, as_format(form)) for pattern, form in keep.items()]
     names = [each.tensor for each in report.tensors]
     for pattern, _ in rules:
-        _require_match(pattern, names)
+        require_match(pattern, names)
     return [next((form for pattern, form in rules if fits(pattern, name)), None) for name in names]
 
 
@@ -182,7 +184,7 @@ def _weights(report: CheckpointReport, given: Mapping[str, float] | None) -> lis
         return [float(each.size) for each in report.tensors]
     names = [each.tensor for each in report.tensors]
     for pattern, weight in given.items():
-        _require_match(pattern, names)
+        require_match(pattern, names)
         if real(f"the sensitivity of {pattern!r}", weight) < 0:
             raise InvalidValue(f"the sensitivity of {pattern!r} must not be negative: {weight:g}")
     found = [next((w for p, w in given.items() if fits(p, name)), None) for name in names]
@@ -193,17 +195,6 @@ def _weights(report: CheckpointReport, given: Mapping[str, float] | None) -> lis
             '"*" for all others'
         )
     return [float(cast("float", weight)) for weight in found]
-
-
-def fits(pattern: str, name: str) -> bool:
-    """Tell whether a pattern stands for a name, or for what it is a part of."""
-    return fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
-
-
-def _require_match(pattern: str, names: list[str]) -> None:
-    if not any(fits(pattern, name) for name in names):
-        shown = ", ".join(names[:3])
-        raise InvalidValue(f"the pattern {pattern!r} fits no tensor; they are called {shown}, ...")
 
 
 def _options(each: TensorReport, pinned: Format | None) -> list[Assignment]:

@@ -119,11 +119,12 @@ def merged_tally(tallies: Iterable[Tally | Fault]) -> Distribution | Fault | Non
     for each in tallies:
         if isinstance(each, Fault):
             return each
-        whole = each if whole is None else _added(whole, each)
+        whole = each if whole is None else added(whole, each)
     return None if whole is None else whole.distribution()
 
 
-def _added(a: Tally, b: Tally) -> Tally:
+def added(a: Tally, b: Tally) -> Tally:
+    """Return the tally of two parts of one tensor."""
     # Parts of one tensor are tallied in one way.
     return a.merged(b)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

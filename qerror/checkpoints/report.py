@@ -141,6 +141,8 @@ class CheckpointReport:
     """Tensors that hold no floating-point numbers."""
     faults: tuple[Fault, ...] = ()
     """Tensors and files that are damaged."""
+    by: str | None = None
+    """What a row is: "channel", "group:N", or a whole tensor."""
 
     def __len__(self) -> int:
         return len(self.tensors)

@@ -157,7 +157,8 @@ def _tensors(report: "CheckpointReport") -> View:
     ]
     if not any(each.note for each in report.tensors):
         header, body = header[:-1], [row[:-1] for row in body]
-    values = f"{report.size:,} values in {len(report):,} tensors"
+    rows = {None: "tensors", "channel": "channels"}.get(report.by, "groups")
+    values = f"{report.size:,} values in {len(report):,} {rows}"
     left_out = len(report.skipped)
     holds = "1 tensor holds" if left_out == 1 else f"{left_out:,} tensors hold"
     notes = [f"{holds} no floating-point numbers: left out"]

@@ -93,9 +93,10 @@ class Coded(Encoding):
             with np.errstate(invalid="ignore"):  # signalling NaNs
                 return stored.view("<f2").astype(np.float32)
         if self.code_bits == 4:
-            pairs = np.stack([stored & 15, stored >> 4], axis=-1).reshape(-1)
-            return self._single[pairs]
-        return self._single[self.stored_units(stored)]
+            stored = np.stack([stored & 15, stored >> 4], axis=-1).reshape(-1)
+        elif self.code_bits == 6:
+            stored = _sixes(stored)
+        return self._single[stored]
 
     @cached_property
     def _single(self) -> npt.NDArray[np.float32]:

@@ -37,6 +37,8 @@ class Journal:
         self._work = json.loads(json.dumps(dict(work)))
         self.finished: dict[str, Any] = {}
         """The results of earlier runs by their keys."""
+        self.begun: dict[str, list[Any]] = {}
+        """What earlier runs noted of work that they did not finish, by its key, in order."""
         end = self._read()
         self._file: IO[bytes] = self._path.open("ab")
         self._file.truncate(end)
@@ -57,6 +59,10 @@ class Journal:
     def note(self, key: str, result: object) -> None:
         """Add a finished part."""
         self._append({"key": key, "result": result})
+
+    def note_part(self, key: str, state: object) -> None:
+        """Add how far a part has come that is not finished."""
+        self._append({"begun": key, "state": state})
 
     def _append(self, line: Mapping[str, object]) -> None:
         self._file.write(json.dumps(line, ensure_ascii=True).encode() + b"\n")
@@ -79,7 +85,11 @@ class Journal:
             if first["schema"] != _SCHEMA:
                 raise ValueError
             work = first["work"]
-            self.finished = {each["key"]: each["result"] for each in rest}
+            for each in rest:
+                if "begun" in each:
+                    self.begun.setdefault(each["begun"], []).append(each["state"])
+                else:
+                    self.finished[each["key"]] = each["result"]
         except (ValueError, KeyError, TypeError):
             raise InvalidValue(f"{str(self._path)!r} is no journal; name another file") from None
         if work != self._work:

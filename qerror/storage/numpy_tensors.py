@@ -1,10 +1,11 @@
 """The arrays of NumPy's files as tensors of a checkpoint."""
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
+from qerror._arrays import frozen
 from qerror.exceptions import InvalidValue
 from qerror.storage.encodings import FLOATING, Bytes, names_of_numpy
 from qerror.storage.npy import open_npy, read_header
@@ -63,9 +64,18 @@ def _offset(path: Path) -> int:
 
 def _load(path: Path, name: str) -> Bytes:
     """Return the bytes of an array in C's order, little-endian."""
+    with readable(path):
+        found = path.stat()
+    return _loaded(path, name, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path, name: str, size: int, changed: int) -> Bytes:
+    """Return the bytes of an array of a file in a state; parts of it are asked for one by one."""
+    del size, changed
     arrays = [open_npy(path, None)] if not name else open_npz(path, None)
     found = next((each for each in arrays if each.name == name), None)
     if found is None:
         raise InvalidValue(f"cannot read {str(path)!r}: the array {name!r} has gone")
     values = np.ascontiguousarray(found.values())
-    return values.astype(values.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+    return frozen(values.astype(values.dtype.newbyteorder("<")).reshape(-1).view(np.uint8))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ class StoredTensor:
     encoding : Encoding
         How its values are stored.
     offset : int
-        The byte of the file where they begin.
+        The byte of the file, or of what `load` returns, where they begin.
     load : callable, optional
         Returns all stored bytes of a tensor that no region of the file holds as they are, such
         as one in a compressed archive.
@@ -68,9 +68,21 @@ class StoredTensor:
         if last == first:
             return np.empty(0, np.uint8)
         if self.load is not None:
-            return self.load()[first:last]
+            return self.load()[self.offset + first : self.offset + last]
         with readable(self.path):
             return np.memmap(self.path, np.uint8, "r", self.offset + first, (last - first,))
+
+    def part(self, name: str, start: int, shape: tuple[int, ...]) -> "StoredTensor":
+        """Return neighbouring values from `start` on as a tensor of its own.
+
+        Raises
+        ------
+        ValueError
+            If they begin or end within bytes that others share.
+        """
+        self.encoding.size_of(math.prod(shape))
+        offset = self.offset + self.encoding.size_of(start)
+        return replace(self, name=name, shape=shape, offset=offset)
 
     def values(self, start: int = 0, stop: int | None = None) -> Real:
         """Return the values from `start` up to `stop`, flat, as float32 or float64."""

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from qerror import CheckpointReport, analyze_checkpoint
-from qerror.checkpoints import TOLERANCE_DB, job
+from qerror.checkpoints import TOLERANCE_DB, in_parts, job, plan_budget
 from qerror.exceptions import InvalidValue
 from qerror.formats import parse_format
 from qerror.simulation.block_sums import block_sums
@@ -301,6 +301,93 @@ def test_a_journal_goes_on_where_a_run_was_stopped(
         analyze_checkpoint(path, "int8", journal=notes)
     with pytest.raises(InvalidValue, match="is no journal"):
         analyze_checkpoint(path, FORMATS, journal=path)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4"])
+@pytest.mark.parametrize("at", [0.3, 0.8])
+def test_a_journal_goes_on_inside_a_large_tensor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, at: float
+) -> None:
+    monkeypatch.setattr(job, "PART", 10_000)
+    monkeypatch.setattr(job, "DIRECT", 1000)  # so that 32 bits go into bins
+    monkeypatch.setattr("qerror.checkpoints.analyze.LARGE", 60_000)
+    monkeypatch.setattr(in_parts, "NOTED", 3)
+    x = np.random.default_rng(15).normal(size=(1200, 128)).astype(kind)
+    place = saved(tmp_path / "x.safetensors", {"x": x})
+    formats, notes = "int8,mxfp4,nvfp4:of=tensor", tmp_path / "run.jsonl"
+    wanted = rows(analyze_checkpoint(place, formats, families=()))
+    seen: list[str] = []
+    for name in ("tally_part", "block_part"):
+        plain = getattr(in_parts, name)
+
+        def watched(given: Any, plain: Any = plain, name: str = name) -> Any:
+            seen.append(name)
+            return plain(given)
+
+        monkeypatch.setattr(in_parts, name, watched)
+
+    def stop(done: int, total: int) -> None:
+        if done > at * total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        analyze_checkpoint(place, formats, families=(), journal=notes, progress=stop)
+    with notes.open("ab") as file:
+        file.write(b'{"begun": "x", "sta')  # killed while it wrote
+    first = len(seen)
+    told: list[int] = []
+
+    def tell(done: int, total: int) -> None:
+        assert total == x.nbytes
+        told.append(done)
+
+    again = analyze_checkpoint(place, formats, families=(), journal=notes, progress=tell)
+    assert rows(again) == wanted
+    parts = len(job.Job(_all(place)[0], (), ()).parts())
+    assert 2 * parts <= len(seen) < 2 * parts + 4  # at most what was not noted yet is done again
+    assert 0 < len(seen) - first < 2 * parts
+    assert told == sorted(told)
+    assert told[-1] == x.nbytes
+
+
+def test_rows_by_channel_and_by_group(tmp_path: Path) -> None:
+    rng = np.random.default_rng(16)
+    x = (rng.normal(size=(5, 3, 50)) * np.arange(1, 6)[:, None, None]).astype(np.float16)
+    b = rng.normal(size=4).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x, b=b)
+    place = saved(tmp_path / "x.safetensors", {"x": x, "b": b})
+    for source in (place, tmp_path / "x.npz"):
+        found = analyze_checkpoint(source, "int8", by="channel")
+        assert sorted(each.tensor for each in found) == ["b", *(f"x[{i}]" for i in range(5))]
+        assert found.by == "channel"
+        for i in range(5):
+            alone = x[i].astype(np.float64)
+            assert found[f"x[{i}]"].shape == (3, 50)
+            assert found[f"x[{i}]"].signal_power == pytest.approx(np.mean(alone**2), rel=1e-14)
+            top = float(np.abs(alone).max())
+            mse = np.mean((int8(alone, top) - alone) ** 2)
+            assert found[f"x[{i}]"].formats[0].absmax_mse == pytest.approx(mse, rel=1e-12)
+    found = analyze_checkpoint(place, "int8", by="group:32", only=["x"], families=())
+    assert len(found) == 5 * 3 * 2
+    assert found["x[4,2,32:50]"].size == 18
+    wanted = np.mean(x[4, 2, 32:50].astype(np.float64) ** 2)
+    assert found["x[4,2,32:50]"].signal_power == pytest.approx(wanted, rel=1e-14)
+    with pytest.raises(InvalidValue, match="a budget is for whole tensors"):
+        plan_budget(found, 6)
+    with pytest.raises(InvalidValue, match="fits no tensor; they are called"):
+        analyze_checkpoint(place, "int8", only=["y"])
+    for wrong in ("row", "group:", "group:0", "group:-3", "group:x", ""):
+        with pytest.raises(InvalidValue, match="rows are by 'channel' or 'group:N'"):
+            analyze_checkpoint(place, "int8", by=wrong)
+
+
+def test_channels_that_share_bytes_are_faults(tmp_path: Path) -> None:
+    header = {"x": {"dtype": "F4", "shape": [4, 3], "data_offsets": [0, 6]}}
+    place = written(tmp_path / "x.safetensors", json.dumps(header), bytes(range(6)))
+    assert len(analyze_checkpoint(place, "int8")) == 1
+    for by in ("channel", "group:2"):
+        with pytest.raises(InvalidValue, match=rf"{by}: \d values do not fill units of 2"):
+            analyze_checkpoint(place, "int8", by=by)
 
 
 def test_progress_counts_bytes(path: Path) -> None:

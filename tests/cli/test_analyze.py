@@ -150,3 +150,25 @@ def test_a_page_is_written(run: Run, model: str) -> None:
     refused = run("analyze", model, "--report", "page.txt")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "must end in .html" in refused.stderr
+
+
+def test_rows_by_channel_of_chosen_tensors(run: Run, model: str) -> None:
+    chosen = "--formats", "int8", "--only", "*.weight"
+    result = run("analyze", model, *chosen, "--by", "channel", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert [row["tensor"] for row in document["rows"]] == [f"layer.weight[{i}]" for i in range(32)]
+    assert document["params"]["by"] == "channel"
+    assert document["params"]["only"] == ["*.weight"]
+    shown = run("analyze", model, *chosen, "--by", "group:32").stdout
+    assert "2,048 values in 64 groups" in shown
+    for wrong, message in (
+        (("--by", "row"), "rows are by 'channel' or 'group:N'"),
+        (("--by", "channel", "--budget", "4"), "--by does not go with --budget"),
+        (("--by", "channel", "--against", model), "--by does not go with --against"),
+        (("--only", "head"), "the pattern 'head' fits no tensor"),
+    ):
+        refused = run("analyze", model, *wrong)
+        assert refused.exit_code == 2
+        assert message in " ".join(refused.stderr.split())
+        assert not refused.stdout

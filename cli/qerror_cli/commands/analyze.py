@@ -5,7 +5,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -47,6 +47,18 @@ _DAMAGED = 1
     is_flag=True,
     help="Keep every value of large 32-bit tensors, at 100 bytes of memory each; otherwise they "
     "are summarised, and the error of that is stated. 16 bits and fewer are always exact.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Tensors whose names fit alone, such as '*.weight' or 'encoder.layer.0'; repeats.",
+)
+@click.option(
+    "--by",
+    metavar="ROWS",
+    help="A row a channel (channel: along the first axis), or a row a group of neighbours "
+    "(group:128: along the last), not a tensor.",
 )
 @click.option(
     "--budget",
@@ -100,6 +112,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     formats: "list[Format]",
     fit: str,
     exact: bool,
+    only: tuple[str, ...],
+    by: str | None,
     budget: float | None,
     keep: tuple[str, ...],
     sensitivities: Path | None,
@@ -125,6 +139,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror analyze model.safetensors
     qerror analyze model.safetensors --formats nvfp4,mxfp4,int4:g32 --details
     qerror analyze model.safetensors --formats mxfp4,nvfp4,mxfp8_e4m3 --budget 5 --keep lm_head=bf16
+    qerror analyze model.safetensors --only lm_head --by channel -o channels.csv
     qerror analyze model.safetensors --against quantized.gguf
     qerror analyze model.safetensors.index.json --jobs 8 --journal run.jsonl -o rows.parquet
     """
@@ -138,6 +153,8 @@ def command(  # noqa: PLR0917 - click passes them by name
 
     if executor is not None and jobs > 1:
         raise click.UsageError("--jobs and --executor each say where to work; give one of them")
+    if budget is not None and by is not None:
+        raise click.UsageError("--by does not go with --budget: whole tensors get formats")
     pinned = _pinned(keep)
     _check_page(page)
     _check_budget(budget, keep, sensitivities, plan, recipe)
@@ -149,7 +166,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     families = [] if fit == "none" else [name.strip() for name in fit.split(",") if name.strip()]
     if against is not None:
         _refuse_beside_against(
-            budget=budget, journal=journal, report=page, details=details, exact=exact
+            budget=budget, journal=journal, report=page, details=details, exact=exact, by=by
         )
         with _executor(jobs, executor) as pool, Bar("compare") as counter:
             compared = compare_checkpoints(
@@ -160,6 +177,7 @@ def command(  # noqa: PLR0917 - click passes them by name
                 progress=counter,
                 families=families,
                 strict=strict,
+                only=only,
             )
         output.emit(comparison_document(compared))
         _end(compared.faults)
@@ -174,6 +192,8 @@ def command(  # noqa: PLR0917 - click passes them by name
             families=families,
             exact=exact,
             strict=strict,
+            only=only,
+            by=by,
         )
     found = None
     if budget is not None:
@@ -182,7 +202,7 @@ def command(  # noqa: PLR0917 - click passes them by name
         _write(recipe, found.to_recipe())
     if page is not None:
         save(page, analysis_page(report))
-    _emit(report, found, output, details=details, exact=exact)
+    _emit(report, found, output, details=details, exact=exact, only=list(only), by=by)
 
 
 def _refuse_beside_against(**given: object) -> None:
@@ -245,7 +265,7 @@ def _write(path: Path | None, content: object) -> None:
 
 
 def _emit(
-    report: "CheckpointReport", plan: "BudgetPlan | None", output: Output, **asked: bool
+    report: "CheckpointReport", plan: "BudgetPlan | None", output: Output, **asked: Any
 ) -> None:
     """Show what was found; end with 1 where something is damaged."""
     from qerror.reporting import analysis_document
