@@ -141,7 +141,7 @@ def expected_bands(
     drawn: FloatArray | None = None
     bands: dict[str, Band] = {}
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        sample, light = _Sample.of(measure_of(grid, law, rule), count), _is_light(law)
+        sample, light = _Sample.of(measure_of(grid, law, rule), count), is_light(law)
         for name, statistic in FIGURES.items():
             found = sample.delta(statistic, peak, inner) if light else None
             if found is None:
@@ -149,6 +149,43 @@ def expected_bands(
                 found = _quantiles(statistic(drawn, peak), inner)
             bands[name] = found
     return Bands(count, inner, FrozenMapping(bands))
+
+
+def band_of_blocks(
+    figure: str,
+    terms: FloatArray,
+    blocks: int,
+    confidence: float = 0.95,
+    *,
+    light: bool,
+    peak: float = math.nan,
+) -> Band:
+    """Return where a measurement on so many independent blocks lies, of which a sample is known.
+
+    Parameters
+    ----------
+    figure : str
+        One of `FIGURES`.
+    terms : ndarray, shape (m, 4)
+        The means of x^2, x e, e^2 and |e| over each of m blocks. Of blocks rarer than one in m
+        the band knows nothing.
+    blocks : int
+        How many blocks are measured.
+    confidence : float
+        The share of measurements inside.
+    light : bool
+        Whether the density has the moments of the delta method's own check.
+    peak : float
+        The largest level, for the PSNR.
+    """
+    statistic = FIGURES[as_figure(figure)]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        sample = _Sample(terms, np.full(len(terms), 1 / len(terms)), blocks)
+        found = sample.delta(statistic, peak, confidence) if light else None
+        if found is None:
+            drawn = sample.draws(np.random.default_rng(0))
+            found = _quantiles(statistic(drawn, peak), confidence)
+    return found
 
 
 def sqnr_band(
@@ -186,7 +223,8 @@ def sqnr_band(
     return found["sqnr_db"].low, found["sqnr_db"].high
 
 
-def _is_light(density: Density) -> bool:
+def is_light(density: Density) -> bool:
+    """Tell whether a density has the moments that the delta method's own check needs."""
     exponents = [
         piece.law.tail_exponent(side)
         for piece in density.pieces()

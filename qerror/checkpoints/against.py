@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from qerror.analysis.bands import sqnr_band
 from qerror.analysis.report import decibels
 from qerror.checkpoints.analyze import USUAL
+from qerror.checkpoints.block_bands import block_band
+from qerror.checkpoints.comparison import AS_GOOD_DB, ComparisonReport, TensorComparison
 from qerror.checkpoints.job import (
     BlockPart,
     Job,
@@ -22,6 +24,7 @@ from qerror.checkpoints.measure import fitted_to, report_of
 from qerror.checkpoints.pieces import selected
 from qerror.checkpoints.report import FormatFigures
 from qerror.checkpoints.tally import Distribution
+from qerror.checkpoints.tiles import tile_sums
 from qerror.exceptions import InvalidValue, QErrorException
 from qerror.execution import Progress, ordered_map, silent
 from qerror.fitting.fit import DEFAULT
@@ -33,10 +36,8 @@ from qerror.formats.names import as_format, as_scalar_format
 from qerror.simulation.block_sums import BlockSums, difference_sums
 from qerror.simulation.counting import engine_for
 from qerror.storage.checkpoint import open_checkpoint
+from qerror.storage.scaled import Scheme, joined
 from qerror.storage.tensor import Fault, StoredTensor
-
-AS_GOOD_DB = 0.1
-"""A tensor that lies less below what its format allows is as good as that."""
 
 _OF_GGUF = {
     "Q4_0": "int4:full:g32:scale=fp16",
@@ -47,80 +48,12 @@ _OF_GGUF = {
 _MOST_BITS = 8
 
 
-@dataclass(frozen=True)
-class TensorComparison:
-    """One tensor of a quantized file beside the original."""
-
-    tensor: str
-    shape: tuple[int, ...]
-    dtype: str
-    """Of the original."""
-    quantized_dtype: str
-    format: str
-    """By which it is judged; empty where there is none."""
-    is_detected: bool
-    """Whether the quantized values themselves, or their type, say the format; else it is the one
-    among those given whose figure lies nearest."""
-    measured_sqnr_db: float
-    allowed_sqnr_db: float
-    """Of the original's values in that format at the best range, or with scales from the data."""
-    band_low: float
-    """Between here"""
-    band_high: float
-    """and here 95% of samples of the fitted density lie at that range; nan in blocks."""
-    note: str
-
-    @property
-    def loss_db(self) -> float:
-        """How far it lies below what its format allows."""
-        return self.allowed_sqnr_db - self.measured_sqnr_db
-
-    @property
-    def is_as_good(self) -> bool | None:
-        """Whether it is as good as its format allows; None where that is not known."""
-        if math.isinf(self.measured_sqnr_db):
-            return True
-        return None if math.isnan(self.loss_db) else self.loss_db <= AS_GOOD_DB
-
-
-@dataclass(frozen=True)
-class ComparisonReport:
-    """A quantized checkpoint against its original."""
-
-    path: Path
-    """The original."""
-    against: Path
-    tensors: tuple[TensorComparison, ...]
-    missing: tuple[str, ...] = ()
-    """Tensors of the original that the other file does not have as floating-point numbers."""
-    faults: tuple[Fault, ...] = ()
-
-    def to_records(self) -> list[dict[str, object]]:
-        """Return a row a tensor."""
-        return [
-            {
-                "tensor": each.tensor,
-                "shape": list(each.shape),
-                "dtype": each.dtype,
-                "quantized_dtype": each.quantized_dtype,
-                "format": each.format or None,
-                "is_detected": each.is_detected,
-                "measured_sqnr_db": _known(each.measured_sqnr_db),
-                "allowed_sqnr_db": _known(each.allowed_sqnr_db),
-                "loss_db": _known(each.loss_db),
-                "band_low": _known(each.band_low),
-                "band_high": _known(each.band_high),
-                "is_as_good": each.is_as_good,
-                "note": each.note,
-            }
-            for each in self.tensors
-        ]
-
-
 class _Pair(NamedTuple):
     job: Job
     """The original."""
     other: Job
+    scheme: Scheme | None
+    """How the other is quantized, where its scales are tensors of their own."""
 
 
 def compare_checkpoints(
@@ -141,8 +74,10 @@ def compare_checkpoints(
     path : str or Path
         The original.
     against : str or Path
-        The quantized one, with tensors of the same names and shapes, which hold the values as
-        they are used: a dequantized file, 8-bit floats without scales, GGUF.
+        The quantized one, with tensors of the same names and shapes: values as they are used (a
+        dequantized file, 8-bit floats without scales, GGUF), or codes whose scales are tensors
+        beside them, ``weight_scale``, ``weight_scale_inv`` and their like, per tensor, channel,
+        group or tile, as `qerror.storage.scaled` lists them.
     formats : formats or their names
         By which tensors are judged whose own format neither their type nor the grid that their
         values lie on tells.
@@ -159,6 +94,8 @@ def compare_checkpoints(
     path, against = Path(path), Path(against)
     mine, theirs = (open_checkpoint(each).checked(strict=strict) for each in (path, against))
     mine = selected(mine, only)
+    theirs, schemes = joined(theirs)
+    theirs = theirs.checked(strict=strict)
     others = {each.name: each for each in theirs.tensors}
     both = [(each, others[each.name]) for each in mine.tensors if each.name in others]
     missing = tuple(each.name for each in mine.tensors if each.name not in others)
@@ -168,10 +105,16 @@ def compare_checkpoints(
     if not both:
         reason = str(faults[0]) if faults else "they have no tensor of one name"
         raise InvalidValue(f"cannot compare {str(path)!r} with {str(against)!r}: {reason}")
+    if strict and faults:
+        raise InvalidValue(f"cannot read {faults[0]}")
     chosen = as_formats(formats)
     engine = engine_for(sum(a.size for a, _ in both))
     pairs = [
-        _Pair(Job(a, chosen, tuple(families), False, engine), Job(b, (), (), False, engine))
+        _Pair(
+            Job(a, chosen, tuple(families), False, engine),
+            Job(b, (), (), False, engine),
+            schemes.get(b.name),
+        )
         for a, b in both
     ]
     tell = progress or silent
@@ -193,21 +136,19 @@ def _other_shape(a: StoredTensor, b: StoredTensor) -> Fault:
 
 def _compared(pair: _Pair) -> TensorComparison | Fault:
     """Compare one tensor."""
-    job, other = pair
-    mine, theirs = (merged_tally(tally_part(part) for part in each.parts()) for each in pair)
+    mine, theirs = (
+        merged_tally(tally_part(part) for part in each.parts()) for each in (pair.job, pair.other)
+    )
     for each in (mine, theirs):
         if isinstance(each, Fault):
             return each
     assert not isinstance(mine, Fault)
     assert not isinstance(theirs, Fault)
     try:
-        sums = _differences(pair)
-        lattice = None if theirs is None else _lattice(theirs)
-        largest = 0.0 if theirs is None else theirs.absmax
-        detected = _detected(other.tensor.dtype, lattice, largest)
-        return _judged(job, other, mine, sums, detected, lattice)
+        return _judged(pair, mine, theirs, _differences(pair))
     except QErrorException as error:
-        return Fault(other.tensor.path, other.tensor.name, str(error))
+        tensor = pair.other.tensor
+        return Fault(tensor.path, tensor.name, str(error))
 
 
 def _differences(pair: _Pair) -> BlockSums:
@@ -246,22 +187,27 @@ def _detected(dtype: str, lattice: Lattice | None, largest: float) -> Format | N
     return None
 
 
-def _judged(  # noqa: PLR0917 - what is known of one tensor
-    job: Job,
-    other: Job,
-    mine: Distribution | None,
-    sums: BlockSums,
-    detected: Format | None,
-    lattice: Lattice | None,
+def _judged(
+    pair: _Pair, mine: Distribution | None, theirs: Distribution | None, sums: BlockSums
 ) -> TensorComparison:
+    job, other, scheme = pair
     measured = decibels(sums.power, sums.noise)
-    own = () if detected is None or detected in job.formats else (detected,)
-    whole = Job(job.tensor, (*job.formats, *own), job.families, job.exact, job.engine)
-    figures = [each for each in _figures(whole, mine) if not math.isnan(each.best_sqnr_db)]
-    nearest = _nearest(figures, measured, "" if detected is None else detected.name)
+    lattice = None if theirs is None or scheme is not None else _lattice(theirs)
+    if scheme is not None:
+        detected: Format | None = as_format(scheme.format)
+        nearest: FormatFigures | None = _of_scheme(job, mine, scheme)
+    else:
+        largest = 0.0 if theirs is None else theirs.absmax
+        detected = _detected(other.tensor.dtype, lattice, largest)
+        own = () if detected is None or detected in job.formats else (detected,)
+        figures = _figures(replace(job, formats=(*job.formats, *own)), mine)
+        known = [each for each in figures if not math.isnan(each.best_sqnr_db)]
+        nearest = _nearest(known, measured, "" if detected is None else detected.name)
     notes = [f"{sums.spoiled:,} values are not finite in one of the two"] if sums.spoiled else []
     if lattice is not None and lattice.is_coarse:
         notes.append(lattice.description)
+    if scheme is not None and scheme.tile is not None and scheme.tile.rows > 1:
+        notes.append(f"tiles of {scheme.tile.rows}x{scheme.tile.columns} share a scale")
     nan = math.nan
     band = (nan, nan) if nearest is None else _band(nearest, mine, job.families)
     return TensorComparison(
@@ -276,6 +222,20 @@ def _judged(  # noqa: PLR0917 - what is known of one tensor
         *band,
         "; ".join(notes),
     )
+
+
+def _of_scheme(job: Job, found: Distribution | None, scheme: Scheme) -> FormatFigures | None:
+    """Return what the format of a scaled tensor allows: in its own tiles."""
+    form = as_format(scheme.format)
+    alone = replace(job, formats=(form,))
+    is_cut = scheme.tile is not None and (scheme.tile.rows > 1 or alone.why_not(form))
+    if not isinstance(form, BlockFormat) or not is_cut:
+        (figures,) = _figures(alone, found)
+    else:
+        assert scheme.tile is not None
+        sums = tile_sums(job.tensor, form, scheme.tile, job.engine)
+        (figures,) = report_of(job.tensor, (form,), (), found, {0: sums}, lambda _: "").formats
+    return None if math.isnan(figures.best_sqnr_db) else figures
 
 
 def _nearest(
@@ -307,8 +267,10 @@ def _band(
     """Return where the SQNR of so many values of the fitted density lies."""
     form = as_format(figures.format)
     fitted = None if found is None else fitted_to(found, families)
-    if isinstance(form, BlockFormat) or fitted is None or found is None or found.size < 2:
+    if fitted is None or found is None or found.size < 2:
         return math.nan, math.nan
+    if isinstance(form, BlockFormat):
+        return block_band(form, fitted.predictive, found.size, found.absmax)
     try:
         return sqnr_band(
             as_scalar_format(form),
@@ -318,7 +280,3 @@ def _band(
         )
     except QErrorException:  # more levels than a band visits
         return math.nan, math.nan
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -133,6 +133,22 @@ class Plain(Encoding):
 
 @final
 @dataclass(frozen=True)
+class Whole(Encoding):
+    """Whole numbers, little-endian: codes whose meaning another tensor says."""
+
+    name: str
+    bytes_per_unit: int
+    values_per_unit: int = 1
+    precision: float = 0.0
+
+    def decode(self, stored: Bytes) -> Real:
+        """Return the numbers as they are stored."""
+        kind = "i" if self.name.startswith("I") else "u"
+        return stored.view(f"<{kind}{self.bytes_per_unit}")
+
+
+@final
+@dataclass(frozen=True)
 class Blocks(Encoding):
     """Blocks of GGUF: codes with their scales, decoded to float32 by the package gguf."""
 

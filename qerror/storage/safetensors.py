@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from qerror.exceptions import InvalidValue, QErrorException
-from qerror.storage.encodings import FLOATING, WHOLE_BYTES, Encoding
+from qerror.storage.encodings import FLOATING, WHOLE_BYTES, Encoding, Whole
 from qerror.storage.source import readable
 from qerror.storage.spans import Span, holes, overlaps
 from qerror.storage.tensor import Contents, Fault, Skipped, StoredTensor
@@ -54,7 +54,9 @@ def open_safetensors(path: Path) -> Contents:
         spans.append(Span(first, last, name))
         encoding = FLOATING.get(dtype)
         if encoding is None:
-            skipped.append(Skipped(path, name, dtype))
+            whole = Whole(dtype, WHOLE_BYTES[dtype])
+            stored = StoredTensor(path, name, shape, whole, start + first)
+            skipped.append(Skipped(path, name, dtype, stored))
         else:
             tensors.append(StoredTensor(path, name, shape, encoding, start + first))
     bad = dict(overlaps(spans))

@@ -30,6 +30,9 @@ class StoredTensor:
     load : callable, optional
         Returns all stored bytes of a tensor that no region of the file holds as they are, such
         as one in a compressed archive.
+    piece : callable, optional
+        Returns the bytes of the values from one place up to another, where they are made of
+        several tensors.
     """
 
     path: Path
@@ -38,6 +41,7 @@ class StoredTensor:
     encoding: Encoding
     offset: int = 0
     load: Callable[[], Bytes] | None = field(default=None, repr=False, compare=False)
+    piece: Callable[[int, int], Bytes] | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -67,6 +71,9 @@ class StoredTensor:
         first, last = self.encoding.size_of(start), self.encoding.size_of(stop)
         if last == first:
             return np.empty(0, np.uint8)
+        if self.piece is not None:
+            before = self.offset // self.encoding.bytes_per_unit * self.encoding.values_per_unit
+            return self.piece(before + start, before + stop)
         if self.load is not None:
             return self.load()[self.offset + first : self.offset + last]
         with readable(self.path):
@@ -110,6 +117,8 @@ class Skipped:
     path: Path
     tensor: str
     dtype: str
+    stored: StoredTensor | None = field(default=None, repr=False, compare=False)
+    """Its whole numbers, which may be codes; None where they are not read."""
 
 
 @dataclass(frozen=True)

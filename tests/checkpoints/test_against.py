@@ -94,7 +94,8 @@ def run(*arguments: str) -> Result:
 
 
 def test_on_the_command_line(folder: Path) -> None:
-    files = str(folder / "a.safetensors"), "--against", str(folder / "b.safetensors")
+    some = "--only", "good", "--only", "bad", "--only", "other", "--only", "gone"
+    files = str(folder / "a.safetensors"), "--against", str(folder / "b.safetensors"), *some
     shown = run("analyze", *files, "--formats", "mxfp4,int8")
     assert shown.exit_code == 1  # one tensor has another shape
     assert "as good" in shown.stdout
