@@ -1,5 +1,7 @@
 """What a fitted density says that a quantizer does to the data."""
 
+from dataclasses import fields
+
 import numpy as np
 import numpy.typing as npt
 
@@ -89,7 +91,7 @@ def _by_channel(
     of_units = quantization_error(
         form, spread.predictive_shape, scales[used] / units, rounding=rounding
     )
-    powers = dict.fromkeys(ErrorReport.__dataclass_fields__, 2)
+    powers = dict.fromkeys((each.name for each in fields(ErrorReport)), 2)
     powers |= {"mean_error": 1, "signal_mean": 1}
     figures = {name: getattr(of_units, name) * units**power for name, power in powers.items()}
     smooth = _mean(ErrorReport(**figures), spread.shares[used])
@@ -105,7 +107,7 @@ def _by_channel(
 def _mean(report: ErrorReport[FloatArray], weights: FloatArray) -> ErrorReport[float]:
     """Return the weighted mean of an array of errors."""
     shares = weights / weights.sum()
-    names = ErrorReport.__dataclass_fields__
+    names = [each.name for each in fields(ErrorReport)]
     return ErrorReport(**{name: float(shares @ getattr(report, name)) for name in names})
 
 
