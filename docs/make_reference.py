@@ -2,12 +2,19 @@
 
 import importlib
 import inspect
+import math
+from abc import ABC
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from docs.entries import fields_of
+from qerror._arrays import ArrayValue, Immutable
 from qerror.formats import FORMATS, FloatingPoint
 from qerror.storage import write_atomically
+
+COMMON = (object, ABC, ArrayValue, Immutable)
+"""Bases that say nothing to who uses a class."""
 
 _NOTICE = "% Written by docs/make_reference.py when the site is built.\n\n"
 
@@ -90,9 +97,13 @@ def _page(room: Room) -> str:
     for name in names_of(room.module):
         each = getattr(module, name)
         if inspect.isclass(each):
-            options = "   :members:\n   :show-inheritance:\n"
-            if issubclass(each, tuple):
-                options += "   :exclude-members: count, index\n"
+            fields = [field.name for field in fields_of(each)]
+            hidden = ", ".join([*fields, *(("count", "index") if issubclass(each, tuple) else ())])
+            options = "   :members:\n"
+            if any(base.__name__[0] != "_" and base not in COMMON for base in each.__bases__):
+                options += "   :show-inheritance:\n"
+            if hidden:
+                options += f"   :exclude-members: {hidden}\n"
             directive = f".. autoclass:: {room.module}.{name}\n{options}"
         elif inspect.isroutine(each):
             directive = f".. autofunction:: {room.module}.{name}\n"
@@ -102,35 +113,29 @@ def _page(room: Room) -> str:
     return "\n".join(parts)
 
 
+_NAMED = ("name", "bits", "bias", "largest", "smallest normal", "smallest", "codes", "from")
+
+
 def _named() -> str:
     """Return the table of the floating-point formats that have names."""
-    head = (
-        "name",
-        "bits",
-        "bias",
-        "largest",
-        "smallest normal",
-        "smallest",
-        "special codes",
-        "from",
-    )
-    rows = [head, ("---",) * len(head)]
+    rows: list[tuple[str, ...]] = [_NAMED, ("---",) * len(_NAMED)]
     for name, form in FORMATS.items():
         if isinstance(form, FloatingPoint):
             card = form.conventions()
+            smallest = (_power(card["smallest normal"]), _power(card["smallest subnormal"]))
+            codes = form.specials if form.signed else f"{form.specials}, no sign"
+            source = card.get("source", "").split(". Other tools")[0]
+            largest = f"{float(card['max']):.7g}"
             rows.append(
-                (
-                    f"`{name}`",
-                    card["bits"],
-                    f"{form.bias:g}",
-                    card["max"],
-                    card["smallest normal"],
-                    card["smallest subnormal"],
-                    card["special codes"],
-                    card.get("source", "").split(". Other tools")[0],
-                )
+                (f"`{name}`", card["bits"], f"{form.bias:g}", largest, *smallest, codes, source)
             )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _power(text: str) -> str:
+    """Return a power of two as one."""
+    mantissa, exponent = math.frexp(float(text))
+    return f"2^{exponent - 1}" if mantissa == 0.5 else text
 
 
 def write_reference(folder: Path) -> None:
@@ -141,11 +146,21 @@ def write_reference(folder: Path) -> None:
         text = _NOTICE + _page(room)
         write_atomically(folder / f"{room.module.replace('.', '-')}.md", text.encode())
     write_atomically(folder / "_named.md", (_NOTICE + _named()).encode())
-    lines = [f"{room.module.replace('.', '-')}" for room in there]
+    pages = [room.module.replace(".", "-") for room in there]
     index = (
         "# Library reference\n\n"
         "Every public name, with meaning, shapes, units and what it raises. The commonest stand in "
         "`qerror` itself: `from qerror import Gaussian, optimal_scale, quantization_error`.\n\n"
-        "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(lines) + "\n```\n"
+        + "\n\n".join(map(_contents, there))
+        + "\n\n```{toctree}\n:hidden:\n\n"
+        + "\n".join(pages)
+        + "\n```\n"
     )
     write_atomically(folder / "index.md", (_NOTICE + index).encode())
+
+
+def _contents(room: Room) -> str:
+    """Return a heading with a link to the room's page, and links to its names."""
+    page = f"{room.module.replace('.', '-')}.md"
+    names = ", ".join(f"{{py:obj}}`{n} <{room.module}.{n}>`" for n in names_of(room.module))
+    return f"**[{room.title}]({page})**, `{room.module}`. {room.about}\n\n{names}"

@@ -27,7 +27,7 @@ MOST_POINTS = 2**24  # 128 MiB as float64: beyond it a list of points serves nob
 
 
 class Segment(NamedTuple):
-    """A run of equally spaced points: start, start + step, ..., stop (count intervals)."""
+    """A run of equally spaced levels: start, start + step, ..., stop; count steps."""
 
     start: float
     stop: float

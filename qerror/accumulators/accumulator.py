@@ -211,6 +211,11 @@ class Order:
         one after the other in blocks, whose sums are promoted to FP32 and added there.
     block : int, optional
         How many products a block has, for "blocked" alone.
+
+    Raises
+    ------
+    InvalidValue
+        If there is no such order, or it takes no length.
     """
 
     kind: Kind = "sequential"

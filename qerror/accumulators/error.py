@@ -84,6 +84,8 @@ def accumulation_error(
     ------
     InvalidValue
         If the length is out of range, no multiple of `fused`, or the products leave float64.
+    InvalidType
+        If a side is no `Factor`, or the activation has channels.
 
     Examples
     --------

@@ -32,7 +32,9 @@ class SimulatedSums(ArrayValue):
     """Many sums of n products, in a register and exactly, in the densities' units."""
 
     register: FloatArray
+    """What the register held at the end, one value a sum."""
     exact: FloatArray
+    """The same sums without rounding."""
     overflowed: BoolArray
     """Where a sum left the register's range on the way; where it wraps, at the end."""
 
@@ -94,6 +96,11 @@ def simulate_accumulation(
         exponent; those beyond its largest value go on as they are, and are marked. Sums are
         exact in float64 before they are rounded as long as 53 bits hold a product's finest step
         and the sum, as they do for formats of 8 bits.
+
+    Raises
+    ------
+    InvalidValue
+        If the weight has channels.
     """
     register, way = as_accumulator(accumulator), as_order(order)
     integer("length", length, 1, 2**24)

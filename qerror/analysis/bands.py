@@ -36,7 +36,9 @@ class Band(NamedTuple):
     """The interval in which a measurement lies with the given confidence."""
 
     low: float
+    """The lower end, in the unit of the figure."""
     high: float
+    """The upper end."""
     centre: float
     """Half of all measurements lie below, half above."""
     method: str
@@ -52,7 +54,9 @@ class Bands:
     """Where measurements on `size` independent values of a density should lie."""
 
     size: int
+    """How many values a measurement has."""
     confidence: float
+    """The probability that a measurement lies inside."""
     bands: Mapping[str, Band]
     """By the name of the figure, in the order of `FIGURES`."""
 

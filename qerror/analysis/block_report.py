@@ -18,7 +18,9 @@ class CodeProbabilities(Mapping[float, float]):
     """
 
     keys_: tuple[float, ...] = ()
+    """The scales' codes, ascending."""
     values_: tuple[float, ...] = ()
+    """The probability of each."""
 
     def __getitem__(self, key: float) -> float:
         try:

@@ -30,6 +30,11 @@ class ErrorDistribution(Immutable):
 
     All probabilities are sums of non-negative masses, each over an interval whose ends are
     offsets from a level: far out and in narrow cells they keep their digits.
+
+    Raises
+    ------
+    InvalidValue
+        If the rounding draws from few bits, as "stochastic:8".
     """
 
     grid: Grid

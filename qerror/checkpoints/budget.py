@@ -32,10 +32,12 @@ class Assignment(NamedTuple):
     """What one tensor gets."""
 
     tensor: str
+    """By its name in the file."""
     format: str
     """Of the type that it is stored in where it stays as it is."""
     bits_per_value: float
     size: int
+    """How many values it has."""
     mse: float
     """0 where the tensor stays as it is."""
     sqnr_db: float
@@ -241,6 +243,8 @@ def read_sensitivities(path: str | Path) -> dict[str, float]:
     ------
     InvalidValue
         If there is no such file, or it is no such table.
+    InvalidType
+        If what it holds is no table of numbers.
     """
     path = Path(path)
     try:

@@ -16,6 +16,7 @@ class FormatFigures(ArrayValue):
     """One format on one tensor; figures that do not exist are nan."""
 
     format: str
+    """By name."""
     bits_per_value: float
     absmax_mse: float
     """Mean squared error with the largest magnitude as range."""
@@ -34,6 +35,7 @@ class FormatFigures(ArrayValue):
     """Whether the prediction lies within `qerror.checkpoints.TOLERANCE_DB` of what was measured;
     None without both."""
     note: str = ""
+    """What is to be known besides; often empty."""
 
     @property
     def absmax_loss_db(self) -> float:
@@ -57,18 +59,25 @@ class TensorReport(ArrayValue):
     """One tensor: its figures, the fitted density, and every format."""
 
     tensor: str
+    """By its name in the file."""
     file: str
+    """The name of the file that holds it."""
     shape: tuple[int, ...]
+    """Of the tensor."""
     dtype: str
+    """As the file names it."""
     bits_per_value: float
     """As it is stored."""
     size: int
     """Number of values."""
     nan: int
+    """How many values are NaN."""
     infinite: int
+    """How many are infinite."""
     absmax: float
     """The largest magnitude of the finite values."""
     mean: float
+    """Of the finite values."""
     signal_power: float
     """The mean of x^2 over the finite values."""
     kurtosis: float
@@ -122,8 +131,10 @@ class Total:
     """One format on all tensors that it can hold, weighted by their sizes."""
 
     format: str
+    """By name."""
     bits_per_value: float
     tensors: int
+    """How many tensors take part."""
     size: int
     """How many finite values these tensors have."""
     absmax_sqnr_db: float
@@ -135,7 +146,9 @@ class CheckpointReport:
     """What was found in a checkpoint, tensor by tensor, in the order of its files."""
 
     path: Path
+    """The file or folder."""
     formats: tuple[str, ...]
+    """By name, in the order asked for."""
     tensors: tuple[TensorReport, ...]
     skipped: tuple[Skipped, ...] = ()
     """Tensors that hold no floating-point numbers."""

@@ -32,8 +32,11 @@ class Judgement:
     """One figure: exact, sampled, and the distance in standard errors."""
 
     exact: float
+    """What the analysis says."""
     sampled: float
+    """What the samples say."""
     standard_error: float
+    """Of the samples' figure."""
     z: float
     """(sampled - exact) / standard_error; nan where it is not judged."""
     truncated: bool

@@ -119,7 +119,9 @@ class Arcsine(Density):
     """
 
     low: float = -1.0
+    """The least value of the sine."""
     high: float = 1.0
+    """Its largest value."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", real("low", self.low))

@@ -17,6 +17,7 @@ class Atoms(ArrayValue):
     positions: FloatArray
     """Where they are, strictly increasing."""
     probabilities: FloatArray
+    """Of each position; they add up to 1 with the continuous part."""
 
     def __iter__(self) -> Iterator[FloatArray]:
         yield self.positions

@@ -29,8 +29,11 @@ class Clipped(Density):
     """
 
     density: Density
+    """What is clipped."""
     low: float = -math.inf
+    """Values below become this one."""
     high: float = math.inf
+    """Values above become this one."""
 
     def __post_init__(self) -> None:
         ordered_limits(self, self.density, self.low, self.high)

@@ -190,7 +190,10 @@ class Density(Immutable, ABC):
 
     @final
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
-        """Draw `size` independent values with the generator `rng`, shape (size,)."""
+        """Draw `size` independent values with the generator `rng`, shape (size,).
+
+        Another `rng` raises InvalidType.
+        """
         integer("size", size, 0, _MOST_SAMPLES)
         if not isinstance(rng, np.random.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidType(
@@ -264,12 +267,16 @@ class Density(Immutable, ABC):
         return self.atom_sums.is_symmetric and all(piece.is_symmetric for piece in self.pieces())
 
 
+# Not in a file of its own: every density can become one.
 @final
 @dataclass(frozen=True)
 class Affine(Density):
-    """The density of factor X + shift, for densities whose family has no such member.
+    """The density of factor X + shift, X of `density`: where its family has no such member.
 
-    It lies here, and not in a file of its own, because every density can become one.
+    Raises
+    ------
+    InvalidValue
+        If a number is not finite, or the factor 0.
     """
 
     density: Density

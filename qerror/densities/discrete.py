@@ -26,10 +26,14 @@ class Discrete(Density):
     InvalidValue
         If there is no value, two are equal, one is not finite, a probability is negative, or
         the probabilities do not sum to 1 (to 1e-9; they are then normalised exactly).
+    InvalidType
+        If the values or probabilities are no sequences of numbers.
     """
 
     values: Sequence[float]
+    """All different, in any order."""
     probabilities: Sequence[float]
+    """Of each value; they add up to 1."""
 
     def __post_init__(self) -> None:
         unmasked("values", self.values)

@@ -114,7 +114,9 @@ class Gaussian(LocationScale):
     """
 
     mean: float = 0.0  # pyright: ignore[reportIncompatibleMethodOverride] - frozen: read-only too
+    """E[X]."""
     std: float = 1.0
+    """The standard deviation; positive."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", real("mean", self.mean))

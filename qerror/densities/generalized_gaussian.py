@@ -177,8 +177,11 @@ class GeneralizedGaussian(LocScale):
     """
 
     beta: float
+    """The exponent: 1 is Laplace's density, 2 the Gaussian."""
     loc: float = 0.0
+    """The centre."""
     scale: float = 1.0
+    """Positive."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "beta", positive("beta", self.beta))

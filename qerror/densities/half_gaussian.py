@@ -24,6 +24,7 @@ class HalfGaussian(Density):
     """
 
     std: float = 1.0
+    """Of the Gaussian whose magnitude this is; positive."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "std", positive("std", self.std))

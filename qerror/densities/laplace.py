@@ -90,7 +90,9 @@ class Laplace(LocScale):
     """
 
     loc: float = 0.0
+    """The centre."""
     scale: float = 1.0
+    """Positive; the variance is twice its square."""
 
     @property
     def law(self) -> StandardLaplace:

@@ -17,8 +17,11 @@ class LocalIntegrals(NamedTuple):
     """Integrals of (x - q)^k p(x) over an interval, k = 0, 1, 2, one entry per interval."""
 
     mass: FloatArray
+    """The integral of p over each interval."""
     first: FloatArray
+    """The integral of (x - q) p."""
     second: FloatArray
+    """The integral of (x - q)^2 p."""
 
     def scaled(self, weight: float, spread: float) -> "LocalIntegrals":
         """Return the integrals of `weight` times the law stretched by `spread`."""
@@ -123,7 +126,13 @@ class Law(Immutable, ABC):
         """
 
     def partial_moments(self, z: FloatArray) -> PartialMoments:
-        """Return the closed-form antiderivatives, where the law has them."""
+        """Return the closed-form antiderivatives, where the law has them.
+
+        Raises
+        ------
+        InvalidValue
+            If the papers give no closed form for the law.
+        """
         del z
         raise InvalidValue(
             f"the papers give no closed form for {type(self).__name__.removeprefix('Standard')}, "

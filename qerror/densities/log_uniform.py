@@ -92,7 +92,9 @@ class LogUniform(Density):
     """
 
     low: float
+    """The lower end; positive."""
     high: float
+    """The upper end, above `low`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", positive("low", self.low))

@@ -106,7 +106,9 @@ class Logistic(LocScale):
     """
 
     loc: float = 0.0
+    """The centre."""
     scale: float = 1.0
+    """Positive; the variance is pi^2 / 3 times its square."""
 
     @property
     def law(self) -> StandardLogistic:

@@ -26,10 +26,14 @@ class Mixture(Density):
     ------
     InvalidValue
         If there is no component, a weight is negative, or the weights do not sum to 1.
+    InvalidType
+        If the components or weights are no sequences.
     """
 
     components: Sequence[Density]
+    """The densities that are mixed."""
     weights: Sequence[float]
+    """The share of each; they add up to 1."""
 
     def __post_init__(self) -> None:
         try:

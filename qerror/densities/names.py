@@ -49,6 +49,8 @@ def parse_density(text: str, **parameters: float) -> Density:
     InvalidValue
         If the text is not a density, a parameter is unknown, missing, given twice or not
         allowed.
+    InvalidType
+        If the text is no text.
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidType(f"a density's text must be a string, got {reprlib.repr(text)}")
@@ -281,7 +283,13 @@ def _listing(names: Sequence[str]) -> str:
 
 
 def as_density(value: DensityLike) -> Density:
-    """Return a density, given as such, as text, as an array or as one of `scipy.stats`."""
+    """Return a density, given as such, as text, as an array or as one of `scipy.stats`.
+
+    Raises
+    ------
+    InvalidType
+        If the value is none of these.
+    """
     if isinstance(value, str):
         return parse_density(value)
     if isinstance(value, Density):

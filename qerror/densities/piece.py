@@ -23,10 +23,15 @@ class Piece:
 
     law: Law
     weight: float = 1.0
+    """The probability of the law before it is cut."""
     location: float = 0.0
+    """Where the law's 0 lies."""
     spread: float = 1.0
+    """What the law's unit is worth; positive."""
     low: float = -math.inf
+    """The lower end of the piece."""
     high: float = math.inf
+    """Its upper end."""
 
     def within(self, low: float, high: float) -> "Piece | None":
         """Return what of the piece lies in [low, high], or None."""

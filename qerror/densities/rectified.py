@@ -22,6 +22,7 @@ class Rectified(Density):
     """The density of max(X, 0): a point mass at 0 and the positive half of `density`."""
 
     density: Density
+    """What passes through the ReLU."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "density", inner_density(self.density, self))

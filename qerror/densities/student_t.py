@@ -305,8 +305,11 @@ class StudentT(LocScale):
     """
 
     nu: float
+    """Degrees of freedom; positive. E[X^2] is infinite up to 2."""
     loc: float = 0.0
+    """The centre."""
     scale: float = 1.0
+    """Positive; the variance is nu / (nu - 2) times its square."""
 
     def __post_init__(self) -> None:
         given: object = self.nu

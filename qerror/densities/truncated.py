@@ -30,8 +30,11 @@ class Truncated(Density):
     """
 
     density: Density
+    """What is cut."""
     low: float = -math.inf
+    """Nothing lies below."""
     high: float = math.inf
+    """Nothing lies above."""
 
     def __post_init__(self) -> None:
         ordered_limits(self, self.density, self.low, self.high)

@@ -96,7 +96,9 @@ class Uniform(Density):
     """
 
     low: float = -1.0
+    """The lower end."""
     high: float = 1.0
+    """The upper end, above `low`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", real("low", self.low))

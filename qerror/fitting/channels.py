@@ -26,7 +26,9 @@ class Layout:
     """Where the values of an array stand when its pieces are read one after the other."""
 
     shape: tuple[int, ...]
+    """Of the array."""
     fortran_order: bool = False
+    """Whether its first axis varies fastest."""
 
     def axes(self) -> list[int]:
         """Return the axes along which there may be channels."""

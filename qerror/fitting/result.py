@@ -19,6 +19,7 @@ class Candidate:
     """One family at its maximum likelihood."""
 
     family: str
+    """By name."""
     density: Density
     log_likelihood: float
     """Natural logarithm, over the values that are no point masses."""

@@ -22,7 +22,9 @@ class Unit:
     """A centre and a spread that no few values can move: x = centre + d 2^exponent."""
 
     centre: float
+    """A value amid the data, which the sums are about."""
     exponent: int
+    """Values are multiplied by 2 to minus this."""
 
     @classmethod
     def of(cls, probe: FloatArray, low: float, high: float) -> "Unit":
@@ -68,6 +70,7 @@ class Summary:
     size: int
     """Number of values."""
     low: float
+    """The least value, in the data's own units."""
     high: float
     """The limits, in the data's own units."""
     first: tuple[float, float]
@@ -108,7 +111,13 @@ class Summary:
         return cls(unit, size, low, high, first, second, read_only(points), read_only(weights))
 
     def merged(self, other: "Summary") -> "Summary":
-        """Return the summary of both parts' values, in bins if either has bins or both are many."""
+        """Return the summary of both parts' values, in bins if either has bins or both are many.
+
+        Raises
+        ------
+        InvalidValue
+            If the units differ.
+        """
         if self.unit != other.unit:
             raise InvalidValue("summaries add up only about one centre and unit")
         points = np.concatenate([self.points, other.points])

@@ -27,6 +27,8 @@ def parse_formats(text: str) -> tuple[Format, ...]:
     UnknownName, InvalidValue
         As `parse_format`; if there is no name, or the ends of a range differ in more than a
         number or do not increase.
+    InvalidType
+        If the list is no text.
 
     Examples
     --------

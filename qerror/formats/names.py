@@ -121,6 +121,8 @@ def parse_format(text: str) -> Format:
         the nearest ones.
     InvalidValue
         If a parameter or an option is not one that the format takes.
+    InvalidType
+        If the name is no text.
 
     Examples
     --------
@@ -220,7 +222,13 @@ def _complaint(text: str, head: str) -> str:
 
 
 def as_format(value: Format | str) -> Format:
-    """Return a format, given as such or by its name."""
+    """Return a format, given as such or by its name.
+
+    Raises
+    ------
+    InvalidType
+        If the value is neither a format nor a text.
+    """
     if isinstance(value, str):
         return parse_format(value)
     if not isinstance(value, Format):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -119,6 +119,11 @@ class StoredScale(ScaleRule):
             The element format.
         tensor : float, optional
             The tensor scale; by default the rule's own, which must be a number.
+
+        Raises
+        ------
+        InvalidValue
+            If the tensor scale depends on the values.
         """
         scale = tensor if tensor is not None else self.tensor
         if isinstance(scale, Amax):

@@ -29,7 +29,13 @@ MOST_LENGTH = 40  # of a fractional length, either way: beyond it something else
 @final
 @dataclass(frozen=True)
 class Codes:
-    """What codes are worth: c 2^-length, low <= c <= high."""
+    """What codes are worth: c 2^-length, low <= c <= high.
+
+    Raises
+    ------
+    InvalidValue
+        If the codes do not hold 0, or the fractional length is out of reach.
+    """
 
     length: int
     low: int
@@ -85,6 +91,11 @@ class IntegerLayer:
     groups : int
     raw : bool
         Whether the accumulator itself is returned: the logits.
+
+    Raises
+    ------
+    InvalidValue
+        If there is no such kind of layer, or one lacks its weights.
     """
 
     name: str

@@ -91,6 +91,8 @@ def optimal_scale(
         not to the nearest.
     TooLarge
         If an exhaustive search would visit more than 2^27 kinks.
+    InvalidType
+        If `axis` is given with a density.
 
     References
     ----------

@@ -27,8 +27,11 @@ class FormatSwitch:
     """
 
     value: float
+    """Of the parameter."""
     below: Format
+    """The best format below it."""
     above: Format
+    """The best format above it."""
     mse: float
 
 
@@ -37,8 +40,11 @@ class FormatSwitches:
     """The best formats along a parameter, from `low` to `high`."""
 
     parameter: str
+    """By name."""
     low: float
+    """Where the search began."""
     high: float
+    """Where it ended."""
     winners: tuple[Format, ...]
     """The best format of each stretch; one more than there are switches."""
     switches: tuple[FormatSwitch, ...]

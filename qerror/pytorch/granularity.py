@@ -128,6 +128,11 @@ class PerGroup(Granularity):
         How many neighbours share a scale; divides the axis.
     axis : int
         Which axis.
+
+    Raises
+    ------
+    InvalidValue
+        If the groups do not divide the axis.
     """
 
     of: Sequence[int]
@@ -152,7 +157,13 @@ class PerGroup(Granularity):
         return (*self.of[:axis], self.of[axis] // self.size, *self.of[axis + 1 :])
 
     def split(self, x: Tensor) -> Tensor:
-        """Return `x` with the axis in two: groups, and the values of one."""
+        """Return `x` with the axis in two: groups, and the values of one.
+
+        Raises
+        ------
+        InvalidValue
+            If the tensor has another shape.
+        """
         if tuple(x.shape) != tuple(self.of):
             raise InvalidValue(
                 f"groups were laid out for shape {tuple(self.of)}, got {tuple(x.shape)}"

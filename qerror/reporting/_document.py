@@ -36,7 +36,9 @@ class Column:
     """One column of a document with all of its values."""
 
     name: str
+    """The key of the rows."""
     kind: ColumnKind
+    """What its values are."""
     unit: str
     """"dB"; "x" and "x^2" for the data's own unit and its square; empty for pure numbers."""
     values: tuple[object, ...]

@@ -21,7 +21,9 @@ class Line(NamedTuple):
     """One line of a table and what it is."""
 
     text: str
+    """Without its end."""
     style: Style
+    """How a terminal shows it."""
 
 
 def lay_out(view: View, width: int | None = None) -> Iterator[Line]:

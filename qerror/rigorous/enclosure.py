@@ -25,7 +25,9 @@ class Interval(NamedTuple):
     """An interval of floats that contains a real number."""
 
     low: float
+    """The lower end; the figure is not below."""
     high: float
+    """The upper end; the figure is not above."""
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int | float) and self.low <= value <= self.high

@@ -106,6 +106,7 @@ class TruncatedEstimate:
     """The figures of the samples within `cut`: an estimate for the truncated density."""
 
     cut: tuple[float, float]
+    """The ends of the interval."""
     estimate: Estimate
 
 

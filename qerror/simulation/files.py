@@ -23,7 +23,13 @@ Scales: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
 def require_floats(arrays: list[StoredArray]) -> list[StoredArray]:
-    """Return those that can be quantized; refuse a file without any."""
+    """Return those that can be quantized; refuse a file without any.
+
+    Raises
+    ------
+    InvalidType
+        If no array is of a type that can be quantized.
+    """
     floats = [each for each in arrays if each.is_float]
     if not floats:
         kinds = ", ".join(dict.fromkeys(str(each.dtype) for each in arrays)) or "no array"

@@ -36,7 +36,9 @@ class Measured:
     size: int
     """Number of values that the means are over: finite ones."""
     nan: int
+    """How many values are NaN."""
     infinite: int
+    """How many are infinite."""
     clipped: tuple[int, int]
     """How many finite values lie below and above the range of the grid, or of their block."""
     spoiled: int = 0

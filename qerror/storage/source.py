@@ -39,12 +39,15 @@ class StoredArray:
     """An array in a file; its values are read when asked for."""
 
     path: Path
+    """Of the file."""
     name: str
     """The member's name; empty for a .npy file."""
     shape: tuple[int, ...]
+    """Of the array."""
     dtype: np.dtype[Any]
     """Of the pieces."""
     fortran_order: bool
+    """Whether its first axis varies fastest."""
     read: Callable[[int], Iterator[AnyArray]] = field(repr=False, compare=False)
     """Reads stored items flat, in the order of the file, so many at a time."""
     narrow: str | None = None

@@ -101,9 +101,11 @@ class Fault:
     """A tensor, or a whole file, that is damaged."""
 
     path: Path
+    """Of the file."""
     tensor: str
     """Empty for the file as a whole."""
     reason: str
+    """What is wrong with it."""
 
     def __str__(self) -> str:
         what = f" tensor {self.tensor!r}:" if self.tensor else ""
@@ -115,8 +117,11 @@ class Skipped:
     """A tensor that holds no floating-point numbers."""
 
     path: Path
+    """Of the file."""
     tensor: str
+    """By its name in the file."""
     dtype: str
+    """As the file names it."""
     stored: StoredTensor | None = field(default=None, repr=False, compare=False)
     """Its whole numbers, which may be codes; None where they are not read."""
 

@@ -57,6 +57,11 @@ class Ema(Accumulator):
     ----------
     momentum : float
         The weight of a new batch, in (0, 1].
+
+    Raises
+    ------
+    InvalidValue
+        If the momentum lies outside (0, 1].
     """
 
     momentum: float = 0.1

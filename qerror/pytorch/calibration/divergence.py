@@ -34,7 +34,13 @@ class KLD(Calibration):
     """
 
     def statistic(self, rows: Tensor, target: Target) -> Tensor:
-        """Return the clip, shape (rows, 1)."""
+        """Return the clip, shape (rows, 1).
+
+        Raises
+        ------
+        InvalidValue
+            If a zero point is asked for, or the format has more levels than bins.
+        """
         levels = 2 ** (target.form.bits - (target.form.grid().min < 0))
         if target.asymmetric:
             raise InvalidValue("KLD chooses a clip, not a zero point; use another calibration")

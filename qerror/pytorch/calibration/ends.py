@@ -62,6 +62,11 @@ class Quantile(_Ends):
     ----------
     probability : float
         In (0.5, 1].
+
+    Raises
+    ------
+    InvalidValue
+        If the probability lies outside (0.5, 1].
     """
 
     probability: float = 0.9999
@@ -133,7 +138,13 @@ class MeanStd(_Ends):
         return statistic[:, 0] - reach, statistic[:, 0] + reach
 
     def solve(self, statistic: Tensor, target: Target) -> Range:
-        """Span the ends, or divide the farther one by 2^(bits - 1)."""
+        """Span the ends, or divide the farther one by 2^(bits - 1).
+
+        Raises
+        ------
+        InvalidValue
+            If `halved` is asked for what is no symmetric signed integer.
+        """
         if not self.halved:
             return super().solve(statistic, target)
         n, _ = target.codes

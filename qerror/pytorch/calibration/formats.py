@@ -17,7 +17,7 @@ _SHARES = np.linspace(0.1, 1.2, 111)  # of max abs(x)
 
 @dataclass(frozen=True)
 class FormatChoice:
-    """The format and the ranges that a search found."""
+    """The split in `mantissa_bits` and `exponent_bits`, and the ranges, that a search found."""
 
     mantissa_bits: int
     exponent_bits: int

@@ -66,6 +66,11 @@ def apot(
     -------
     Tensor
 
+    Raises
+    ------
+    InvalidValue
+        If `standardise` is asked for activations.
+
     Notes
     -----
     Inside means abs(x) <= alpha (0 <= x <= alpha), the ends included: dy/dx = 1 and

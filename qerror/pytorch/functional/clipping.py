@@ -33,6 +33,11 @@ def pact(
     -------
     Tensor
 
+    Raises
+    ------
+    InvalidValue
+        If there is no such form, or `beta` does not suit it.
+
     Notes
     -----
     The gradient is that of the clip: dy/dx = 1 for 0 <= x < alpha (abs(x) < alpha;

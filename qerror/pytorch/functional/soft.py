@@ -31,6 +31,11 @@ def dsq(
     -------
     Tensor
 
+    Raises
+    ------
+    InvalidValue
+        If `alpha` does not lie between 0 and 1.
+
     Notes
     -----
     dy/dx = (S k/2) sech^2(k (u - 1/2)) at u = v - floor(v), S = 1/(1 - alpha),

@@ -91,6 +91,8 @@ def to_integer(
     InvalidValue
         If a layer is none that integers express, a sum could leave int32, the data do not fit,
         the backend does not fold, or a calibration or a rounding is given without a backend.
+    InvalidType
+        If the model is no module.
 
     References
     ----------

@@ -140,6 +140,11 @@ class ModelRecipe:
         Whether the statistics of batch normalisations are estimated anew on the calibration data,
         with everything quantized.
 
+    Raises
+    ------
+    InvalidValue
+        If nothing is quantized, or a part cannot be so.
+
     Examples
     --------
     >>> recipe = ModelRecipe.of("4M3E", calibration="minmax")
