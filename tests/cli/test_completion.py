@@ -107,6 +107,35 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("'student-t(n", ["student-t(nu=", "student-t(nu=..."]),  # the quote stays open
+        ("student", ["student-t"]),
+        ("'student-t(", ["student-t(nu=", "student-t(loc=", "student-t(scale="]),
+    ],
+)
+def test_bash_does_not_end_a_word_that_goes_on(
+    typed: str, wanted: list[str], environment: dict[str, str]
+) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("needs bash")
+    program = f"""
+        eval "$(qerror completion bash)"
+        COMP_WORDS=(qerror sweep --dist "{typed}") COMP_CWORD=3 COMPREPLY=()
+        _qerror_completion qerror
+        echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert sorted(done.stdout.split()) == sorted(wanted), (done.stdout, done.stderr)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS)
 def test_in_the_shell_itself(shell: str, environment: dict[str, str]) -> None:

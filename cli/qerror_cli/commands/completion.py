@@ -8,6 +8,17 @@ from qerror_cli.main import main
 
 SHELLS = ("bash", "zsh", "fish")
 
+_UNENDED = r"""
+    # Readline ends an only candidate with a blank, and closes the quote before it. A value that
+    # follows "=", and more within a quote, must come first: a second candidate keeps it open.
+    local typed=${COMP_WORDS[COMP_CWORD]}
+    if [[ ${#COMPREPLY[@]} == 1 && ( $typed == [\"\']* || ${COMPREPLY[0]} == *= ) ]]; then
+        COMPREPLY+=("${COMPREPLY[0]}...")
+    fi
+
+    return 0
+"""
+
 
 @click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(SHELLS))
@@ -21,4 +32,5 @@ def command(shell: str) -> None:
     """
     kind = get_completion_class(shell)
     assert kind is not None, shell
-    click.echo(kind(main, {}, "qerror", "_QERROR_COMPLETE").source())
+    source = kind(main, {}, "qerror", "_QERROR_COMPLETE").source()
+    click.echo(source.replace("\n    return 0\n", _UNENDED) if shell == "bash" else source)
