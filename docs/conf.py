@@ -48,6 +48,7 @@ html_css_files = ["site.css"]
 html_title = "qerror"
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # fetches pages, which browsers refuse from files
 templates_path: list[str] = []
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -31,6 +31,11 @@ class ScaledCodes:
     """What codes are worth: scale (c - zero), low <= c <= high.
 
     No arithmetic of layers uses the scale: it encodes images, and tells people what codes mean.
+
+    Raises
+    ------
+    InvalidValue
+        If the scale is not positive, or zero is none of several codes.
     """
 
     scale: float
@@ -95,6 +100,11 @@ class ScaledLayer:
         Padding counts as 0, so that it has the zero point's code; "largest" pads with its least.
     groups : int
     rounding : {"once", "twice"}
+
+    Raises
+    ------
+    InvalidValue
+        If there is no such kind of layer, or one lacks its weights.
 
     References
     ----------

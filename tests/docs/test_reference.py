@@ -63,7 +63,7 @@ def test_parameters_and_results_are_listed(name: str) -> None:
     shown = "\n".join(entry_of(each, (inspect.getdoc(each) or "").splitlines()))
     for parameter in parameters_of(each):
         assert re.search(rf"^(.*, )?\*{{0,2}}{parameter.name}\b", shown, re.MULTILINE), parameter
-    if inspect.signature(each).return_annotation not in {None, "None"}:  # type: ignore[arg-type]
+    if inspect.signature(each).return_annotation not in {None, "None"}:
         assert re.search(r"^(Return|Yield)s?\b", shown, re.MULTILINE)
 
 
