@@ -15,10 +15,13 @@ class TensorComparison:
     """One tensor of a quantized file beside the original."""
 
     tensor: str
+    """By its name in the files."""
     shape: tuple[int, ...]
+    """Of the original."""
     dtype: str
     """Of the original."""
     quantized_dtype: str
+    """How the quantized file stores it."""
     format: str
     """By which it is judged; empty where there is none."""
     is_detected: bool
@@ -33,6 +36,7 @@ class TensorComparison:
     """and here 95% of samples of the fitted density lie, at that range or in these blocks; nan
     where that is not known."""
     note: str
+    """What is to be known besides; often empty."""
 
     @property
     def loss_db(self) -> float:
@@ -54,6 +58,7 @@ class ComparisonReport:
     path: Path
     """The original."""
     against: Path
+    """The quantized file."""
     tensors: tuple[TensorComparison, ...]
     missing: tuple[str, ...] = ()
     """Tensors of the original that the other file does not have as floating-point numbers."""
