@@ -12,12 +12,12 @@ with one other value, are known without frequencies and leave the integral.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qerror._arrays import BoolArray, FloatArray
+from qerror.analysis._block_choice_law import GainLaw
 from qerror.analysis._block_choice_nodes import (
     Cells,
     Nodes,
@@ -28,15 +28,24 @@ from qerror.analysis._block_choice_nodes import (
     points_of,
     with_crossings,
 )
-from qerror.analysis._block_choice_points import PointSums, merged
-from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
+from qerror.analysis._block_choice_orders import by_law
+from qerror.analysis._block_choice_points import PointSums, exactly, merged
+from qerror.analysis._block_choice_products import between, remaining, without_sign
+from qerror.analysis._block_choice_series import frequencies_of, half_period
+from qerror.analysis._block_frequencies import chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
 from qerror.densities.names import density_name
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import InvalidValue
 
 _LIMITS = (16.0, 40.0, 96.0, 240.0)  # of t, in units of 1 / max |d|
+_SERIES = (240.0, 6000.0)  # of t, of few values: the last one over (n - 2)^(1/2)
+_MANY = 64  # values: so many gain so much together that nothing is left at high frequencies
+_STEEP = 5  # values: steps of fewer need the last one,
+_LIKELY = 1e-6  # if they have this probability
 _FEW = (64, 8)  # values: fewer begin with the next limit
 _MOST_CROSSINGS = 512  # sums of point masses that intervals are cut at
+_MOST_PLACES = 64  # sums of exact gains beside two others
 _MOST_POINTS = 64  # whose gains are told apart
 _SETTLED = 1e-14  # of a probability
 _LAST = 24  # frequencies that tell what is left beyond
@@ -45,8 +54,6 @@ _UNSETTLED = 1e10  # times: refused; what is left beyond the last limit would sh
 _EQUAL = 1e-13  # of the squares
 _SURE = -45.0  # log of the probability that a sum has the other sign
 _EXPONENTS = np.ldexp(1.0, np.arange(-16, 8))
-
-Parts = npt.NDArray[Any]
 
 
 class Choice(NamedTuple):
@@ -78,24 +85,29 @@ def choice(
     reach = _reach(problem, cells)
     unit = unit if unit > _EQUAL * reach else reach  # else all is a tie
     sums = _sums_of(problem, unit)
-    if cells is not None:
+    law = _law_of(problem, cells, unit)
+    if cells is not None and law is None:
         cells = with_crossings(problem, cells, unit, _support(sums))
     nodes = nodes_of(problem, cells, unit, _limits(problem.n)[0])
     sure = _sure_sign(nodes, problem.n)
     if sure:
-        total = sure * _between(
+        total = sure * between(
             np.stack(
                 [
-                    _without_sign(nodes.columns[:place].sum(axis=0), problem.n, log)
+                    without_sign(nodes.columns[:place].sum(axis=0), problem.n, log)
                     for place, log in zip(nodes.places, _logs(log_below), strict=True)
                 ]
             )
         )
     else:
-        known = _Known.of(nodes, problem.n, sums is not None)
+        known = _Known.of(nodes, problem.n, law or sums is not None)
         total = known.total
         if problem.n > 1 and known.leaves_some:
-            total = total + _settled(problem, (cells, nodes), unit, known, tolerance, log_below)
+            total = total + (
+                _settled(problem, (cells, nodes), unit, known, tolerance, log_below)
+                if law is None
+                else _by_series(law, problem, known, tolerance, log_below)
+            )
     figures = BlockSums(np.append(total[1:6], 0.0), float(total[6]), float(total[7]))
     return Choice(figures, float(total[0]), float(total[8] - total[9]))
 
@@ -120,6 +132,21 @@ def _sums_of(problem: Problem, unit: float) -> PointSums | None:
     mixed = problem.density.pieces()
     few = sums is None or not mixed or sums.support.size <= _MOST_CROSSINGS
     return sums if few else None
+
+
+def _law_of(problem: Problem, cells: Cells | None, unit: float) -> GainLaw | None:
+    """Return the law of gains where values are few, exact amounts too, and densities smooth."""
+    if cells is None or not 2 <= problem.n < _MANY:
+        return None
+    if any(
+        not isinstance(piece.law, SmoothLaw) or piece.law.branch_at_zero
+        for piece in problem.density.pieces()
+    ):
+        return None
+    exact = cells.exact_gains(problem, unit) / unit
+    gains = np.concatenate([problem.gain(points_of(problem)[0]) / unit, exact, [0.0]])
+    sums = PointSums.of(gains, np.ones(gains.size), problem.n)
+    return None if sums is None else GainLaw.of(problem, cells, unit)
 
 
 def _support(sums: PointSums | None) -> FloatArray:
@@ -151,12 +178,18 @@ class _Known(NamedTuple):
     leaves_some: bool
     """Whether there are values of other gains."""
 
+    order: int
+    """How many of those blocks may have."""
+
     @classmethod
-    def of(cls, nodes: Nodes, n: int, apart: bool) -> "_Known":
-        """Sum what is known; `apart` says that point masses count as exact gains."""
-        fixed: BoolArray = nodes.gain == 0
+    def of(cls, nodes: Nodes, n: int, apart: GainLaw | bool) -> "_Known":
+        """Sum what is known; `apart` says that point masses count as exact gains.
+
+        A law of the gains gives blocks with two values of other gains too.
+        """
+        fixed: BoolArray = nodes.flat if isinstance(apart, GainLaw) else nodes.gain == 0
         if apart:
-            fixed |= nodes.point
+            fixed = fixed | nodes.point
         gains, _ = merged(np.append(nodes.gain[fixed], 0.0), np.ones(int(fixed.sum()) + 1))
         sums: list[FloatArray] = []
         found: list[FloatArray] = []
@@ -166,39 +199,15 @@ class _Known(NamedTuple):
             columns = np.zeros((gains.size, nodes.columns.shape[1]))
             np.add.at(columns, nearest, nodes.columns[:place][at])
             sums.append(columns)
+            at = at | isinstance(apart, GainLaw)
             moving = nodes.gain[:place][~at], nodes.columns[:place][~at]
-            found.append(_exactly(gains, columns, moving, n))
-        return cls(gains, tuple(sums), _between(np.stack(found)), not fixed.all())
-
-
-def _exactly(
-    gains: FloatArray, fixed: FloatArray, moving: tuple[FloatArray, FloatArray], n: int
-) -> FloatArray:
-    """Return the figures of blocks with at most one value whose gain is none of the given."""
-    sums = PointSums.of(gains, fixed[:, 0], n)
-    if sums is None:  # with fewer of them than the whole step has, they are known too
-        raise AssertionError
-    found = np.zeros(8)
-    one, two = sums.sign(1, gains), sums.sign(2, np.add.outer(gains, gains))
-    found[:6] = one @ fixed[:, :6]
-    six, four, x = fixed[:, 6:].T
-    found[6] = 0.5 * (four @ two @ four - six @ two @ six)
-    found[7] = 0.5 * (x @ two @ (four - six))
-    d, columns = moving
-    if not d.size:
-        return found
-    alone, beside = sums.sign(1, d), sums.sign(2, np.add.outer(gains, d))
-    mass = columns[:, 0]
-    found[0] += n * (alone @ mass)
-    found[1:6] += alone @ columns[:, 1:6] + (n - 1) * (fixed[:, 1:6].T @ (beside @ mass))
-    d_six, d_four, d_x = (beside @ columns[:, k] for k in (6, 7, 8))
-    found[6] += four @ d_four - six @ d_six
-    found[7] += 0.5 * (x @ (d_four - d_six) + (four - six) @ d_x)
-    if n > 2 and (six.any() or four.any()):
-        both = np.stack([sums.sign(3, np.add.outer(gains + g, d)) @ mass for g in gains.tolist()])
-        found[6] += 0.5 * (n - 2) * (four @ both @ four - six @ both @ six)
-        found[7] += 0.5 * (n - 2) * (x @ both @ (four - six))
-    return found
+            found.append(exactly(gains, columns, moving, n))
+        if not isinstance(apart, GainLaw):
+            return cls(gains, tuple(sums), between(np.stack(found)), not fixed.all(), 1)
+        beside = PointSums.of(gains, np.ones(gains.size), n)
+        order = 2 if beside is not None and beside.fewer[1].values.size <= _MOST_PLACES else 1
+        more = np.stack(found) + by_law(apart, gains, tuple(sums), n, order)
+        return cls(gains, tuple(sums), between(more), n > order and not fixed.all(), order)
 
 
 def _settled(  # noqa: PLR0917 - one step's description
@@ -215,21 +224,76 @@ def _settled(  # noqa: PLR0917 - one step's description
     while limits:
         limit = limits.pop(0)
         more, rest = _by_frequencies(nodes, problem.n, known, limit, log_below)
-        excess = max(float(rest[0]) / _SETTLED, float(rest[1:4].max()) / tolerance)
+        excess = _excess(rest, tolerance)
         if excess <= 1:
             break
         if not limits:
-            if excess > _UNSETTLED:
-                raise InvalidValue(
-                    f"four-over-six of {density_name(problem.density)} cannot be found: its "
-                    "narrow or singular parts gain amounts too alike to be told apart; replace "
-                    "them by point masses, which are exact, or simulate: qerror.estimate_error"
-                )
+            _check_settled(problem, excess)
             break
         if excess > _SLOW:
             limits = limits[-1:]
         nodes = nodes_of(problem, cells, unit, limits[0])
     return more
+
+
+def _by_series(
+    law: GainLaw,
+    problem: Problem,
+    known: "_Known",
+    tolerance: float,
+    log_below: tuple[float, float] | None,
+) -> FloatArray:
+    """Sum over as many frequencies as count, those of a law of gains."""
+    limits = list(_series_limits(problem.n, log_below))
+    while True:
+        more, rest = _series(law, problem.n, known, limits.pop(0), _logs(log_below))
+        excess = _excess(rest, tolerance)
+        if excess <= 1:
+            return more
+        if not limits:
+            _check_settled(problem, excess)
+            return more
+
+
+def _series(
+    law: GainLaw, n: int, known: "_Known", limit: float, logs: tuple[float | None, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Sum over t up to a limit; returns what is left beyond, about, besides."""
+    t, moving = frequencies_of(n, limit), law.transformed(n, limit)
+    whole = np.stack([fixed.sum(axis=0) for fixed in known.fixed]) + law.whole
+    still = np.exp(1j * np.outer(t, known.gains))
+    found: dict[float, FloatArray] = {}  # where nothing clips its place is an end of the step
+    for k in (0, 3, 1, 2):
+        below = float(whole[k, 0])
+        if below not in found:
+            turned = still @ known.fixed[k] + moving[k] - whole[k]
+            part = (whole[k], turned), known.fixed[k]
+            found[below] = remaining(*part, known.gains, known.order, t, n, logs[k])
+    parts = between(np.stack([found[float(below)] for below in whole[:, 0]]))
+    total: FloatArray = (4 / half_period(n)) * np.sum(parts / t[:, None], axis=0)
+    return total, np.abs(parts[-_LAST:]).max(axis=0) / n
+
+
+def _series_limits(n: int, log_below: tuple[float, float] | None) -> tuple[float, ...]:
+    """Return up to which t series are summed, for n > 2: they fall like t^-4 at least."""
+    low, high = (-math.inf, 0.0) if log_below is None else log_below
+    share = math.exp(n * high) - math.exp(n * low)
+    last = _SERIES[1] / math.sqrt(n - 2)
+    return (last,) if n < _STEEP and share > _LIKELY else (_SERIES[0], last)
+
+
+def _excess(rest: FloatArray, tolerance: float) -> float:
+    """Return how many times more is left beyond the last frequencies than is allowed."""
+    return max(float(rest[0]) / _SETTLED, float(rest[1:4].max()) / tolerance)
+
+
+def _check_settled(problem: Problem, excess: float) -> None:
+    if excess > _UNSETTLED:
+        raise InvalidValue(
+            f"four-over-six of {density_name(problem.density)} cannot be found: its "
+            "narrow or singular parts gain amounts too alike to be told apart; replace "
+            "them by point masses, which are exact, or simulate: qerror.estimate_error"
+        )
 
 
 def _limits(n: int) -> tuple[float, ...]:
@@ -249,10 +313,12 @@ def _by_frequencies(
     moments = chebyshev_moments(nodes.gain, nodes.columns, table.terms, ends)
     turned = dict(zip(ends, table.turned(moments), strict=True))
     whole = dict(zip(ends, moments[:, 0], strict=True))
-    parts = _between(
+    parts = between(
         np.stack(
             [
-                _remaining((whole[at], turned[at]), fixed, known.gains, table.nodes, n, log)
+                remaining(
+                    (whole[at], turned[at]), fixed, known.gains, known.order, table.nodes, n, log
+                )
                 for at, fixed, log in zip(nodes.places, known.fixed, _logs(log_below), strict=True)
             ]
         )
@@ -264,81 +330,3 @@ def _by_frequencies(
 def _logs(below: tuple[float, float] | None) -> tuple[float | None, ...]:
     """Return log F at the four places, where it is known."""
     return (None,) * 4 if below is None else (below[0], None, None, below[1])
-
-
-def _without_sign(whole: FloatArray, n: int, log: float | None) -> FloatArray:
-    """Return the eight figures of all blocks of values below a place."""
-    known = None if log is None or whole[0] <= 0 else np.array([log])
-    found: FloatArray = _products(whole[None], n, known)[0]
-    return found
-
-
-def _remaining(  # noqa: PLR0917 - one product's description
-    parts: tuple[FloatArray, Complex],
-    fixed: FloatArray,
-    gains: FloatArray,
-    t: FloatArray,
-    n: int,
-    log: float | None,
-) -> FloatArray:
-    """Return the imaginary parts that are divided by t, less what is known; (t, 8).
-
-    `parts` are the sums of the columns, and what they become at t less those.
-    """
-    whole, turned = parts
-    if whole[0] <= 0:
-        return np.zeros((t.size, 8))
-    phi = whole + turned
-    still: Parts = fixed[None, 0] if gains.size == 1 else np.exp(1j * np.outer(t, gains)) @ fixed
-    with np.errstate(divide="ignore"):
-        power = (math.log(whole[0]) if log is None else log) + _log1p(turned[:, 0] / whole[0])
-    found = np.imag(_products(phi, n, power)) - _first_order(still, phi - still, n)
-    return found if gains.size == 1 else found - np.imag(_products(still, n))
-
-
-def _log1p(z: Complex) -> Complex:
-    """Return log(1 + z), small real parts included."""
-    a, b = z.real, z.imag
-    return 0.5 * np.log1p(a * (2 + a) + b * b) + 1j * np.arctan2(b, 1 + a)
-
-
-def _between(parts: FloatArray) -> FloatArray:
-    """Return the ten figures from what lies below a, both places of clipping, and b."""
-    low, six, four, high = parts
-    clips = 0.5 * np.stack([high[..., 0] - four[..., 0], high[..., 0] - six[..., 0]], axis=-1)
-    found: FloatArray = np.concatenate([high - low, clips], axis=-1)
-    return found
-
-
-def _products(parts: Parts, n: int, log: Parts | None = None) -> Parts:
-    """Return phi^n, psi phi^(n-1) for five figures and the pairs' psi psi phi^(n-2).
-
-    `log` is log phi, where that is known better than phi.
-    """
-    phi = parts[:, :1]
-    rest = _integer_power(phi, n - 2) if log is None else np.exp((n - 2) * log[:, None])
-    others = rest * phi
-    six, four, x = (parts[:, k : k + 1] for k in (6, 7, 8))
-    pairs = 0.5 * (four * four - six * six) * rest, 0.5 * x * (four - six) * rest
-    return np.concatenate([phi * others, parts[:, 1:6] * others, *pairs], axis=1)
-
-
-def _integer_power(phi: Parts, n: int) -> Parts:
-    """Return phi^n, n >= 0, 0^0 = 1."""
-    found: Parts = np.where(phi == 0, 0.0 if n else 1.0, phi) ** n
-    return found
-
-
-def _first_order(still: Parts, moving: Complex, n: int) -> FloatArray:
-    """Return the imaginary part of the terms of first order of `_products` at still + moving."""
-    p, m = still[:, :1], moving[:, :1]
-    third = (n - 2) * _integer_power(p, n - 3) if n > 2 else 0.0
-    second = _integer_power(p, n - 2)
-    first = second * p
-    six, four, x = (still[:, k : k + 1] for k in (6, 7, 8))
-    d_six, d_four, d_x = (moving[:, k : k + 1] for k in (6, 7, 8))
-    figures = first * moving[:, 1:6] + (n - 1) * second * still[:, 1:6] * m
-    error = second * (four * d_four - six * d_six) + 0.5 * third * (four * four - six * six) * m
-    cross = 0.5 * second * (x * (d_four - d_six) + (four - six) * d_x)
-    cross = cross + 0.5 * third * x * (four - six) * m
-    return np.imag(np.concatenate([n * first * m, figures, error, cross], axis=1))

@@ -12,7 +12,7 @@ from qerror.grids import Grid
 
 _ORDER = 12  # nodes of a panel
 _PHASE = 9.0  # radians that a panel turns
-_NO_GAIN = 1e-12  # of the largest: levels that are equal but for their rounding
+NO_GAIN = 1e-12  # of the largest: levels that are equal but for their rounding
 _ROUNDING = 4e-16
 _BRANCHES = 40  # halvings towards a singular point of the density
 _SPIKE = 0.25  # of the larger scale: narrower pieces have cells of their own
@@ -72,6 +72,8 @@ class Nodes(NamedTuple):
     """p dx times 1, half the differences of the five figures, both errors, and x; (k, 9)."""
     point: BoolArray
     """Point masses."""
+    flat: BoolArray
+    """Of intervals with one gain throughout, 0 or another one."""
     places: tuple[int, int, int, int]
     """How many nodes lie below a, the places where M begins to clip at each scale, and b."""
 
@@ -101,6 +103,11 @@ class Cells(NamedTuple):
         """Return d at a share of the width of each: it is linear in between."""
         x = self.cuts[:-1] + share * np.diff(self.cuts)
         return problem.gain_of(self.six - x, self.four - x)
+
+    def exact_gains(self, problem: Problem, unit: float) -> FloatArray:
+        """Return the gains of the intervals on which they do not change."""
+        left, right = self.gain(problem, 0.0), self.gain(problem, 1.0)
+        return left[np.abs(right - left) <= NO_GAIN * unit]
 
     def cut(self, more: FloatArray) -> "Cells":
         """Cut at further places within."""
@@ -172,7 +179,7 @@ def largest_gain(problem: Problem, cells: Cells | None) -> float:
 def with_crossings(problem: Problem, cells: Cells, unit: float, sums: FloatArray) -> Cells:
     """Cut where d(x) + s changes its sign, for any of the sums s."""
     left, right = cells.gain(problem, 0.0) / unit, cells.gain(problem, 1.0) / unit
-    moves = np.flatnonzero(np.abs(right - left) > _NO_GAIN)
+    moves = np.flatnonzero(np.abs(right - left) > NO_GAIN)
     share = (-sums[None, :] - left[moves, None]) / (right - left)[moves, None]
     row, column = np.nonzero((share > 0) & (share < 1))
     width = np.diff(cells.cuts)[moves]
@@ -184,16 +191,13 @@ def nodes_of(problem: Problem, cells: Cells | None, unit: float, reach: float) -
     at, mass = points_of(problem)
     points = _of_points(problem, at, mass)
     parts = [points] if cells is None else [_of_cells(problem, cells, unit, reach), points]
-    gain, x, columns = (np.concatenate(each, axis=0) for each in zip(*parts, strict=True))
-    if problem.folded:  # each node stands for -x too
-        columns[:, [2, 3]] = 0.5 * (columns[:, 2:3] + columns[:, 3:4])
-        columns[:, [4, 6, 7, 8]] = 0.0
+    gain, x, columns, flat = (np.concatenate(each, axis=0) for each in zip(*parts, strict=True))
     point = np.arange(x.size) >= x.size - at.size
     size = np.abs(x)
     order = np.argsort(size, kind="stable")
     gain = gain[order] / unit
-    gain = np.where(np.abs(gain) > _NO_GAIN, np.clip(gain, -1.0, 1.0), 0.0)
-    return Nodes(gain, columns[order], point[order], _places(problem, size[order]))
+    gain = np.where(np.abs(gain) > NO_GAIN, np.clip(gain, -1.0, 1.0), 0.0)
+    return Nodes(gain, columns[order], point[order], flat[order], _places(problem, size[order]))
 
 
 def _places(problem: Problem, size: FloatArray) -> tuple[int, int, int, int]:
@@ -206,7 +210,7 @@ def _places(problem: Problem, size: FloatArray) -> tuple[int, int, int, int]:
     return a, c, d, b
 
 
-_Part = tuple[FloatArray, FloatArray, FloatArray]
+_Part = tuple[FloatArray, FloatArray, FloatArray, BoolArray]
 
 
 def _of_points(problem: Problem, x: FloatArray, mass: FloatArray) -> _Part:
@@ -222,14 +226,15 @@ def _of_points(problem: Problem, x: FloatArray, mass: FloatArray) -> _Part:
         for scale in (step.six, step.four)
     ]
     gain = problem.gain_of(errors[0], errors[1])
-    return gain, x, _columns(x, (errors[0], errors[1]), (kinds[0], kinds[1]), mass)
+    columns = _columns(problem, x, (errors[0], errors[1]), (kinds[0], kinds[1]), mass)
+    return gain, x, columns, np.zeros(x.size, dtype=bool)
 
 
 def _of_cells(problem: Problem, cells: Cells, unit: float, reach: float) -> _Part:
     """Return gains, places and columns of nodes in all cells."""
     low, width = cells.cuts[:-1], np.diff(cells.cuts)
-    turn = np.abs(cells.gain(problem, 1.0) - cells.gain(problem, 0.0)) * (reach / unit)
-    parts = np.maximum(turn / _PHASE, width / _room(problem.density, cells.cuts))
+    turn = np.abs(cells.gain(problem, 1.0) - cells.gain(problem, 0.0)) / unit
+    parts = np.maximum(turn * reach / _PHASE, width / room_of(problem.density, cells.cuts))
     parts = np.maximum(np.ceil(parts), 1.0).astype(np.int64)
     cell: IntArray = np.repeat(np.arange(parts.size), parts)
     rank: IntArray = np.arange(cell.size) - np.repeat(np.cumsum(parts) - parts, parts)
@@ -244,14 +249,22 @@ def _of_cells(problem: Problem, cells: Cells, unit: float, reach: float) -> _Par
             x[at] = places[at, None] + side * span[at, None] * t * t
             dx[at] = span[at, None] * 2 * w * t
     x, dx, cell = x.ravel(), dx.ravel(), np.repeat(cell, t.size)
+    gain = problem.gain_of(cells.six[cell] - x, cells.four[cell] - x)
+    return gain, x, columns_at(problem, cells, cell, x, dx), turn[cell] <= NO_GAIN
+
+
+def columns_at(
+    problem: Problem, cells: Cells, cell: IntArray, x: FloatArray, dx: FloatArray
+) -> FloatArray:
+    """Return the nine columns of `Nodes` at places within cells."""
     p = problem.density.pdf(x) + (problem.density.pdf(-x) if problem.folded else 0.0)
     errors = cells.six[cell] - x, cells.four[cell] - x
     kinds = cells.kind[0][cell], cells.kind[1][cell]
-    gain = problem.gain_of(*errors)
-    return gain, x, _columns(x, errors, kinds, p * dx * problem.share)
+    return _columns(problem, x, errors, kinds, p * dx * problem.share)
 
 
 def _columns(
+    problem: Problem,
     x: FloatArray,
     errors: tuple[FloatArray, FloatArray],
     kinds: tuple[IntArray, IntArray],
@@ -271,10 +284,13 @@ def _columns(
     found[:, 6] = mass * six
     found[:, 7] = mass * four
     found[:, 8] = mass * x
+    if problem.folded:  # each place stands for -x too
+        found[:, [2, 3]] = 0.5 * (found[:, 2:3] + found[:, 3:4])
+        found[:, [4, 6, 7, 8]] = 0.0
     return found
 
 
-def _room(density: Density, cuts: FloatArray) -> FloatArray:
+def room_of(density: Density, cuts: FloatArray) -> FloatArray:
     """Return how wide a panel in each interval may be for the density's sake."""
     width = np.diff(cuts)
     room = np.full(width.size, np.inf)

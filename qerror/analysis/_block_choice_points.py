@@ -5,7 +5,6 @@ finitely many numbers. They are listed, equal ones merged, so that E[sign(y + S)
 y, ties included: S + y = 0 keeps the first scale and counts as -1.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +44,6 @@ class PointSums(NamedTuple):
             total = float(probability.sum())
             return cls((_of_zeros(total, n - 3), _of_zeros(total, n - 2), _of_zeros(total, n - 1)))
         one = merged(gain, probability)
-        if n <= _ONE_BY_ONE and math.comb(max(n + one[0].size - 2, 0), n - 1) > _MOST_SUMS:
-            return None
         nothing = np.empty(0), np.empty(0)
         found = _power(one, n - 3) if n > 3 else (np.zeros(1), np.ones(1))
         if found is None:
@@ -79,10 +76,10 @@ def _of_zeros(probability: float, m: int) -> Sums:
 
 
 def merged(values: FloatArray, probability: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Merge equal values and leave out unlikely ones."""
+    """Merge equal values and leave out unlikely ones; probabilities may be weighed, with a sign."""
     keys, first, place = np.unique(np.rint(values / _EQUAL), return_index=True, return_inverse=True)
     total: FloatArray = np.bincount(place.reshape(-1), probability, keys.size).astype(np.float64)
-    keep: IntArray = np.flatnonzero(total > _UNLIKELY)
+    keep: IntArray = np.flatnonzero(np.abs(total) > _UNLIKELY)
     return values[first][keep], total[keep]
 
 
@@ -107,3 +104,33 @@ def _power(one: _Law, m: int) -> _Law | None:
     half = _power(one, m // 2)
     found = None if half is None else _sum(half, half)
     return _sum(found, one) if found is not None and m % 2 else found
+
+
+def exactly(
+    gains: FloatArray, fixed: FloatArray, moving: tuple[FloatArray, FloatArray], n: int
+) -> FloatArray:
+    """Return the figures of blocks with at most one value whose gain is none of the given."""
+    sums = PointSums.of(gains, fixed[:, 0], n)
+    if sums is None:  # with fewer of them than the whole step has, they are known too
+        raise AssertionError
+    found = np.zeros(8)
+    one, two = sums.sign(1, gains), sums.sign(2, np.add.outer(gains, gains))
+    found[:6] = one @ fixed[:, :6]
+    six, four, x = fixed[:, 6:].T
+    found[6] = 0.5 * (four @ two @ four - six @ two @ six)
+    found[7] = 0.5 * (x @ two @ (four - six))
+    d, columns = moving
+    if not d.size:
+        return found
+    alone, beside = sums.sign(1, d), sums.sign(2, np.add.outer(gains, d))
+    mass = columns[:, 0]
+    found[0] += n * (alone @ mass)
+    found[1:6] += alone @ columns[:, 1:6] + (n - 1) * (fixed[:, 1:6].T @ (beside @ mass))
+    d_six, d_four, d_x = (beside @ columns[:, k] for k in (6, 7, 8))
+    found[6] += four @ d_four - six @ d_six
+    found[7] += 0.5 * (x @ (d_four - d_six) + (four - six) @ d_x)
+    if n > 2 and (six.any() or four.any()):
+        both = np.stack([sums.sign(3, np.add.outer(gains + g, d)) @ mass for g in gains.tolist()])
+        found[6] += 0.5 * (n - 2) * (four @ both @ four - six @ both @ six)
+        found[7] += 0.5 * (n - 2) * (x @ both @ (four - six))
+    return found

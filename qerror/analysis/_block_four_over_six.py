@@ -79,9 +79,7 @@ def four_over_six_sums(
     density : Density
         Of one value.
     n : int
-        How many values share a scale. In blocks of few values the frequencies fall slowly, and
-        fewer digits are reached: of 2 to 4 Gaussian values 5e-8 of the error, of 8 1e-8, of 16 and
-        more 4e-12.
+        How many values share a scale.
     rule : FourOverSix
         What is tried.
     size : int, optional

@@ -120,7 +120,7 @@ def quantization_error(
         the data: it needs no scale, and the report is a `BlockErrorReport`. A tensor scale that
         follows from all values ("nvfp4:of=tensor") is that of 2^20 values, or of a sample's own
         size; another number is said as "nvfp4:of=4096". Errors of blocks are right to about 1e-13,
-        of four-over-six to 1e-11, in blocks of fewer than 16 values to 5e-8 (see `FourOverSix`).
+        of four-over-six to 1e-12 (see `FourOverSix`).
     density : Density, str or array_like
         The density of X, its text as `parse_density` reads it, a frozen distribution of
         `scipy.stats`, or an array of data, which stands for `Empirical`.

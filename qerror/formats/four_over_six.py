@@ -27,11 +27,12 @@ class FourOverSix(ScaleRule):
     E2M1 has no level between 4 and 6, where the largest values of a block fall if M becomes 6.
     A tie keeps M / 6.
 
-    The exact error of its blocks takes a second, and as many as the scale format has levels that
-    are met and tensors have largest values: minutes for a tensor scale from the data with 512
-    scales (ufixed9.1). It is right to 1e-11 in blocks of 16 values and more; in smaller ones the
-    gains of few values are added, whose law is not smooth, and to 5e-8 (2 to 4 values) or 1e-8
-    (5 to 15). Of point masses alone (`Discrete`, `Empirical`) it has all digits.
+    The exact error of its blocks takes a second (of few values, or by absolute errors, some), and
+    as many as the scale format has levels that are met and tensors have largest values: minutes
+    for a tensor scale from the data with 512 scales (ufixed9.1). It is right to 1e-12; where the
+    density is singular at a point (`Arcsine`, a generalized Gaussian with beta < 1) and blocks
+    have fewer than 16 values, to 1e-7. Of point masses alone (`Discrete`, `Empirical`) it has all
+    digits.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ class FourOverSix(ScaleRule):
         return self.candidates[0].card(element) | {
             "rule": f"s = tensor scale * {name}(M / 6 / tensor scale) or {name}(M / 4 / ...), "
             f"whichever has the smaller {self.error.upper()} in the block; ties to 6",
-            "exact error": "right to 1e-11 of the MSE; in blocks of fewer than 16 values to 5e-8",
+            "exact error": "right to 1e-12 of the MSE; of few values of singular densities to 1e-7",
             "other tools": "a tensor scale from amax / (6 * 448) lets M / 4 saturate; some compare "
             "the largest error instead",
         }

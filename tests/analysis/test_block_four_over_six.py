@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable
 from fractions import Fraction
@@ -278,6 +279,159 @@ def _laplace(q: float, low: float, high: float) -> Any:
         )
 
 
+# ---- few values: exact rational numbers, and integrals within integrals
+
+
+def _level(levels: list[Fraction], x: Fraction) -> Fraction:
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(levels)]
+    return levels[bisect_left(middles, x)]
+
+
+def by_fractions(n: int, tensor: float, high: float) -> Fraction:
+    """Return the squared error of values that are uniform on [-high, high].
+
+    Gains are linear in x between the thresholds, so that their density is constant between its
+    jumps c_j at e_j, besides an atom at 0. Jumps integrate to powers: with m moving values,
+    E|S| = (-1)^m sum c_j1 ... c_jm |e|^(m+1) sign(e)^m / (m+1)!, e = e_j1 + ... + e_jm.
+    """
+    levels = [Fraction(x) for x in LEVELS.tolist()]
+    scales = [Fraction(x) for x in SCALES.tolist()]
+    unit, top = Fraction(tensor), Fraction(high)
+    cuts = [d * unit * (a + b) / 2 for a, b in itertools.pairwise(scales) for d in (6, 4)]
+    edges = sorted({Fraction(0), top, *(x for x in cuts if x < top)})
+    total = Fraction(0)
+    for a, b in itertools.pairwise(edges):
+        six, four = (_level(scales, (a + b) / 2 / d / unit) * unit for d in (6, 4))
+        for end, sign in ((b, 1), (a, -1)):
+            if end:
+                total += sign * _least_below(levels, n, (six, four), end, top)
+    return total
+
+
+def _least_below(
+    levels: list[Fraction], n: int, scales: tuple[Fraction, Fraction], end: Fraction, top: Fraction
+) -> Fraction:
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(levels)]
+    inner = {m * scale for m in middles for scale in scales if m * scale < end}
+    atom, both, jumps = Fraction(0), Fraction(0), defaultdict[Fraction, Fraction](Fraction)
+    for low, high in itertools.pairwise(sorted({Fraction(0), end, *inner})):
+        x = (low + high) / 2
+        one, two = (_level(levels, x / scale) * scale if scale else Fraction(0) for scale in scales)
+        share = (high - low) / top
+        both += sum((high - q) ** 3 - (low - q) ** 3 for q in (one, two)) / (6 * top)
+        if one == two:
+            atom += share
+            continue
+        ends = [(one - x) ** 2 - (two - x) ** 2 for x in (low, high)]
+        jumps[min(ends)] += share / abs(ends[1] - ends[0])
+        jumps[max(ends)] -= share / abs(ends[1] - ends[0])
+    distance, sums = Fraction(0), {Fraction(0): Fraction(1)}
+    for m in range(1, n + 1):
+        more = defaultdict[Fraction, Fraction](Fraction)
+        for (s, weight), (e, c) in itertools.product(sums.items(), jumps.items()):
+            more[s + e] += weight * c
+        sums = more
+        power = sum(
+            weight * abs(s) ** (m + 1) * (-1 if s < 0 and m % 2 else 1)
+            for s, weight in sums.items()
+        )
+        distance += math.comb(n, m) * atom ** (n - m) * power * (-1) ** m / math.factorial(m + 1)
+    return (end / top) ** (n - 1) * both - distance / (2 * n)
+
+
+@pytest.mark.parametrize(
+    ("n", "tensor", "high"),
+    [
+        (2, 64.0, 1.0),
+        (2, 100.0, 1.0),
+        (3, 64.0, 1.0),
+        (3, 50.0, 1.3125),
+        (4, 128.0, 1.3),
+        (4, 100.0, 1.0),
+        (5, 150.0, 1.3),
+        (6, 260.0, 1.0),
+        (7, 300.0, 1.0),
+    ],
+)
+def test_few_uniform_values_by_rational_numbers(n: int, tensor: float, high: float) -> None:
+    exact = float(by_fractions(n, tensor, high))
+    assert error(Uniform(-high, high), n, tensor).mse == pytest.approx(exact, rel=2e-12)
+
+
+@pytest.mark.parametrize("choice", ["", "=mae"])
+@pytest.mark.parametrize("mean", [0.0, 0.75])
+def test_two_gaussian_values_by_nested_integrals(mean: float, choice: str) -> None:
+    # So large a tensor scale that scales are the first three levels.
+    tensor = 500.0
+    expected = _of_two(mean, tensor, 8.5, absolute=bool(choice))
+    found = error(Gaussian(mean), 2, tensor, choice)
+    assert found.mse == pytest.approx(expected, rel=1e-12)
+
+
+def _of_two(mean: float, tensor: float, far: float, *, absolute: bool) -> float:
+    """Integrate the kept squared error over squares max(|x|, |y|) < b, less the squares before.
+
+    Over y it is cut where the choice changes, over x where that place leaves a cell.
+    """
+    cuts = 0.5 * (SCALES[1:] + SCALES[:-1]) * tensor
+    edges = np.unique(np.concatenate([[0.0], 6 * cuts, 4 * cuts, [far]]))
+    total = 0.0
+    for a, b in itertools.pairwise(edges[edges <= far].tolist()):
+        six, four = (float(SCALES[np.searchsorted(cuts, 0.5 * (a + b) / d)]) for d in (6, 4))
+        for end, sign in ((b, 1), (a, -1)):
+            if end:
+                scales = six * tensor, four * tensor
+                total += sign * _in_square(mean, scales, end, absolute=absolute)
+    return total / 2
+
+
+def _in_square(mean: float, scales: tuple[float, float], end: float, *, absolute: bool) -> float:
+    ratios = np.concatenate([LEVELS, 0.5 * (LEVELS[1:] + LEVELS[:-1])])
+    marks = np.concatenate([ratios * scale for scale in scales])
+    cells = np.unique(np.concatenate([[-end, end], *(s * marks[marks < end] for s in (1, -1))]))
+    levels = [np.copysign(rounded(m := 0.5 * (cells[1:] + cells[:-1]), s), m) for s in scales]
+    nodes, weights = np.polynomial.legendre.leggauss(14)
+
+    def gain(i: int, x: FloatArray) -> FloatArray:
+        one, two = np.abs(levels[0][i] - x), np.abs(levels[1][i] - x)
+        found: FloatArray = one - two if absolute else one * one - two * two
+        return found
+
+    def integrals(low: FloatArray, high: FloatArray, i: int) -> FloatArray:
+        """Return mass and both squared errors."""
+        half = 0.5 * (high - low)[:, None]
+        x = low[:, None] + half * (nodes + 1)
+        p = half * weights * np.exp(-0.5 * (x - mean) ** 2) / math.sqrt(2 * math.pi)
+        squares = [(level[i] - x) ** 2 for level in levels]
+        return np.stack([p.sum(axis=1), *((p * square).sum(axis=1) for square in squares)])
+
+    ends = [gain(i, cells[i : i + 2]) for i in range(cells.size - 1)]
+    slopes = [float(g[1] - g[0]) if abs(g[1] - g[0]) > 1e-12 else 0.0 for g in ends]
+    total = 0.0
+    for i, (g, slope) in enumerate(zip(ends, slopes, strict=True)):
+        share = (-np.concatenate(ends) - g[0]) / slope if slope else np.zeros(0)
+        inside = cells[i] + share[(share > 0) & (share < 1)] * (cells[i + 1] - cells[i])
+        cuts = np.unique(np.concatenate([cells[i : i + 2], inside]))
+        half = 0.5 * np.diff(cuts)[:, None]
+        x = (cuts[:-1, None] + half * (nodes + 1)).ravel()
+        p = (half * weights).ravel() * np.exp(-0.5 * (x - mean) ** 2) / math.sqrt(2 * math.pi)
+        y = gain(i, x)
+        for j, (other, steep) in enumerate(zip(ends, slopes, strict=True)):
+            low, high = np.full(x.size, cells[j]), np.full(x.size, cells[j + 1])
+            parts: list[tuple[FloatArray, FloatArray, Any]]
+            if steep:
+                at = low + np.clip((-y - other[0]) / steep, 0, 1) * (high - low)
+                parts = [(low, at, steep < 0), (at, high, steep > 0)]
+            else:
+                parts = [(low, high, y + other.mean() > 1e-12)]
+            for start, stop, is_four in parts:
+                mass, *squares = integrals(start, stop, j)
+                own = [(level[i] - x) ** 2 for level in levels]
+                pairs = [own[k] * mass + squares[k] for k in (0, 1)]
+                total += float(p @ np.where(is_four, pairs[1], pairs[0]))
+    return total
+
+
 # ---- samples, for what has no other way
 
 
@@ -422,5 +576,5 @@ def test_parts_too_narrow_to_tell_gains_apart_are_refused() -> None:
 
 def test_choices_by_absolute_error_are_others() -> None:
     kinds: tuple[Literal["", "=mae"], ...] = ("", "=mae")
-    squared, absolute = (error(Gaussian(), choice=kind) for kind in kinds)
+    squared, absolute = (error(Gaussian(), tensor=50.0, choice=kind) for kind in kinds)
     assert squared.mse < absolute.mse
