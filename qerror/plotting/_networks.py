@@ -10,6 +10,7 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 
 from qerror.plotting._files import render
+from qerror.plotting._network_bench import bench_figure
 from qerror.plotting._network_layers import formats_figure, tails_figure
 from qerror.plotting._style import COLORS, MARKERS, drawing
 from qerror.reporting import Document, Row, encode
@@ -23,11 +24,16 @@ def network_files(document: Document, path: Path) -> dict[Path, bytes]:
     Parameters
     ----------
     document : Document
-        Of `predict_document`, `format_document` or `tail_document`.
+        Of `predict_document`, `format_document`, `tail_document` or `bench_document`.
     path : Path
         Ends in .svg, .png or .pdf.
     """
-    figures = {"predict": _predicted, "formats": formats_figure, "tails": tails_figure}
+    figures = {
+        "predict": _predicted,
+        "formats": formats_figure,
+        "tails": tails_figure,
+        "bench": bench_figure,
+    }
     with drawing():
         figure, title = figures[str(document.params["study"])](document)
     table = Document("plot", document.params, document.rows)
