@@ -63,5 +63,6 @@ def _grid(tensor: StoredTensor, rows: int, columns: int) -> FloatArray:
             first, last = start // unit * unit, min(-(-stop // unit) * unit, tensor.size)
             part = stored[encoding.size_of(first) : encoding.size_of(last)]
             values = encoding.decode(part)[start - first : stop - first : step][:_COLUMNS]
-        found.append(values.astype(np.float64))
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            found.append(values.astype(np.float64))
     return np.stack(found)

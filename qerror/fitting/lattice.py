@@ -112,6 +112,7 @@ def distinct_values(parts: Parts, probe: FloatArray, most: int = MOST_DISTINCT) 
     return Distinct(values, counts, precision)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a step that is not finite fits nothing
 def lattice_of(found: Distinct) -> Lattice | None:
     """Return the grid that distinct values lie on; of several the one with the fewest points."""
     if found.values.size < 2:

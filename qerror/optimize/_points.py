@@ -154,7 +154,8 @@ def _lattice(density: Density, low: float, high: float) -> FloatArray:
     if not sizes.size:
         return np.empty(0)
     step = float(min(sizes[0], np.diff(sizes).min(initial=np.inf)))
-    multiples = sizes / step
+    with np.errstate(over="ignore"):
+        multiples = sizes / step
     if not np.allclose(multiples, np.round(multiples), rtol=1e-12, atol=0):
         return np.empty(0)
     scales = np.ldexp(step, np.arange(-_OCTAVES, _OCTAVES))

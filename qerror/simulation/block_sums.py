@@ -131,9 +131,9 @@ def _sums(x: Real, levels: Real) -> tuple[float, float]:
     rows = -(-x.size // _LANES)
     wide = np.zeros(rows * _LANES)
     e = np.zeros(rows * _LANES)
-    wide[: x.size] = x
-    np.subtract(levels, wide[: x.size], out=e[: x.size])
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # signalling NaNs too
+        wide[: x.size] = x
+        np.subtract(levels, wide[: x.size], out=e[: x.size])
         e *= e
         wide *= wide
         lanes = [np.add.reduce(each.reshape(-1, _LANES), axis=0) for each in (e, wide)]

@@ -43,12 +43,19 @@ def open_onnx(path: Path) -> Contents:
     found = Contents()
     for each in initializers:
         try:
+            if not isinstance(each.name, str):
+                raise ValueError("name: it is no UTF-8")
             if times[each.name] > 1:
                 raise ValueError("its name is given twice")
             found += _one(path, each)
         except (ValueError, TypeError, OSError) as error:
-            found += Contents(faults=(Fault(path, each.name, str(error)),))
+            found += Contents(faults=(Fault(path, _readable(each.name), str(error)),))
     return found
+
+
+def _readable(name: str | bytes) -> str:
+    """Return a name as text: the library gives bytes where it is damaged."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
 def _one(path: Path, tensor: Any) -> Contents:

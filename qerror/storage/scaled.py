@@ -133,12 +133,9 @@ def _made(
     shape, bits = _shape(stem, codes, scales, stored)
     tile = _tile(shape, scales.shape)
     powers = scales.dtype in {"U8", "F8_E8M0"}
-    if not powers and scales.dtype not in FLOATING:
+    if not powers and (scales.dtype not in FLOATING or scales.encoding.values_per_unit > 1):
         raise ValueError(f"scales of type {scales.dtype} are not read")
-    factor = _one(stored[stem + _TIMES]) if stem + _TIMES in stored else 1.0
-    factor /= _one(stored[stem + _OVER]) if stem + _OVER in stored else 1.0
-    if not (math.isfinite(factor) and factor != 0):
-        raise ValueError(f"the scale of the tensor makes a factor of {factor:g}")
+    factor = _factor(stem, stored)
     values = _Values(codes, scales, shape, tile or Tile(1, 1), bits, factor, tile is None)
     kind = Plain(f"{codes.dtype} x {scales.dtype}", 8, 2.0**-24)
     tensor = StoredTensor(codes.path, stem, shape, kind, 0, piece=values)
@@ -200,10 +197,20 @@ def _side(length: int, parts: int) -> int:
     return side
 
 
+def _factor(stem: str, stored: Mapping[str, StoredTensor]) -> float:
+    """Return what multiplies all scales of a tensor."""
+    times = _one(stored[stem + _TIMES]) if stem + _TIMES in stored else 1.0
+    over = _one(stored[stem + _OVER]) if stem + _OVER in stored else 1.0
+    return times / over
+
+
 def _one(tensor: StoredTensor) -> float:
     if tensor.size != 1:
         raise ValueError(f"{tensor.name!r} has {tensor.size:,} values, it must be one")
-    return float(tensor.values()[0])
+    found = float(tensor.values()[0])
+    if not (math.isfinite(found) and found != 0):
+        raise ValueError(f"{tensor.name!r} is {found:g}, which scales nothing")
+    return found
 
 
 def _format(  # noqa: PLR0917 - what is known of one tensor
@@ -239,6 +246,7 @@ class _Values:
     is_one: bool
     """Whether one scale is that of all."""
 
+    @np.errstate(all="ignore")  # NaNs, also signalling ones, and infinities are told as such later
     def __call__(self, start: int, stop: int) -> Bytes:
         found = np.empty(stop - start)
         for first in range(start, stop, _AT_ONCE):

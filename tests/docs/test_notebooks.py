@@ -13,6 +13,7 @@ NAMES = [
     "deriving_the_closed_forms",
     "fixed_point",
     "formats_in_real_networks",
+    "formats_of_a_checkpoint",
     "using_qerror_in_research_code",
 ]
 

@@ -208,6 +208,8 @@ def test_damaged_onnx(tmp_path: Path) -> None:
     for length in range(0, len(whole), 5):
         path.write_bytes(whole[:length])
         opened(path)
+    path.write_bytes(whole.replace(b"short", b"sh\xf0rt"))  # a name that is no UTF-8
+    assert "sh\\xf0rt" in {each.tensor for each in open_checkpoint(path).faults}
 
 
 def test_torch_files(tmp_path: Path) -> None:
