@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qerror.exceptions import InvalidValue, UnknownName
+from qerror.exceptions import InvalidType, InvalidValue, UnknownName
 from qerror.integer import (
     IntegerNetwork,
     ScaledCodes,
@@ -19,7 +19,7 @@ from qerror.integer import (
 )
 from qerror.pytorch import NETWORKS
 from qerror.pytorch.backends import Backend, TensorRule
-from qerror.pytorch.integer import IntegerModel, ScaledModel, to_integer
+from qerror.pytorch.integer import IntegerModel, IntegerModule, ScaledModel, to_integer
 from qerror.pytorch.integer.steps import steps_of
 from tests.pytorch.test_integer import CASES, differing, ready
 
@@ -123,6 +123,26 @@ def test_scales_as_they_are_differ_by_one_code_near_ties() -> None:
         count, differs = count + off.size, differs + int((off > 0).sum())
     assert count > 50_000
     assert differs < count / 10_000
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"backend": "FBGEMM"}, {"backend": "ACL", "rounding": "twice"}]
+)
+@pytest.mark.parametrize("name", CASES)
+def test_int64_tensors_give_the_same(name: str, options: dict[str, Any]) -> None:
+    build, shape = CASES[name]
+    torch.manual_seed(4)
+    x = torch.randn(4, *shape)
+    network = to_integer(ready(build()), [x], **options).integer
+    codes = network.encode(3 * x.numpy())  # saturated in part
+    found = IntegerModule(network).trace(torch.from_numpy(codes))
+    expected = network.trace(codes)
+    assert list(found) == list(expected)
+    for each, values in found.items():
+        assert values.dtype == torch.int64
+        assert np.array_equal(values.numpy(), expected[each]), each
+    with pytest.raises(InvalidType, match="codes are integers"):
+        IntegerModule(network)(x)
 
 
 def test_float32_where_it_is_exact(tmp_path: Path) -> None:
