@@ -1,9 +1,9 @@
-"""Best ranges by values of the MSE alone, for rounding modes other than to the nearest.
+"""Best ranges for rounding modes other than to the nearest.
 
-There the slope is not (2/s) E[Q e]: a level that moves past a value changes its error by a
-jump, and stochastic rounding has no such closed slope either. Golden sections find a minimum
-to the square root of what the MSE is known to, at which the MSE itself is right to the last
-digits.
+There the slope is not (2/s) E[Q e] (`qerror.analysis.mode_slope`), and with point masses the MSE
+jumps. A scan by values brackets the minima; the slope closes in on them (`_slopes`). With point
+masses, and on very many levels, golden sections do first, which find a minimum to the square root
+of what the MSE is known to.
 """
 
 import math
@@ -12,10 +12,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, IntArray
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
+from qerror.densities.piece import Piece
 from qerror.formats.format import ScalarFormat
+from qerror.optimize import _slopes
 from qerror.optimize._scan import PER_OCTAVE, nodes
 
 Mse: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -25,6 +27,10 @@ _WITHIN = 4.0  # times the least MSE of the first look: there the second looks
 _MOST = 24  # minima that are refined
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _STEPS = 46  # sections of an eighth of an octave, to 1e-10
+_ROUNDING = 1e-14  # of the MSE
+_SAME = 1e-9  # of the MSE: minima that may be the least one
+_NARROW = 16  # spreads from 0 from which a component is one
+_REACH, _ASIDE, _PASSED = 8.0, 33, 2**12  # spreads about it, places there, and quotients
 _CROSSINGS = 2**14  # quotients of value and level that are all tried
 _FARTHEST = 256  # octaves
 _SECTIONS, _ROUNDS = 16, 14  # parts of a gap, and how often it is cut
@@ -47,17 +53,36 @@ def minima(
     count = max(3, math.ceil(math.log2(high / low) * _COARSE) + 1)
     coarse = np.geomspace(low, high, count)
     found = mse(coarse)
-    near = np.flatnonzero(found <= _WITHIN * found.min())
-    first, last = max(int(near[0]) - 1, 0), min(int(near[-1]) + 1, count - 1)
-    scales = nodes(form, density, float(coarse[first]), float(coarse[last]))
-    if not density.pieces():
-        scales = np.union1d(scales, _quotients(form, density, scales[0], scales[-1]))
+    ends = low, high
+    if not (narrow := _narrow(density)):
+        near = np.flatnonzero(found <= _WITHIN * found.min())
+        first, last = max(int(near[0]) - 1, 0), min(int(near[-1]) + 1, count - 1)
+        ends = float(coarse[first]), float(coarse[last])
+    scales = nodes(form, density, *ends)
+    if narrow or not density.pieces():
+        scales = np.union1d(scales, _quotients(form, density, narrow, *ends))
     values = mse(scales)
-    at = 1 + np.flatnonzero((values[1:-1] <= values[:-2]) & (values[1:-1] < values[2:]))
-    at = np.sort(at[np.argsort(values[at], kind="stable")[:_MOST]])
+    at = _lowest_inside(values, _MOST)
     if not at.size:
         return np.empty(0), np.empty(0)
-    return _sections(mse, scales[at - 1], scales[at], scales[at + 1], values[at])
+    slope, around = _slopes.slope_of(form, density, rounding), (scales[at - 1], scales[at])
+    if slope is not None and _slopes.is_quick(form):
+        found = _slopes.roots(slope, *around, scales[at + 1])
+        return _better(found, mse(found), scales[at], values[at])
+    found, least = _sections(mse, *around, scales[at + 1], values[at])
+    if slope is not None:
+        close = least <= least.min() * (1 + _SAME)
+        moved = _slopes.polished(slope, found[close])
+        found[close], least[close] = _better(moved, mse(moved), found[close], least[close])
+    return found, least
+
+
+def _better(
+    scales: FloatArray, mse: FloatArray, others: FloatArray, least: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return scales, or the others where those are lower by more than rounding."""
+    lost = mse > least * (1 + _ROUNDING)
+    return np.where(lost, others, scales), np.where(lost, least, mse)
 
 
 def _sections(
@@ -86,16 +111,44 @@ def _sections(
     return best, value
 
 
-def _quotients(form: ScalarFormat, density: Density, low: float, high: float) -> FloatArray:
-    """Return the scales at which a value is a level, and those beside them; none if too many."""
+def _lowest_inside(values: FloatArray, most: int) -> IntArray:
+    """Return where values are lower than both their neighbours, the lowest so many, ascending."""
+    at = 1 + np.flatnonzero((values[1:-1] <= values[:-2]) & (values[1:-1] < values[2:]))
+    found: IntArray = np.sort(at[np.argsort(values[at], kind="stable")[:most]])
+    return found
+
+
+def _narrow(density: Density) -> list[Piece]:
+    """Return the components that are little wider than a point mass away from 0.
+
+    As a level passes one, the MSE jumps by the square of the step, and is least beside it.
+    """
+    pieces = density.pieces()
+    return [piece for piece in pieces if piece.spread * _NARROW < abs(piece.location) < np.inf]
+
+
+def _quotients(
+    form: ScalarFormat, density: Density, narrow: list[Piece], low: float, high: float
+) -> FloatArray:
+    """Return the scales at which a value is a level, and those beside them; none if too many.
+
+    A narrow component is its centre and places about it.
+    """
     levels, x = form.grid().edges, density.atoms().positions
     if form.grid().size <= _CROSSINGS:
         levels = form.grid().points
+    beside = x.size > 0
+    if narrow:
+        aside = min(_ASIDE, max(5, _PASSED // (levels.size * len(narrow))))
+        about = np.linspace(-_REACH, _REACH, aside | 1)
+        x = np.concatenate([x, *(piece.location + piece.spread * about for piece in narrow)])
     if levels.size * x.size > _CROSSINGS:
         return np.empty(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.divide.outer(x, levels).ravel()
     found = found[(found >= low) & (found <= high)]
+    if not beside:
+        return found
     return np.concatenate([found, np.nextafter(found, 0), np.nextafter(found, np.inf)])
 
 

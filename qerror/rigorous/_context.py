@@ -1,6 +1,7 @@
 """Arithmetic for formulas that do not mind whether they meet balls or long numbers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -111,6 +112,31 @@ class Balls(Context):
 
     def pi(self) -> Number:
         return self._flint.arb.pi()
+
+    def ball(self, middle: Number, radius: Number) -> Number:
+        """Return a ball about a middle; the radius is rounded up."""
+        return middle + self._flint.arb(0, 1) * radius
+
+    def box(self, middle: Number, across: Number, up: Number) -> Any:
+        """Return middle +- across +- i up as a box in the complex plane."""
+        one = self._flint.arb(0, 1)
+        return self._flint.acb(middle + one * across, one * up)
+
+    def largest(self, value: Any) -> Number:
+        """Return a bound of |value| for a box."""
+        return self._flint.arb(value.abs_upper())
+
+    def expanded(
+        self, function: Callable[[Any], Any], inner: list[Number], order: int
+    ) -> list[Number]:
+        """Return the coefficients of a function of a power series, to so many terms."""
+        context = self._flint.ctx
+        before, context.cap = context.cap, order
+        try:
+            found: list[Number] = function(self._flint.arb_series(inner, order)).coeffs()
+        finally:
+            context.cap = before
+        return found
 
 
 class Digits(Context):

@@ -85,7 +85,11 @@ def _student_t(c: Context, parameter: float, z: Number, k: int) -> Number:
     if k == 2 and parameter == 2:
         root = c.sqrt(c.number(2.0))
         return peak * (2 * root * c.asinh(z / root) - 2 * z / c.sqrt(base))
-    mass = -c.beta_share(nu / 2, c.number(0.5), 1 / base) / 2
+    half = c.number(0.5)
+    if z * z < nu:  # from 0 on: the tail's series hardly converges there
+        mass = (c.beta_share(half, nu / 2, z * z / (nu + z * z)) - 1) / 2
+    else:
+        mass = -c.beta_share(nu / 2, half, 1 / base) / 2
     if k == 0:
         return mass
     return nu * (peak * z * base ** ((1 - nu) / 2) - mass) / (2 - nu)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 from qerror.exceptions import InvalidValue, TooLarge
 from qerror.grids import Grid
@@ -24,6 +25,37 @@ from qerror.rigorous._parts import Parts
 from qerror.rounding import RoundingRule
 
 MOST_POINTS = 2**16 + 1  # levels of 16 bits and one more, each of which is visited
+
+
+class Inner(NamedTuple):
+    """What lies within a grid's range, or in a part of it."""
+
+    square: Number
+    """int e^2 p,"""
+    mean: Number
+    """int e p"""
+    cross: Number
+    """and int x e p."""
+
+    def plus(self, other: "Inner") -> "Inner":
+        """Return both together."""
+        return Inner(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class AnyLevels(Protocol):
+    """Levels that errors are summed over."""
+
+    @property
+    def lowest(self) -> Fraction: ...
+    @property
+    def highest(self) -> Fraction: ...
+    def level(self, x: Fraction) -> Fraction:
+        """Return the level that a single value goes to."""
+        ...
+
+    def inside(self, part: Part, c: Context) -> Inner:
+        """Return the sums within the range."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,15 +77,29 @@ class Levels:
             )
         if grid.size > MOST_POINTS:
             raise TooLarge(
-                f"enclosures visit every level, and this grid has {grid.size:,} of them, more than "
-                f"{MOST_POINTS:,}"
+                "high precision, and enclosures of rounding to-odd, visit every level, and this "
+                f"grid has {grid.size:,} of them, more than {MOST_POINTS:,}"
             )
         factor = Fraction(grid.factor)
         points = [Fraction(x) * factor for x in grid.base_points.tolist()]
         parities = [(i % 2 == 0) == grid.even_first for i in range(len(points))]
         ends = zip(pairwise(points), parities[1:], strict=True)
-        boundaries = [_boundary(a, b, even, rule) for (a, b), even in ends]
+        boundaries = [boundary_of(a, b, even, rule) for (a, b), even in ends]
         return cls(points, boundaries, parities, rule)
+
+    @property
+    def lowest(self) -> Fraction:
+        """The first level."""
+        return self.points[0]
+
+    @property
+    def highest(self) -> Fraction:
+        """The last level."""
+        return self.points[-1]
+
+    def inside(self, part: Part, c: Context) -> Inner:
+        """Return int e^2 p, int e p and int x e p within the range."""
+        return _inside(part, self, c)
 
     def level(self, x: Fraction) -> Fraction:
         """Return the level that a single value goes to, ties by the rule."""
@@ -70,7 +116,7 @@ class Levels:
         return high if self.parities[i] else low
 
 
-def _boundary(a: Fraction, b: Fraction, upper_is_even: bool, rule: RoundingRule) -> Fraction:
+def boundary_of(a: Fraction, b: Fraction, upper_is_even: bool, rule: RoundingRule) -> Fraction:
     match rule.mode:
         case "down":
             return b
@@ -104,7 +150,7 @@ class Errors:
         return self.rounding + self.clipping_low + self.clipping_high
 
 
-def errors_of(levels: Levels, parts: Parts, c: Context) -> Errors:
+def errors_of(levels: AnyLevels, parts: Parts, c: Context) -> Errors:
     """Return the expected errors at the present precision."""
     zero = c.number(0.0)
     total = Errors(zero, zero, zero, zero, zero, zero, zero)
@@ -113,9 +159,9 @@ def errors_of(levels: Levels, parts: Parts, c: Context) -> Errors:
     for x, p in parts.atoms.items():
         error = levels.level(x) - x
         square = c.number(error * error) * p
-        if x < levels.points[0]:
+        if x < levels.lowest:
             total.clipping_low = _plus(total.clipping_low, square)
-        elif x > levels.points[-1]:
+        elif x > levels.highest:
             total.clipping_high = _plus(total.clipping_high, square)
         else:
             total.rounding += square
@@ -130,10 +176,10 @@ def _plus(a: Number | None, b: Number | None) -> Number | None:
     return None if a is None or b is None else a + b
 
 
-def _add_piece(total: Errors, levels: Levels, part: Part, c: Context) -> None:
+def _add_piece(total: Errors, levels: AnyLevels, part: Part, c: Context) -> None:
     """Add one piece: what lies below the range, above it, and inside."""
-    lowest, highest = levels.points[0], levels.points[-1]
-    below, inner = _moments(part, part.low, lowest, c), _inside(part, levels, c)
+    lowest, highest = levels.lowest, levels.highest
+    below, inner = _moments(part, part.low, lowest, c), levels.inside(part, c)
     above = _moments(part, highest, part.high, c)
     for name, moments, q in (("clipping_low", below, lowest), ("clipping_high", above, highest)):
         level = c.number(q)
@@ -207,14 +253,14 @@ def _antiderivatives(
         yield (2 * origin - even, odd) if centred and place < 0 else (even, odd)
 
 
-def _inside(part: Part, levels: Levels, c: Context) -> tuple[Number, Number, Number]:
+def _inside(part: Part, levels: Levels, c: Context) -> Inner:
     """Return int e^2 p, int e p and int x e p within the range."""
     lowest, highest = levels.points[0], levels.points[-1]
     low = _greatest(lowest, part.low)
     high = -_greatest(-highest, -part.high)
     zero = c.number(0.0)
     if not low < high or math.isinf(low) or math.isinf(high):
-        return zero, zero, zero
+        return Inner(zero, zero, zero)
     first, last = bisect_right(levels.boundaries, low), bisect_left(levels.boundaries, high)
     top = [_end(part, high, k, c) for k in range(2)]
     mass, lever, middle = zero, zero, zero
@@ -233,4 +279,4 @@ def _inside(part: Part, levels: Levels, c: Context) -> tuple[Number, Number, Num
     assert x1 is not None
     assert x2 is not None
     square = _about(moments, q) - 2 * w * (lever - middle)
-    return square, q * m0 + w * mass - x1, q * x1 + w * lever - x2
+    return Inner(square, q * m0 + w * mass - x1, q * x1 + w * lever - x2)

@@ -13,11 +13,13 @@ from qerror.formats.names import as_grid
 from qerror.grids import Grid
 from qerror.rigorous._context import Balls, Number
 from qerror.rigorous._parts import parts_of
-from qerror.rigorous._sums import Errors, Levels, errors_of
+from qerror.rigorous._runs import LongLevels
+from qerror.rigorous._sums import AnyLevels, Errors, Levels, errors_of
 from qerror.rounding import as_rule
 
 _FIRST, _LAST = 160, 2**15  # bits of working precision that are tried
 _ENOUGH = 56  # correct bits: beyond those of float64
+_LONG = 2**10  # levels from which runs are summed by their ends
 _TINY = 1e-300  # value and radius below it are as good as 0
 
 
@@ -88,14 +90,15 @@ def enclosure(
     Parameters
     ----------
     format_or_grid : Format, Grid or str
-        At most 2^16 + 1 levels. They are exact: those of float64 parameters, times the float64
-        product of the grid's factor and `scale`.
+        Its levels are exact: those of float64 parameters, times the float64 product of the
+        grid's factor and `scale`. Of more than 1024, long runs are summed by their ends, with a
+        bound of what is left out (Euler and Maclaurin's formula).
     density : Density, str or array_like
         A built-in density, or one that wraps them.
     scale : float
         Multiplies the grid; positive.
     rounding : str
-        A mode that sends every value to one level.
+        A mode that sends every value to one level; beyond 2^16 + 1 levels not to-odd.
 
     Returns
     -------
@@ -108,11 +111,12 @@ def enclosure(
     InvalidValue
         If there is no formula for the density, or rounding is stochastic.
     TooLarge
-        If there are more levels.
+        If more than 2^17 intervals would have to be visited one by one.
 
     References
     ----------
     Johansson 2017, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic.
+    DLMF 2.10.1 (Euler and Maclaurin's formula).
 
     Examples
     --------
@@ -122,7 +126,9 @@ def enclosure(
     True
     """
     grid = as_grid(format_or_grid).scaled(positive("scale", scale))
-    levels, law, balls = Levels.of(grid, as_rule(rounding)), as_density(density), Balls()
+    rule, law, balls = as_rule(rounding), as_density(density), Balls()
+    by_runs = grid.size > _LONG and rule.mode not in {"stochastic", "to-odd"}
+    levels: AnyLevels = (LongLevels if by_runs else Levels).of(grid, rule)
     bits = _FIRST
     while bits <= _LAST:
         with balls.at(bits):

@@ -9,7 +9,9 @@ from qerror.analysis import quantization_error
 from qerror.densities import Clipped, Density, Discrete, Gaussian, Laplace, StudentT, Uniform
 from qerror.exceptions import InvalidValue
 from qerror.optimize import optimal_scale
+from qerror.rounding import as_rule
 from qerror.sweep import sweep
+from tests.oracles.modes import mode_report
 
 MODES = ["down", "toward-zero", "to-odd", "stochastic", "stochastic:2"]
 
@@ -30,6 +32,29 @@ def test_no_scale_does_better(name: str, density: Density, rounding: str) -> Non
     near = best.scale * (1 + np.array([-1e-4, 1e-4]))
     beside = quantization_error(name, density, near, rounding=rounding).mse
     assert (best.report.mse < beside).all()
+
+
+@pytest.mark.parametrize("rounding", ["down", "to-odd", "stochastic", "stochastic:2"])
+@pytest.mark.parametrize("name", ["int4", "3M2E"])
+def test_the_scale_is_right_to_twelve_digits(name: str, rounding: str) -> None:
+    """The slope changes its sign there, of differences of balls: no value of the MSE shows it."""
+    best = optimal_scale(name, Gaussian(0.2), rounding=rounding)
+    grid, rule = best.format.grid(), as_rule(rounding)
+    middle = best.scale * (1 + np.array([-2, -1, 1, 2]) * 1e-12)
+    step = 2.0**-20
+
+    def slope(scale: float) -> float:
+        ends = [
+            mode_report(grid, Gaussian(0.2), scale + side * step * best.scale, rule.mode, rule.bits)
+            for side in (-1, 1)
+        ]
+        return float((ends[1].mse - ends[0].mse).mid()) / (2 * step)
+
+    # The difference's own error, of second order, is the same for all and known from a root.
+    rises = [slope(float(scale)) for scale in middle]
+    bend = (rises[-1] - rises[0]) / (middle[-1] - middle[0]) * best.scale
+    assert rises[0] < rises[1] < rises[2] < rises[3]
+    assert abs(0.5 * (rises[1] + rises[2])) < 1e-11 * bend
 
 
 def test_the_best_range_depends_on_the_mode() -> None:

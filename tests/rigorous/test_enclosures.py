@@ -167,7 +167,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     from scipy import stats
 
     with pytest.raises(TooLarge, match="every level"):
-        enclosure("int32", Gaussian())
+        enclosure("int32", Gaussian(), rounding="to-odd")
     with pytest.raises(InvalidValue, match="one level"):
         enclosure("int8", Gaussian(), rounding="SR")
     with pytest.raises(InvalidValue, match="no formulas"):
