@@ -1,6 +1,5 @@
 """Which format for which tensor, at so many bits a value: the least error, and a proof of it."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from qerror.checkpoints.report import CheckpointReport, TensorReport
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.format import Format
 from qerror.formats.names import as_format
+from qerror.storage import read_json
 
 _OF_TYPES = {
     "F64": "fp64",
@@ -248,11 +248,11 @@ def read_sensitivities(path: str | Path) -> dict[str, float]:
     """
     path = Path(path)
     try:
-        found: object = json.loads(path.read_text(encoding="utf-8"))
+        found: object = read_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidValue(f"cannot read {str(path)!r}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidValue(f"cannot read {str(path)!r}: it is no JSON ({error})") from None
+    except ValueError as error:
+        raise InvalidValue(f"cannot read {str(path)!r}: {error}") from None
     if not isinstance(found, dict):
         raise InvalidType(f"{str(path)!r} must hold a table of names to numbers")
     return {

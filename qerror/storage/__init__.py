@@ -8,6 +8,7 @@ from qerror.storage.atomic import is_stream as is_stream
 from qerror.storage.atomic import replacing as replacing
 from qerror.storage.atomic import write_atomically as write_atomically
 from qerror.storage.narrow import NARROW as NARROW
+from qerror.storage.plain import read_json as read_json
 
 if TYPE_CHECKING:
     from qerror.storage.checkpoint import CHECKPOINT_SUFFIXES as CHECKPOINT_SUFFIXES

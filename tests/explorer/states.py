@@ -125,6 +125,21 @@ BLOCK_STATES = [
 ]  # fmt: skip
 
 
+BLOCK_DATA_STATES = [
+    State(form, density, None)
+    for form in ("mxfp4", "mxfp4:ceil:g4", "mxint8:rceil", "nvfp4", "nvfp4:tensor=0.01", "nf4:g64",
+                 "int4:g8", "mxfp4:g1", "nf4:g16:alpha=0.9")
+    for density in (
+        f"empirical({np.random.default_rng(4).standard_t(5, 400).round(3).tolist()})",
+        # On edges of scales, on thresholds, and 0.
+        "empirical([0, 0, 1, -1, 2, 3, -4, 6, 6, 12, -0.75, 1.5, 24, 5, 2.5])",
+        "discrete([0, 0.5, 8, -8], [0.9, 0.05, 0.03, 0.02])",
+        "rectified(laplace(loc=0.1))",
+        "clipped(gaussian(mean=0.2), low=-1.5, high=2.25)",
+    )
+]  # fmt: skip
+
+
 def disagreement(state: State, found: dict[str, float | str | None]) -> str:
     """Say which figures of the page are not the library's; nothing if all are."""
     form = parse_format(state.format)

@@ -201,7 +201,9 @@ def test_deep_links(browser: Page) -> None:
         ("#f=e9m99&d=gaussian", "unknown format"),
         ("#d=gauss(", "unknown density"),
         ("#d=student-t(nu%3D-1)", "nu must be positive"),
-        ("#m=-3", "no positive number"),
+        ("#m=-3", "must be a positive number"),
+        ("#m=1e-200", "leave float64"),
+        ("#s=nothing", "no parameter that can change"),
         ("#f=%E0%A4%A", "damaged"),
         ("#nonsense", "means nothing"),
         ("#f=int8&f=int7&f=int6&f=int5&f=int4&f=int3&f=int2", "first six"),
@@ -357,6 +359,71 @@ def test_a_dropped_file(browser: Page) -> None:
     assert "data.csv" in browser.text("#summary")
 
 
+def printed(line: str) -> str:
+    """Return what a command of the page prints."""
+    program, *arguments = shlex.split(line)
+    assert program == "qerror"
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def printed_by_python(text: str) -> float:
+    """Run what a person would paste; return the last number that it prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(text, {})
+    return float(out.getvalue().split()[-1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "height; weight\n1.4;2.1\n-3.2;0.27\n0.5;0.5\n",
+        "\ufeff 1 2.3e-1\n\n-.7,+4.1  \r\n 2\n",
+    ],
+)
+def test_blocks_and_python_on_an_odd_file(
+    browser: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd.csv").write_text(text, encoding="utf-8", newline="")
+    browser.open("#f=mxfp4%3Ag4&f=nf4%3Ag4").ready()
+    browser.element("#file").send_keys(str(tmp_path / "odd.csv"))
+    browser.wait("document.getElementById('data-note').textContent.includes('values')")
+    browser.ready()
+    values = [float(x) for x in re.findall(r"[-+.\de]*\d[-+.\de]*", text)]
+    for form in ("mxfp4:g4", "nf4:g4"):
+        wanted = quantization_error(form, Empirical(values))
+        assert browser.report(form)["mse"] == pytest.approx(wanted.mse, rel=1e-9)
+    sqnr = quantization_error("mxfp4:g4", Empirical(values)).sqnr_db
+    assert printed_by_python(browser.text("#python")) == pytest.approx(sqnr, abs=1e-9)
+    np.save("data.npy", np.array(values))
+    (row,) = json.loads(printed(browser.text("#command").splitlines()[1] + " --json"))["rows"]
+    assert row["sqnr_db"] == pytest.approx(sqnr, abs=1e-6)
+
+
+def test_any_parameter_of_the_density_is_swept(browser: Page) -> None:
+    link = "#f=int4&f=2m1e&d=truncated(student-t(nu%3D3)%2Clow%3D-4%2Chigh%3D4)"
+    browser.open(f"{link}&s=this%20density%3A%20nu%20of%20student-t").settled()
+    assert not browser.element("#state-message").is_displayed()
+    assert "Best: " in browser.text("#figure-sweep figcaption")
+    assert browser.element("#sweep-choice").get_attribute("value").startswith("this density: nu")
+    names = browser.texts("#sweep-choice option")
+    assert {"this density: low", "this density: high", "student-t: nu"} <= set(names)
+    # Where the parameter stands now, the curve goes through what the table shows.
+    browser.run("""
+      const choice = document.getElementById("sweep-choice");
+      choice.value = "this density: high";
+      choice.dispatchEvent(new Event("change"));
+    """)
+    browser.settled()
+    assert "s=this%20density%3A%20high" in browser.run("return location.hash")
+    browser.write("#density-text", "gaussian")
+    browser.settled()
+    assert browser.element("#sweep-choice").get_attribute("value") == "student-t: nu"
+
+
 def test_bad_input_is_said_beside_the_control(browser: Page, tmp_path: Path) -> None:
     browser.open("#f=int8&d=gaussian").ready()
     formats = {"e4m9": "unknown format", "fp8": "may be any", "  ": "write the name"}
@@ -448,19 +515,9 @@ def test_the_texts_to_copy_give_the_same(
     wanted = browser.report(form)["sqnr"]
     monkeypatch.chdir(tmp_path)
 
-    def printed(line: str) -> str:
-        program, *arguments = shlex.split(line)
-        assert program == "qerror"
-        done = CliRunner().invoke(main, arguments)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
     rows = json.loads(printed(browser.text("#command") + " --json"))["rows"]
     assert any(float(row.get("sqnr_db", "nan")) == pytest.approx(wanted, abs=1e-6) for row in rows)
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(browser.text("#python"), {})  # what a person would paste
-    assert float(out.getvalue().split()[-1]) == pytest.approx(wanted, abs=1e-6)
+    assert printed_by_python(browser.text("#python")) == pytest.approx(wanted, abs=1e-6)
     for line in browser.text("#compare").splitlines():
         assert printed(line)
 

@@ -11,6 +11,7 @@ from qerror.densities import density_name, parse_density
 from qerror.formats import FORMATS, BlockFormat, ScalarFormat
 from tests.explorer.conftest import Evaluate
 from tests.explorer.states import (
+    BLOCK_DATA_STATES,
     BLOCK_STATES,
     densities_of_qerror,
     disagreement,
@@ -44,6 +45,15 @@ def test_blocks(evaluate: Evaluate) -> None:
     found = evaluate(REPORTS, BLOCK_STATES)
     assert [each for each in found if "error" in each] == []
     wrong = [disagreement(state, each) for state, each in zip(BLOCK_STATES, found, strict=True)]
+    assert [each for each in wrong if each] == []
+
+
+def test_blocks_on_data_and_point_masses(evaluate: Evaluate) -> None:
+    found = evaluate(REPORTS, BLOCK_DATA_STATES)
+    assert [each for each in found if "error" in each] == []
+    wrong = [
+        disagreement(state, each) for state, each in zip(BLOCK_DATA_STATES, found, strict=True)
+    ]
     assert [each for each in wrong if each] == []
 
 

@@ -236,14 +236,14 @@ function addPoints(grid, factor, lost, atoms, total, low, high) {
     total.crossMoment -= level * off + second;
     return second;
   };
-  const start = Math.max(first, countBelow(x, bottom));
-  const stop = Math.min(last, countBelow(x, top, true));
+  const start = Math.max(first, countQuotients(x, factor, grid.edges[0], false));
+  const stop = Math.min(last, countQuotients(x, factor, grid.edges[grid.edges.length - 1], true));
   total.clippingLow += enter(bottom, first, Math.min(start, last));
   total.clippingHigh += enter(top, Math.max(stop, first), last);
   if (stop - start <= 4 * grid.size) {
     for (let i = start; i < stop; i++) {
       // Errors far below the last place of x need the rest of the product.
-      const level = nearestLevel(grid, x[i], factor, lost);
+      const level = nearestLevel(grid, x[i], factor);
       const value = level * factor;
       const error = value - x[i] + (lostInProduct(level, factor, value) + level * lost);
       const share = w[i] / unit;
@@ -258,11 +258,20 @@ function addPoints(grid, factor, lost, atoms, total, low, high) {
     for (let k = 0; k < grid.counts[i] && from < stop; k++) {
       const level = grid.edges[i] + k * grid.steps[i];
       const evenLow = ((grid.parity[i] + k) % 2 === 0) === grid.evenFirst;
-      const cut = (level + 0.5 * grid.steps[i]) * factor;
-      const to = countBelow(x, cut, evenLow, from, stop);
+      const cut = level + 0.5 * grid.steps[i];
+      const to = countQuotients(x, factor, cut, evenLow, from, stop);
       if (to > from) total.rounding += enter(level * factor, from, to);
       from = to;
     }
   }
   if (from < stop) total.rounding += enter(top, from, stop);
+}
+
+/** How many of the ascending x have a quotient with the factor below `base`, or equal to it. */
+function countQuotients(x, factor, base, through, low = 0, high = x.length) {
+  const isBelow = (value) => value / factor < base || (through && value / factor === base);
+  let found = countBelow(x, base * factor, through, low, high);
+  while (found < high && isBelow(x[found])) found += 1;
+  while (found > low && !isBelow(x[found - 1])) found -= 1;
+  return found;
 }

@@ -5,13 +5,16 @@
 //   E[phi(X_1)] = sum_j (F(b)^(n-1) - F(a)^(n-1)) A_j + F(b)^(n-1) B_j,
 //
 // A_j the integral of phi at scale s_j over |x| < a and B_j that over a <= |x| < b. A scale that
-// is proportional to M leaves an integral over M. No term is negative for phi = e^2.
+// is proportional to M leaves an integral over M, and a sum over point masses. No term is negative
+// for phi = e^2.
 
 const BLOCK_OPTIONS = [
   "n", "channel", "floor", "ceil", "rceil", "even", "theta", "scale", "tensor", "of", "smallest",
   "divisor", "alpha", "affine", "4over6",
 ];
 const POWER_RULES = ["floor", "ceil", "rceil", "even"];
+const MOST_MASSES = 64; // point masses beside a continuous part
+const MOST_WORK = 1.2e6; // scales times levels: a second or two
 const ELSEWHERE = "the page does not compute blocks with affine scales, four-over-six or a tensor "
   + "scale from the data; the command does: qerror error FORMAT --dist DENSITY";
 
@@ -94,34 +97,43 @@ function thetaOf({ rule }, element) {
   return 2 ** top * (1 - 2 ** (-digits - 2));
 }
 
-/** The scales of a rule and the maxima between which each holds: edges has one more entry. */
+/**
+ * The scales of a rule and the maxima between which each holds: edges has one more entry, and
+ * upward says whether a maximum on the edge below a scale takes it.
+ */
 function scaleSteps({ rule, element }) {
   const edges = [0];
   const scales = [];
+  const upward = [true];
   if (rule.kind === "power-of-two") {
     const theta = thetaOf(rule, element);
     for (let k = -127; k <= 127; k++) {
       scales.push(2 ** k);
-      if (k > -127) edges.push(theta * 2 ** k);
+      if (k === -127) continue;
+      edges.push(theta * 2 ** k);
+      upward.push(!["ceil", "rceil"].includes(rule.rule));
     }
   } else {
-    const levels = levelsOf(formatOf(rule.format).grid).filter((x) =>
-      x >= 0 && !(rule.smallest && x < rule.smallest));
-    const unit = (rule.divisor || largestOf(element)) * rule.tensor;
+    const { grid } = formatOf(rule.format);
+    const levels = levelsOf(grid).filter((x) => x >= 0 && !(rule.smallest && x < rule.smallest));
+    const unit = rule.divisor || largestOf(element);
     levels.forEach((level, i) => {
       scales.push(level * rule.tensor);
-      if (i) edges.push(0.5 * (levels[i - 1] + level) * unit);
+      if (!i) return;
+      const cut = 0.5 * (levels[i - 1] + level);
+      edges.push(cut * unit * rule.tensor);
+      upward.push(nearestLevel(grid, cut, grid.factor) * grid.factor > cut);
     });
   }
   edges.push(Infinity);
-  return { edges, scales };
+  return { edges, scales, upward };
 }
 
 /** The errors of one value of a block. */
 function blockErrors(format, density) {
-  if (density.atoms.size) {
-    refuse(`the page computes ${format.name} on densities without point masses; for data use: `
-      + `qerror error ${format.name.toLowerCase()} --data FILE`);
+  if (density.pieces.length && density.atoms.size > MOST_MASSES) {
+    refuse(`${density.atoms.size} point masses beside a continuous part are too many for `
+      + `${format.name} in this page; the command takes them: qerror error FORMAT --dist DENSITY`);
   }
   if (density.power === Infinity) {
     refuse(`E[x²] is infinite: the page leaves ${format.name} to the command, qerror error `
@@ -145,9 +157,13 @@ function addScaled(total, part, factor) {
 
 /** Errors at one scale over low <= x <= high; a scale of 0 makes every value 0. */
 function windowErrors(grid, density, scale, low, high) {
-  if (!(high > low)) return NO_ERRORS;
+  if (!(high >= low)) return NO_ERRORS;
   if (scale > 0) return errorsAt(grid, density, scale, low, high);
   const found = { ...NO_ERRORS };
+  const points = density.atoms.between(low, high);
+  found.rounding += points.second;
+  found.meanError -= points.first;
+  found.crossMoment -= points.second;
   for (const part of density.pieces) {
     const { first, second } = pieceIntegrals(part, 0, low, high);
     found.rounding += second;
@@ -157,23 +173,29 @@ function windowErrors(grid, density, scale, low, high) {
   return found;
 }
 
-/** Errors over a <= |x| < b. */
+/** Errors over a <= |x| <= b. */
 function shellErrors(grid, density, scale, a, b) {
+  if (!(a > 0)) return windowErrors(grid, density, scale, -b, b);
   const total = { ...NO_ERRORS };
   addScaled(total, windowErrors(grid, density, scale, a, b), 1);
   addScaled(total, windowErrors(grid, density, scale, -b, -a), 1);
   return total;
 }
 
-/** P(a < |X| < b). */
+/** P(a <= |X| <= b). */
 function shellMass(density, a, b) {
+  if (!(a > 0)) return massBetween(density, -b, b);
   return massBetween(density, a, b) + massBetween(density, -b, -a);
 }
 
 function steppedErrors(format, density) {
   const { element: { grid }, size: n } = format;
-  const { edges, scales } = scaleSteps(format);
-  const shells = scales.map((_, j) => shellMass(density, edges[j], edges[j + 1]));
+  const { edges, scales, upward } = scaleSteps(format);
+  // Point masses on an edge belong to one side of it: the other begins at the next float.
+  const lows = scales.map((_, j) => (upward[j] ? edges[j] : nextFloat(edges[j], 1)));
+  const highs = scales.map((_, j) => (upward[j + 1] ? nextFloat(edges[j + 1], -1) : edges[j + 1]));
+  highs[scales.length - 1] = Infinity;
+  const shells = scales.map((_, j) => shellMass(density, lows[j], highs[j]));
   const total = { ...NO_ERRORS };
   const above = new Float64Array(shells.length + 1);
   for (let j = shells.length - 1; j >= 0; j--) above[j] = above[j + 1] + shells[j];
@@ -191,9 +213,10 @@ function steppedErrors(format, density) {
   const most = Math.max(...steps.map((step) => step.bound));
   for (const { j, up, grown, bound } of steps) {
     if (!(bound > 1e-22 * most)) continue;
-    const [a, b] = [edges[j], edges[j + 1]];
-    if (grown > 0) addScaled(total, windowErrors(grid, density, scales[j], -a, a), grown);
-    addScaled(total, shellErrors(grid, density, scales[j], a, b), up);
+    if (grown > 0 && j) {
+      addScaled(total, windowErrors(grid, density, scales[j], -highs[j - 1], highs[j - 1]), grown);
+    }
+    addScaled(total, shellErrors(grid, density, scales[j], lows[j], highs[j]), up);
   }
   return total;
 }
@@ -230,6 +253,8 @@ function absmaxErrors(format, density) {
     return found;
   };
   const total = { ...NO_ERRORS };
+  if (density.atoms.size) addAtPoints(format, density, gain, total);
+  if (!density.pieces.length) return total;
   const rule10 = gaussLegendre(ABSMAX_NODES);
   const panel = (a, b) => {
     const sum = { ...NO_ERRORS };
@@ -256,6 +281,34 @@ function absmaxErrors(format, density) {
   };
   first.forEach((part, i) => refine(edges[i], edges[i + 1], part, 0));
   return total;
+}
+
+/** Blocks whose largest magnitude is that of a point mass: a scale for each of them. */
+function addAtPoints(format, density, gain, total) {
+  const { element: { grid }, size: n } = format;
+  const { atoms } = density;
+  const magnitudes = [...new Set(Array.from(atoms.x, Math.abs))].filter((m) => m > 0);
+  const work = Math.min(grid.size, atoms.size);
+  const tooMuch = () => refuse(`${magnitudes.length.toLocaleString("en")} different values are too `
+    + `many for ${format.name} in this page; the command takes them: qerror sweep --formats `
+    + `${format.name.toLowerCase()} --data FILE`);
+  if (magnitudes.length * work > 8 * MOST_WORK) tooMuch();
+  const likely = magnitudes.map((m) => {
+    const own = shellMass(density, m, m);
+    const beyond = nextFloat(m, 1);
+    const outside = massBetween(density, beyond, Infinity) + massBetween(density, -Infinity, -beyond);
+    const logUp = Math.log1p(-Math.min(outside, 1));
+    const drop = Math.log1p(-Math.min(own / (1 - outside), 1));
+    const power = (k) => (k ? Math.exp(k * logUp) : 1);
+    const growth = (k) => power(k) * -Math.expm1(k * drop);
+    return { m, up: power(n - 1), grown: n > 1 ? growth(n - 1) : 0, share: growth(n) };
+  }).filter(({ share }) => share > 1e-22);
+  if (likely.length * work > MOST_WORK) tooMuch();
+  for (const { m, up, grown } of likely) {
+    const below = nextFloat(m, -1);
+    if (grown > 0) addScaled(total, windowErrors(grid, density, gain * m, -below, below), grown);
+    addScaled(total, shellErrors(grid, density, gain * m, m, m), up);
+  }
 }
 
 /** Panels over where the largest of n magnitudes lies. */
@@ -286,7 +339,8 @@ function maximumEdges(density, n) {
 /** The edges, and the maxima at which a threshold or an end of the range crosses a kink. */
 function withKinks(edges, density, grid, gain) {
   const marks = density.pieces.flatMap(({ law, loc, low, high }) =>
-    [low, high, ...(law.kinkAtZero ? [loc] : [])].map(Math.abs));
+    [low, high, ...(law.kinkAtZero ? [loc] : [])].map(Math.abs))
+    .concat(Array.from(density.atoms.x, Math.abs));
   const kinks = [...new Set(marks)].filter((x) => x > 0 && Number.isFinite(x));
   if (!kinks.length) return edges;
   const ratios = [1];

@@ -91,24 +91,22 @@ function countLevels(grid, radius) {
   return count;
 }
 
-/** The base level that x is rounded to at a factor + lost; ties go to the even code. */
-function nearestLevel(grid, x, factor, lost = 0) {
+/** The base level that x is rounded to at a factor; ties go to the even code. */
+function nearestLevel(grid, x, factor) {
   const { edges, steps, counts, parity, evenFirst } = grid;
   const n = steps.length;
   if (!n) return edges[0];
+  // By the quotient, as the simulator decides it: at a tie products are a last digit off.
   const base = x / factor;
   const i = Math.min(Math.max(countBelow(edges, base, true) - 1, 0), n - 1);
   let rank = Math.floor((base - edges[i]) / steps[i]);
   rank = Math.min(Math.max(rank, 0), counts[i] - 1);
   const level = (k) => (k <= counts[i] - k ? edges[i] + k * steps[i]
     : edges[i + 1] - (counts[i] - k) * steps[i]);
-  if (rank > 0 && level(rank) * factor > x) rank -= 1;
-  // The threshold to twice the digits of float64: it decides who is a tie.
+  if (rank > 0 && level(rank) > base) rank -= 1;
   const middle = level(rank) + 0.5 * (level(rank + 1) - level(rank));
-  const cut = middle * factor;
-  const past = x - cut - (lostInProduct(middle, factor, cut) + middle * lost);
   const evenLow = ((parity[i] + rank) % 2 === 0) === evenFirst;
-  return past > 0 || (past === 0 && !evenLow) ? level(rank + 1) : level(rank);
+  return base > middle || (base === middle && !evenLow) ? level(rank + 1) : level(rank);
 }
 
 // ---- families

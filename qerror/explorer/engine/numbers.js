@@ -14,6 +14,16 @@ function shortest(value) {
   return String(Object.is(value, -0) ? 0 : value).replace("e+", "e");
 }
 
+const FLOAT_BITS = new DataView(new ArrayBuffer(8));
+
+/** The float64 next to a positive one, above it for a direction of 1, below for -1. */
+function nextFloat(value, direction) {
+  if (!Number.isFinite(value)) return value;
+  FLOAT_BITS.setFloat64(0, value);
+  FLOAT_BITS.setBigInt64(0, FLOAT_BITS.getBigInt64(0) + BigInt(direction));
+  return FLOAT_BITS.getFloat64(0);
+}
+
 const RULES = new Map();
 
 /** Nodes and weights on [0, 1] of the Gauss-Legendre rule with `count` nodes. */

@@ -20,7 +20,10 @@ function commandText() {
   const { text, format } = activeEntry();
   const name = shellQuoted(text);
   const head = state.tree || isNpy() ? "" : "# the command reads .npy files: save the numbers as data.npy first\n";
-  if (format.kind === "block") return `${head}qerror error ${name} ${densityOptions()}`;
+  if (format.kind === "block") {
+    return state.tree ? `${head}qerror error ${name} ${densityOptions()}`
+      : `${head}qerror sweep --formats ${name} ${densityOptions()}`;
+  }
   const top = state.top === null ? "best" : shortest(state.top);
   return `${head}qerror error ${name} ${densityOptions()} --max-value ${top}`;
 }
@@ -31,10 +34,14 @@ function pythonText() {
   const lines = [];
   let density = state.tree ? pythonQuoted(textOfTree(state.tree)) : "x";
   if (!state.tree) {
-    lines.push("import numpy as np");
     const file = pythonQuoted(state.source ? state.source.name : "data.npy");
-    lines.push(isNpy() || !state.source ? `x = np.load(${file})`
-      : `x = np.loadtxt(${file}, delimiter=",")`);
+    if (isNpy() || !state.source) lines.push("import numpy as np", `x = np.load(${file})`);
+    else {
+      const names = state.source.hasNames ? '.lstrip().split("\\n", 1)[1]' : "";
+      lines.push("import re", "from pathlib import Path", "import numpy as np",
+        `text = Path(${file}).read_text("utf-8-sig")${names}`,
+        'x = np.array(re.findall(r"[^\\s,;]+", text), dtype=float)');
+    }
   }
   const name = pythonQuoted(text);
   if (format.kind === "block" || state.top !== null) {

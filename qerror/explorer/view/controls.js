@@ -256,6 +256,16 @@ function showDensity() {
       + (state.tree ? "" : "; the link does not hold them")
     : "";
   showParameters();
+  showSweeps();
+}
+
+/** The parameters that the last figure may sweep: three of usual densities, and the density's own. */
+function showSweeps() {
+  const choice = byId("sweep-choice");
+  const names = [...sweeps().keys()];
+  if (!names.includes(state.sweep)) state.sweep = SWEPT_FIRST;
+  choice.replaceChildren(...names.map((name) => new Option(name, name)));
+  choice.value = state.sweep;
 }
 
 /** The family that a tree is built on. */
@@ -320,7 +330,7 @@ function useNumbers() {
 async function takeFile(file) {
   try {
     const values = await readFile(file);
-    takeData(values, { name: file.name });
+    takeData(values, { name: file.name, hasNames: Boolean(values.hasNames) });
   } catch (error) {
     tell("data-message", error instanceof Refusal ? error.message
       : `${file.name} cannot be read: ${error.message}`);
@@ -373,12 +383,7 @@ function slideRange() {
 function readRange() {
   const input = byId("range-number");
   trying("range-message", input, () => {
-    const top = Number(input.value.trim() || NaN);
-    if (!(top > 0) || !Number.isFinite(top)) {
-      refuse(`the largest value must be a positive number, got "${input.value.slice(0, 30)}"`);
-    }
-    if (top < 1e-150 || top > 1e150) refuse("squares of this range leave float64; choose other units");
-    state.top = top;
+    state.top = rangeOf(input.value);
     refresh();
   });
 }

@@ -347,54 +347,100 @@ function bitsFigure() {
 
 // ---- one parameter of a density, swept
 
-const SWEEPS = {
-  "student-t: nu": { tree: (x) => ({ family: "student-t", given: { nu: x } }), low: 2.1, high: 100 },
-  "generalized-gaussian: beta": { tree: (x) => ({ family: "generalized-gaussian", given: { beta: x } }), low: 0.5, high: 8 },
+const PRESETS = {
+  "student-t: nu": { tree: (x) => ({ family: "student-t", given: { nu: x } }), low: 2.1, high: 100, log: true },
+  "generalized-gaussian: beta": { tree: (x) => ({ family: "generalized-gaussian", given: { beta: x } }), low: 0.5, high: 8, log: true },
   "gaussian with 1 % outliers: their std": {
     tree: (x) => ({ family: "mixture", given: { components: [{ family: "gaussian", given: {} }, { family: "gaussian", given: { std: x } }], weights: [0.99, 0.01] } }),
-    low: 1, high: 50,
+    low: 1, high: 50, log: true,
   },
 };
 const SWEPT = 25;
-let sweepName = "student-t: nu";
+const swept = new Map(); // by format and density: does not depend on the density shown
 
-const sweepKey = (entry, x) => `sweep|${sweepName}|${entry.text}|${x}`;
-const sweepValues = () => logSpaced(SWEEPS[sweepName].low, SWEEPS[sweepName].high, SWEPT);
-const swept = new Map(); // does not depend on the density shown
+/** What can be swept, by name: the presets, and every parameter of the density shown. */
+function sweeps() {
+  const found = new Map(Object.entries(PRESETS));
+  if (!state.tree) return found;
+  parametersOf(state.tree).forEach(({ label, group, slider, get }, i) => {
+    const tree = (x) => {
+      const copy = structuredClone(state.tree);
+      parametersOf(copy)[i].set(x);
+      return copy;
+    };
+    found.set(`this density: ${label}${group ? ` of ${group}` : ""}`, { ...slider, tree, now: get });
+  });
+  return found;
+}
+
+const currentSweep = () => sweeps().get(state.sweep) || PRESETS[SWEPT_FIRST];
+
+function sweepValues({ low, high, log }) {
+  if (log) return logSpaced(low, high, SWEPT);
+  return Array.from({ length: SWEPT }, (_, i) => low + ((high - low) * i) / (SWEPT - 1));
+}
+
+/** The density at a value, as text and as such; the text alone where there is none. */
+function sweptDensity({ tree }, x) {
+  try {
+    const at = tree(x);
+    return { text: textOfTree(at), make: () => densityOfTree(at) };
+  } catch (error) {
+    if (error instanceof Refusal) return { text: null };
+    throw error;
+  }
+}
+
+const sweepKey = (entry, text) => `${entry.text}|${text}`;
+
+function sweptSqnr(entry, make) {
+  try {
+    return bestSqnr(entry.format, make());
+  } catch (error) {
+    if (error instanceof Refusal) return NaN;
+    throw error;
+  }
+}
 
 function sweepTasks() {
-  const { tree } = SWEEPS[sweepName];
+  if (swept.size > 5000) swept.clear();
+  const sweep = currentSweep();
   const tasks = [];
-  for (const x of sweepValues()) {
-    for (const entry of state.formats) {
-      const key = sweepKey(entry, x);
-      if (!swept.has(key)) {
-        tasks.push([key, () => swept.set(key, bestSqnr(entry.format, densityOfTree(tree(x))))]);
-      }
+  for (const x of sweepValues(sweep)) {
+    const { text, make } = sweptDensity(sweep, x);
+    for (const entry of text === null ? [] : state.formats) {
+      const key = sweepKey(entry, text);
+      if (!swept.has(key)) tasks.push([key, () => swept.set(key, sweptSqnr(entry, make))]);
     }
   }
   return tasks;
 }
 
 function sweepFigure() {
-  const x = sweepValues();
+  const sweep = currentSweep();
+  const x = sweepValues(sweep);
+  const texts = x.map((at) => sweptDensity(sweep, at).text);
+  const known = (entry, k) => texts[k] === null || swept.has(sweepKey(entry, texts[k]));
   const series = state.formats.map((entry, i) => ({
-    label: entry.format.name, x, y: x.map((at) => swept.get(sweepKey(entry, at)) ?? NaN),
+    label: entry.format.name, x, y: texts.map((text) => swept.get(sweepKey(entry, text)) ?? NaN),
     hue: HUES[i], dash: DASHES[i], wide: i === state.active,
   }));
   const winners = [];
   x.forEach((at, k) => {
-    if (!series.every(({ y }) => swept.has(sweepKey(state.formats[0], at)) && y[k] === y[k])) return;
+    if (!series.every(({ y }) => y[k] === y[k])) return;
     const best = series.reduce((a, b) => (b.y[k] > a.y[k] ? b : a)).label;
     if (!winners.length || winners[winners.length - 1].name !== best) winners.push({ name: best, at });
   });
+  const isDone = state.formats.every((entry) => x.every((_, k) => known(entry, k)));
   const figure = {
-    id: "sweep", title: "As the density changes", xLabel: sweepName, yLabel: "SQNR in dB, best range",
-    xLog: true, series, marks: [],
-    caption: winners.length ? `Best: ${winners.map(({ name, at }, i) => (i ? `${name} from about ${short(at, 2)}` : name)).join(", ")}.` : "Computing ...",
+    id: "sweep", title: "As the density changes", xLabel: state.sweep, yLabel: "SQNR in dB, best range",
+    xLog: Boolean(sweep.log), series, marks: [],
+    caption: winners.length ? `Best: ${winners.map(({ name, at }, i) => (i ? `${name} from about ${short(at, 2)}` : name)).join(", ")}.`
+      : isDone ? "No density in this stretch has a finite error for all formats." : "Computing ...",
   };
-  const [family, key] = sweepName.split(": ");
-  if (state.tree && state.tree.family === family) {
+  const [family, key] = state.sweep.split(": ");
+  if (sweep.now) figure.marks.push({ x: sweep.now(), label: "now", dash: [4, 3] });
+  else if (state.tree && state.tree.family === family) {
     figure.marks.push({ x: parameterOf(state.tree, key), label: "now", dash: [4, 3] });
   }
   return figure;

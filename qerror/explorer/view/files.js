@@ -2,19 +2,21 @@
 
 const MOST_BYTES = 64 * 2 ** 20;
 const MOST_VALUES = 4e6;
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i; // what Python's float reads too
 
 /** Read numbers parted by blanks, commas, semicolons or lines; a first line of names is skipped. */
 function readNumbers(text, { header = false } = {}) {
   const clean = text.trim();
   if (!clean) refuse("there are no numbers here; type some, such as 0.3 -1.2 0.05");
   const lines = clean.split(/\r?\n/);
-  const isNumber = (part) => part !== "" && !Number.isNaN(Number(part));
+  const isNumber = (part) => DECIMAL.test(part);
   const split = (line) => line.split(/[\s,;]+/).filter((part) => part !== "");
-  if (header && lines.length > 1 && !split(lines[0]).some(isNumber)) lines.shift();
+  const hasNames = header && lines.length > 1 && !split(lines[0]).some(isNumber);
+  if (hasNames) lines.shift();
   const found = [];
   for (const line of lines) {
     for (const part of split(line)) {
-      const value = Number(part);
+      const value = isNumber(part) ? Number(part) : NaN;
       if (Number.isNaN(value)) {
         const missing = /^[+-]?nan$/i.test(part);
         refuse(missing ? "one of the numbers is nan; leave it out first"
@@ -24,7 +26,7 @@ function readNumbers(text, { header = false } = {}) {
     }
     if (found.length > MOST_VALUES) refuse(tooMany(found.length));
   }
-  return Float64Array.from(found);
+  return Object.assign(Float64Array.from(found), { hasNames });
 }
 
 const tooMany = (count) => `${count.toLocaleString("en")} values are more than the `

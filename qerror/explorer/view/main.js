@@ -176,10 +176,10 @@ function start() {
   fillLists();
   listen();
   const choice = document.createElement("select");
+  choice.id = "sweep-choice";
   choice.setAttribute("aria-label", "Which parameter changes");
-  choice.append(...Object.keys(SWEEPS).map((name) => new Option(name, name)));
   choice.addEventListener("change", () => {
-    sweepName = choice.value;
+    state.sweep = choice.value;
     refresh();
   });
   const parent = byId("figures");

@@ -17,6 +17,7 @@ from qerror.formats.names import as_format
 from qerror.pytorch.networks.calibrations import CALIBRATIONS
 from qerror.pytorch.recipe import METHODS
 from qerror.registry import fold, nearest
+from qerror.storage import read_json
 
 Gradient: TypeAlias = Literal["straight-through", "exact"]
 
@@ -253,9 +254,10 @@ class ModelRecipe:
     def from_json(cls, text: str) -> "ModelRecipe":
         """Read JSON."""
         try:
-            return cls.from_dict(_mapping(json.loads(text)))
-        except json.JSONDecodeError as error:
-            raise InvalidValue(f"the recipe is no JSON: {error}") from None
+            found = read_json(text)
+        except InvalidValue as error:
+            raise InvalidValue(f"the recipe cannot be read: {error}") from None
+        return cls.from_dict(_mapping(found))
 
     def to_json(self) -> str:
         """Write JSON."""
