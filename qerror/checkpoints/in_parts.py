@@ -147,4 +147,5 @@ def _text(array: Any) -> str:
 
 def _array(text: str, kind: type) -> Any:
     stored = np.dtype(kind).newbyteorder("<")
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), stored).astype(kind)
+    found: Any = np.frombuffer(zlib.decompress(base64.b64decode(text)), stored)
+    return found.astype(kind)

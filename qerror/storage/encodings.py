@@ -93,10 +93,8 @@ class Coded(Encoding):
             with np.errstate(invalid="ignore"):  # signalling NaNs
                 return stored.view("<f2").astype(np.float32)
         if self.code_bits == 4:
-            stored = np.stack([stored & 15, stored >> 4], axis=-1).reshape(-1)
-        elif self.code_bits == 6:
-            stored = _sixes(stored)
-        return self._single[stored]
+            return self._single[np.stack([stored & 15, stored >> 4], axis=-1).reshape(-1)]
+        return self._single[_sixes(stored) if self.code_bits == 6 else stored]
 
     @cached_property
     def _single(self) -> npt.NDArray[np.float32]:
@@ -209,7 +207,7 @@ def _sixes(stored: Bytes) -> Bytes:
     """Return codes of six bits, four of which lie in three bytes."""
     a, b, c = stored.reshape(-1, 3).T
     four = [a & 63, (a >> 6) | ((b & 15) << 2), (b >> 4) | ((c & 3) << 4), c >> 2]
-    return np.stack(four, axis=-1).reshape(-1)
+    return np.stack(four, axis=-1, dtype=np.uint8).reshape(-1)
 
 
 _FEW_BITS = {"F4": (2, 1), "F6_E2M3": (2, 3), "F6_E3M2": (3, 2)}

@@ -151,9 +151,10 @@ def _shape(
     if not given:
         raise ValueError("codes of a single value have no rows")
     if codes.dtype == "U8":  # two codes of four bits in a byte
-        if len(given) > 1 and given[:-1] == scales.shape:
-            return (*given[:-2], given[-2] * given[-1] * 2), 4
-        return (*given[:-1], given[-1] * 2), 4
+        *outer, last = given
+        if codes.name.endswith("_blocks") and tuple(outer) == scales.shape and outer:
+            last *= outer.pop()  # blocks are an axis of their own
+        return (*outer, last * 2), 4
     if codes.dtype == "I32":
         place = stored.get(f"{stem}_shape")
         if place is None or place.size != len(given):
@@ -169,8 +170,8 @@ def _shape(
 
 def _tile(shape: tuple[int, ...], scales: tuple[int, ...]) -> Tile | None:
     """Return which values share a scale; None where all do."""
-    count, columns = math.prod(scales), shape[-1]
-    rows = math.prod(shape[:-1])
+    *outer, columns = shape
+    count, rows = math.prod(scales), math.prod(outer)
     if count == 1:
         return None
     if not count or not columns:

@@ -119,6 +119,13 @@ def test_mxfp4_packed_in_rows(tmp_path: Path) -> None:
     assert scheme.format == "mxfp4"
 
 
+def test_packed_rows_with_a_scale_each(tmp_path: Path) -> None:
+    packed, values = four((5, 96))
+    found, scheme = read(tmp_path, {"w_packed": packed, "w_scale": torch.arange(1.0, 6)})
+    check(found, values * np.arange(1.0, 6)[:, None])
+    assert scheme == Scheme("e2m1:g96", Tile(1, 96))
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 def test_whole_numbers_packed_in_words(tmp_path: Path, bits: int) -> None:
     half, per = 1 << (bits - 1), 32 // bits

@@ -52,7 +52,7 @@ _DAMAGED = 1
     "--only",
     multiple=True,
     metavar="PATTERN",
-    help="Tensors whose names fit alone, such as '*.weight' or 'encoder.layer.0'; repeats.",
+    help="Only tensors whose names fit, such as '*.weight' or 'encoder.layer.0'; repeats.",
 )
 @click.option(
     "--by",
@@ -88,7 +88,7 @@ _DAMAGED = 1
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Measure FILE, a quantized version of CHECKPOINT, instead: is each tensor as good as its "
-    "format allows?",
+    "format allows? Scales may be tensors of their own, such as weight_scale_inv.",
 )
 @click.option("--details", is_flag=True, help="Tables with every figure of every format.")
 @click.option("--strict", is_flag=True, help="Refuse a file with any damaged tensor.")
@@ -104,7 +104,7 @@ _DAMAGED = 1
     "--journal",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Note every finished tensor in FILE: a run that was stopped goes on from it.",
+    help="Note finished tensors in FILE, and parts of large ones: a run that was stopped goes on.",
 )
 @output_options
 def command(  # noqa: PLR0917 - click passes them by name
