@@ -54,9 +54,14 @@ class Batch:
         if not ((low < 0) & (high > 0)).all():
             return None
         nothing = np.zeros(low.size)
-        mirror_image = replace(self.piece, low=-self.piece.high, high=-self.piece.low)
-        lower = replace(self, piece=mirror_image, limits=Limits(nothing, -low))
+        lower = replace(self.mirror_image(), limits=Limits(nothing, -low))
         return replace(self, limits=Limits(nothing, high)), lower
+
+    def mirror_image(self) -> "Batch":
+        """Return the batch of -X, of a law that is symmetric about 0."""
+        piece = replace(self.piece, low=-self.piece.high, high=-self.piece.low)
+        limits = self.limits and Limits(-self.limits.high, -self.limits.low)
+        return replace(self, piece=piece, limits=limits)
 
     def rows(self, at: slice | IntArray) -> "Batch":
         """Return some of the rows."""

@@ -1,8 +1,8 @@
 """Small grids on smooth laws: one fixed set of nodes, one product of matrices.
 
-With few points the nodes of all half cells are listed once per grid, the density is evaluated at
-all of them for many scales together, and the sums are one product with their weights. A half
-cell that a limit or a kink of the density cuts is left out there and integrated by itself.
+With few points the nodes of all cells, or half cells, are listed once per grid, the density is
+evaluated at all of them for many scales together, and the sums are one product with their
+weights. One that a limit or a kink of the density cuts is left out there and integrated by itself.
 Nodes are absolute here; what that costs is eps q/m on the cross moment (q a level, m half a
 step), so that levels are limited to a few hundred steps.
 """
@@ -16,7 +16,15 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray, two_product
 from qerror.analysis._batch import Batch, Sums
-from qerror.analysis._flat_rules import LARGEST, Halves, Rule, flat_shares, halves_of, rule_of
+from qerror.analysis._flat_rules import (
+    LARGEST,
+    Rule,
+    Spans,
+    flat_shares,
+    nodes_between,
+    rule_of,
+    spans_of,
+)
 from qerror.analysis._window import Ends, window_moments
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
@@ -27,8 +35,8 @@ _ONE = np.ones(1)
 
 def flat_sums(batch: Batch, cells: Cells, law: SmoothLaw, shares: FloatArray) -> Sums:
     """Integrate over the cells within the grid's range; `shares` are those of `flat_shares`."""
-    halves, shift = halves_of(cells), batch.shift
-    windows = tuple(_windows(batch, law, halves))
+    spans, shift = spans_of(cells), batch.shift
+    windows = tuple(_windows(batch, law, spans))
     unit = np.minimum(batch.factors / batch.piece.spread, LARGEST)
     columns = 2 if batch.mirrored else 3  # the mean is zero by symmetry
     moments = np.empty((unit.size, columns))
@@ -39,7 +47,8 @@ def flat_sums(batch: Batch, cells: Cells, law: SmoothLaw, shares: FloatArray) ->
             p, used = _density(law, unit[at], shift, rule.nodes), slice(None)
         moments[at] = p @ (rule.pair if batch.mirrored else rule.weights)[used]
     whole = _sums(batch, unit, moments)
-    return sum((_odd(batch, halves, window) for window in windows), whole)
+    count = nodes_between(float(shares.max()))
+    return sum((_odd(batch, spans, window, count) for window in windows), whole)
 
 
 def centred_sums(
@@ -52,31 +61,32 @@ def centred_sums(
     shares = flat_shares(replace(batch, mirrored=True), cells, law)
     if not shares.min() > 0:
         return None
-    halves = halves_of(cells)
+    spans = spans_of(cells)
     # An upper cell weighs for the lower one too.
     piece = replace(batch.piece, weight=0.5 * batch.piece.weight)
     parts = [replace(half, piece=piece) for half in halves_of_rows]
-    windows = [_up_to(part, halves) for part in parts]
+    windows = [_up_to(part, spans) for part in parts]
     unit = np.minimum(batch.factors / batch.piece.spread, LARGEST)
     moments = np.empty((2, unit.size, 3))
     for at, rule in _grouped(cells, law, shares):
-        stops = [rule.begins[np.clip(w.to_half[at], 0, None)] for w in windows]
+        stops = [rule.begins[np.clip(w.to_span[at], 0, None)] for w in windows]
         last = max(int(stop.max()) for stop in stops)
         p = law.pdf_outer(unit[at], rule.nodes[:last])
         for moment, stop in zip(moments, stops, strict=True):
             moment[at] = _ending(p, stop) @ rule.weights[:last]
+    count = nodes_between(float(shares.max()))
     upper, lower = (
-        _sums(part, unit, moment) + _odd(part, halves, window)
+        _sums(part, unit, moment) + _odd(part, spans, window, count)
         for part, moment, window in zip(parts, moments, windows, strict=True)
     )
     return upper + lower.mirrored()
 
 
-def _up_to(half: Batch, halves: Halves) -> "_Window":
-    """Return the window of the upper half of the rows, which begins below every half cell."""
+def _up_to(half: Batch, spans: Spans) -> "_Window":
+    """Return the window of the upper half of the rows, which begins below every span."""
     high = half.limits.high if half.limits is not None else np.full(half.factors.size, math.inf)
-    to_half: IntArray = np.asarray(halves.edges.searchsorted(high / half.factors, "left")) - 1
-    return _Window(-high, high, np.full(high.size, -1), to_half)
+    to_span: IntArray = np.asarray(spans.edges.searchsorted(high / half.factors, "left")) - 1
+    return _Window(-high, high, np.full(high.size, -1), to_span)
 
 
 def _ending(p: FloatArray, stops: IntArray) -> FloatArray:
@@ -117,23 +127,23 @@ def _sums(batch: Batch, unit: FloatArray, moments: FloatArray) -> Sums:
 
 
 class _Window(NamedTuple):
-    """An interval low < x < high a row, its half cells, and those wholly inside it."""
+    """An interval low < x < high a row, its spans, and those wholly inside it."""
 
     low: FloatArray
     high: FloatArray
-    from_half: IntArray
-    """The half cell that holds `low`: -1 below the grid, the number of all above it."""
-    to_half: IntArray
+    from_span: IntArray
+    """The span that holds `low`: -1 below the grid, the number of all above it."""
+    to_span: IntArray
 
     def rows(self, at: slice | IntArray) -> "_Window":
         """Return some of the rows."""
-        return _Window(self.low[at], self.high[at], self.from_half[at], self.to_half[at])
+        return _Window(self.low[at], self.high[at], self.from_span[at], self.to_span[at])
 
 
-def _windows(batch: Batch, law: SmoothLaw, halves: Halves) -> Iterator[_Window]:
+def _windows(batch: Batch, law: SmoothLaw, spans: Spans) -> Iterator[_Window]:
     """Yield the intervals of a row between its limits and the law's kink; none for whole rows."""
     piece = batch.piece
-    edges, factors = halves.edges, batch.factors
+    edges, factors = spans.edges, batch.factors
     kinked = law.kink_at_zero and not (batch.mirrored or _on_edge(piece.location, edges))
     if batch.limits is None:
         if not kinked:
@@ -150,7 +160,7 @@ def _windows(batch: Batch, law: SmoothLaw, halves: Halves) -> Iterator[_Window]:
 
 
 def _on_edge(location: float, edges: FloatArray) -> bool:
-    """Tell whether 0 is where the law's kink is and no half cell has it inside."""
+    """Tell whether 0 is where the law's kink is and no span has it inside."""
     return location == 0 and bool((edges == 0).any() or edges[0] > 0 or edges[-1] < 0)
 
 
@@ -159,8 +169,8 @@ def _between(
 ) -> tuple[FloatArray, slice]:
     """Return the density at the nodes that some window holds, 0 outside a row's, and which."""
     size = rule.begins.size - 1
-    starts = [rule.begins[np.clip(w.from_half + 1, 0, size)] for w in windows]
-    stops = [rule.begins[np.clip(w.to_half, 0, size)] for w in windows]
+    starts = [rule.begins[np.clip(w.from_span + 1, 0, size)] for w in windows]
+    stops = [rule.begins[np.clip(w.to_span, 0, size)] for w in windows]
     first, last = min(int(x.min()) for x in starts), max(int(x.max()) for x in stops)
     last = max(first, last)
     p = _density(law, unit, shift, rule.nodes[first:last])
@@ -173,9 +183,9 @@ def _between(
     return p, slice(first, last)
 
 
-def _odd(batch: Batch, halves: Halves, window: _Window) -> Sums:
-    """Integrate the half cells that the ends of a window cut."""
-    size = halves.level.size
+def _odd(batch: Batch, spans: Spans, window: _Window, count: int) -> Sums:
+    """Integrate the spans that the ends of a window cut, by so many nodes each."""
+    size = spans.level.size
     low, high, first, last = window
     real = low < high
     alone = real & (first >= last)
@@ -185,9 +195,9 @@ def _odd(batch: Batch, halves: Halves, window: _Window) -> Sums:
     if not rows.size:
         return Sums()
     lower = np.arange(rows.size) < np.count_nonzero(at_low)
-    half = np.where(lower, first[rows], last[rows])
-    # The level, and the end of the half cell that is inside the window.
-    base = np.stack([halves.level[half], halves.edges[np.where(lower, half + 1, half)]])
+    cut = np.where(lower, first[rows], last[rows])
+    # The level, and the end of the span that is inside the window.
+    base = np.stack([spans.level[cut], spans.edges[np.where(lower, cut + 1, cut)]])
     product, rest = two_product(batch.factors[rows], base)
     level, edge = Ends(product[0], rest[0]), Ends(product[1], rest[1])
     low, high, nothing = low[rows], high[rows], np.zeros(rows.size)
@@ -197,8 +207,8 @@ def _odd(batch: Batch, halves: Halves, window: _Window) -> Sums:
     stop = Ends(
         np.where(stop_at_limit, high, edge.value), np.where(stop_at_limit, nothing, edge.rest)
     )
-    first_moment, square = window_moments(batch.piece, level, start, stop)
-    weight = halves.weight[half]
+    first_moment, square = window_moments(batch.piece, level, start, stop, count)
+    weight = spans.weight[cut]
     parts = (square, -first_moment, -level.value * first_moment - square)
     rounding, mean, cross = (_added(rows, weight * part, real.size) for part in parts)
     return Sums(rounding, 0.0, 0.0, 0.0 if batch.mirrored else mean, cross)

@@ -3,7 +3,14 @@
 import numpy as np
 
 from qerror.analysis._batch import Batch, Sums
-from qerror.analysis._flat_rules import LARGEST, Halves, halves_of, rule_of, share_at
+from qerror.analysis._flat_rules import (
+    LARGEST,
+    Spans,
+    nodes_between,
+    rule_of,
+    share_at,
+    spans_of,
+)
 from qerror.analysis._window import Ends, window_moments
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
@@ -25,16 +32,16 @@ def one_flat_sum(batch: Batch, cells: Cells, law: SmoothLaw) -> Sums | None:
     share = share_at(cells, law, unit)
     if not share:
         return None
-    rule, halves, odd = rule_of(cells, share, law.panels_shrink), halves_of(cells), Sums()
+    rule, spans, odd = rule_of(cells, share, law.panels_shrink), spans_of(cells), Sums()
     nodes, weights = rule.nodes, rule.pair if batch.mirrored else rule.weights
     if batch.limits is not None:
         high = float(batch.limits.high[0])
-        last = int(halves.edges.searchsorted(high / factor)) - 1
+        last = int(spans.edges.searchsorted(high / factor)) - 1
         if last < 0:
             return None
-        if last < halves.level.size:
+        if last < spans.level.size:
             nodes, weights = nodes[: rule.begins[last]], weights[: rule.begins[last]]
-            odd = _one_odd(batch, halves, last, high)
+            odd = _one_odd(batch, spans, last, high, nodes_between(share))
     p = law.pdf_outer(np.array([unit]), nodes)
     square, lever, *mean = (p @ weights)[0].tolist()
     area = weight * spread * unit * unit
@@ -48,13 +55,13 @@ def _share_of(batch: Batch) -> float:
     return 1.0 if batch.mirrored else 0.5
 
 
-def _one_odd(batch: Batch, halves: Halves, last: int, high: float) -> Sums:
-    """Integrate what `high` leaves of a half cell of the single row."""
+def _one_odd(batch: Batch, spans: Spans, last: int, high: float, count: int) -> Sums:
+    """Integrate what `high` leaves of a span of the single row, by so many nodes."""
     factor = float(batch.factors[0])
-    level = Ends.product(factor, float(halves.level[last]))
-    edge = Ends.product(factor, float(halves.edges[last]))
-    first, square = window_moments(batch.piece, level, edge, Ends.at(high))
-    weight = float(halves.weight[last]) * _share_of(batch)
+    level = Ends.product(factor, float(spans.level[last]))
+    edge = Ends.product(factor, float(spans.edges[last]))
+    first, square = window_moments(batch.piece, level, edge, Ends.at(high), count)
+    weight = float(spans.weight[last]) * _share_of(batch)
     found, lever = weight * float(square[0]), weight * float(first[0])
     mean_error = 0.0 if batch.mirrored else -lever
     return Sums(found, mean_error=mean_error, cross=-lever * float(level.value[0]) - found)

@@ -14,30 +14,24 @@ the answer would be wrong.
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
+from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.analysis._batch import Batch, Sums
+from qerror.analysis._near import FLATTEST, SERIES, nearest
+from qerror.analysis._odd import gathered, nothing, odd_sums
 from qerror.analysis._runs import Runs, Segments, joined
 from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import TooLarge
 
-# b_m = B_2m(1/2) / (2m)! = -(1 - 2^(1-2m)) B_2m / (2m)!
-SERIES = (
-    -1 / 24,
-    7 / 5760,
-    -31 / 967680,
-    127 / 154828800,
-    -73 / 3503554560,
-    1414477 / 2678117105664000,
-    -8191 / 612141052723200,
-)
-_ORDER = 2 * len(SERIES) - 2  # of the first term of the series that is left out
-_MASS_NODES = 16  # a zone is at most an eighth wider than the panel that 12 nodes serve
+# Shares of the largest step that the whole series is exact for, and how many terms they need.
+_TERMS = ((1e-4, 2), (0.01, 4), (math.inf, len(SERIES)))
+# Shares of a panel that a zone takes up, and the nodes that its mass needs; a zone is at most an
+# eighth wider than the panel that 12 nodes serve.
+_MASS_NODES = ((1e-4, 2), (0.004, 3), (0.02, 4), (0.1, 6), (0.25, 8), (0.6, 10), (math.inf, 16))
 _CHUNK = 2**12  # runs handled together
 _CELLS = 2**16  # cells handled together where they are visited one by one
 _MOST_CELLS = 2**26  # of one scale, summed one by one: some seconds
@@ -47,7 +41,8 @@ _FEW = 8  # cells next to a branch point at 0 that go one by one
 def lattice_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
     """Integrate over the cells within the grid's range."""
     size = batch.factors.size
-    rows = max(1, _CHUNK // min(segments.start.size, 48))
+    _, reachable = nearest(segments, batch, law, _end_of(batch, law))
+    rows = max(1, _CHUNK // min(reachable.start.size + 1, 48))
     if size <= rows:
         return _chunk_sums(batch, segments, law)
     chunks = [slice(start, start + rows) for start in range(0, size, rows)]
@@ -57,10 +52,14 @@ def lattice_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
 def _chunk_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
     """Integrate one piece over all segments of each scaled grid."""
     piece = batch.piece
+    near, segments = nearest(segments, batch, law, _end_of(batch, law))
     runs = reached(Runs.of(segments, batch.factors), batch, law)
     constant, runs = _collapsed(runs, batch, law)
+    constant += near
     runs, odd = one_sided(runs, batch)
-    total = constant + _odd_sums(odd, batch) + _zone_sums(shortened(runs, batch, law), batch, law)
+    total = (
+        constant + odd_sums(odd, batch, law) + _zone_sums(shortened(runs, batch, law), batch, law)
+    )
     square, mean, cross = total
     unit = piece.weight * (2.0 if batch.mirrored else 1.0) * piece.spread
     return Sums(
@@ -68,19 +67,6 @@ def _chunk_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
         mean_error=0.0 if batch.mirrored else unit * mean,
         cross=(unit * piece.spread) * cross,
     )
-
-
-def _gathered(
-    batch: Batch, owner: IntArray, square: FloatArray, mean: FloatArray, cross: FloatArray
-) -> FloatArray:
-    """Return int e^2 p, int e p and int x e p per row in units of the spread, shape (3, k)."""
-    size = batch.factors.size
-    parts = (np.bincount(owner, part, size) for part in (square, mean, cross))
-    return np.array(list(parts), dtype=np.float64)
-
-
-def _nothing(batch: Batch) -> FloatArray:
-    return np.zeros((3, batch.factors.size))
 
 
 def reached(runs: Runs, batch: Batch, law: SmoothLaw) -> Runs:
@@ -118,7 +104,7 @@ def _collapsed(runs: Runs, batch: Batch, law: SmoothLaw) -> tuple[FloatArray, Ru
     piece = batch.piece
     centre = np.array([abs(piece.location) / piece.spread])
     flat = law.flat_width() if centre[0] == 0 else 1e-18 * float(law.panel_width(centre)[0])
-    flat = min(flat, 1e300)
+    flat = min(flat, FLATTEST)
     stop = runs.start + runs.length * runs.step
     reach = runs.factor * np.maximum(np.abs(runs.start), np.abs(stop))
     near = reach <= flat * piece.spread
@@ -126,13 +112,13 @@ def _collapsed(runs: Runs, batch: Batch, law: SmoothLaw) -> tuple[FloatArray, Ru
         low, high = (end[runs.owner] for end in batch.limits)
         near &= (runs.near(0.0) > low) & (runs.near(runs.length) < high)
     if not near.any():
-        return _nothing(batch), runs
+        return nothing(batch), runs
     chosen = runs.at(near)
     step = chosen.spacing(piece)
     mass = step * chosen.length * law.pdf(centre)
     square = step * step * mass
     # Between grid points int x e = D^2/24 per unit; about the law's centre int e vanishes.
-    sums = _gathered(batch, chosen.owner, square / 12, np.zeros(step.size), square / 24)
+    sums = gathered(batch, chosen.owner, square / 12, np.zeros(step.size), square / 24)
     return sums, runs.at(~near)
 
 
@@ -176,7 +162,7 @@ def shortened(runs: Runs, batch: Batch, law: SmoothLaw) -> Runs:
 def _zone_sums(runs: Runs, batch: Batch, law: SmoothLaw) -> FloatArray:
     """Cut the runs into zones, and sum each by the formula or cell by cell."""
     if not runs.owner.size:
-        return _nothing(batch)
+        return nothing(batch)
     piece = batch.piece
     index, first, last = zones_of(runs, piece, law)
     zones = runs.at(index)
@@ -215,19 +201,41 @@ def _smooth_sums(
 ) -> FloatArray:
     """Sum zones, each a run's points first..last, by the Euler-Maclaurin formula."""
     if not run.size:
-        return _nothing(batch)
+        return nothing(batch)
     piece, (first, last) = batch.piece, points
     step = zones.spacing(piece)
-    nodes, weights = gauss_legendre(_MASS_NODES)
-    inner = zones.standard(piece, first)
-    width = (last - first) * step
-    shape = np.exp(law.log_ratio(inner[:, None], width[:, None] * nodes)) @ weights
-    mass = law.pdf(inner) * width * shape
-    nothing = np.zeros(run.size)
-    sums = _gathered(batch, zones.owner, step * step / 12 * mass, nothing, nothing)
+    mass = _masses(law, zones.standard(piece, first), (last - first) * step)
+    zeros = np.zeros(run.size)
+    sums = gathered(batch, zones.owner, step * step / 12 * mass, zeros, zeros)
     lower, upper = joint_zones(run, first, last)
-    sums += _end_sums(zones.at(lower), batch, law, first[lower], -1.0)
-    return sums + _end_sums(zones.at(upper), batch, law, last[upper], 1.0)
+    ends = np.append(np.flatnonzero(lower), np.flatnonzero(upper))
+    side = np.where(np.arange(ends.size) < np.count_nonzero(lower), -1.0, 1.0)
+    j = np.where(side < 0, first[ends], last[ends])
+    ends, zones = np.arange(ends.size), zones.at(ends)
+    z = zones.standard(piece, j)
+    share = zones.spacing(piece) / law.smooth_step(z)
+    least = -1.0
+    for most, terms in _TERMS:
+        at = ends[(share > least) & (share <= most)]
+        least = most
+        if at.size:
+            sums += _end_sums(zones.at(at), batch, law, (j[at], z[at], side[at]), terms)
+    return sums
+
+
+def _masses(law: SmoothLaw, inner: FloatArray, width: FloatArray) -> FloatArray:
+    """Return int p over zones, by the nodes that each needs."""
+    mass = law.pdf(inner) * width
+    share = width / law.panel_width(inner)
+    lower = -1.0
+    for upper, count in _MASS_NODES:
+        at = np.flatnonzero((share > lower) & (share <= upper))
+        lower = upper
+        if at.size:
+            nodes, weights = gauss_legendre(count)
+            p = law.log_ratio(inner[at, None], width[at, None] * nodes)
+            mass[at] *= np.exp(p) @ weights
+    return mass
 
 
 def joint_zones(run: IntArray, first: FloatArray, last: FloatArray) -> tuple[BoolArray, BoolArray]:
@@ -239,21 +247,33 @@ def joint_zones(run: IntArray, first: FloatArray, last: FloatArray) -> tuple[Boo
     return np.append(True, ~joint), np.append(~joint, True)
 
 
-def _end_sums(zones: Runs, batch: Batch, law: SmoothLaw, j: FloatArray, side: float) -> FloatArray:
-    """Return the derivative terms of the formula at one end of each zone."""
-    piece = batch.piece
-    z, step = zones.standard(piece, j), zones.spacing(piece)
+def _end_sums(
+    zones: Runs,
+    batch: Batch,
+    law: SmoothLaw,
+    ends: tuple[FloatArray, FloatArray, FloatArray],
+    terms: int,
+) -> FloatArray:
+    """Return the first terms of the formula, in derivatives, at ends of zones.
+
+    Parameters
+    ----------
+    ends : tuple of arrays
+        Which points they are, where these lie, and whether a zone begins there (-1) or ends (1).
+    """
+    piece, (j, z, side) = batch.piece, ends
+    step = zones.spacing(piece)
     x = z if piece.location == 0 else zones.place(piece, j)
-    p = law.derivatives(z, step, _ORDER)
+    p = law.derivatives(z, step, 2 * terms - 2)
     square, mean, cross = np.zeros((3, z.size))
-    for m, b in enumerate(SERIES):
+    for m, b in enumerate(SERIES[:terms]):
         k = 2 * m
         mean -= b * p[k]
         cross -= b * (x * p[k] + (k * step * p[k - 1] if k else 0.0))
         if m:
             square -= 2 * b * p[k - 1]
     scale = side * step * step
-    return _gathered(
+    return gathered(
         batch, zones.owner, scale * step * square, zones.sign * scale * mean, scale * cross
     )
 
@@ -262,7 +282,7 @@ def _cell_sums(
     runs: Runs, batch: Batch, law: SmoothLaw, points: tuple[FloatArray, FloatArray]
 ) -> FloatArray:
     """Sum the points first..last of each run one by one, in bounded memory."""
-    total = _nothing(batch)
+    total = nothing(batch)
     first, last = points
     size = last - first
     if not size.size:
@@ -303,27 +323,10 @@ def _one_by_one(
     left = np.where(rank > 0, -half, 0.0)
     right = np.where(rank < size[index] - 1, half, 0.0)
     local = law.integrals(z, left, right)
-    return _gathered(
+    return gathered(
         batch,
         cells.owner,
         local.second,
         -cells.sign * local.first,
         -x * local.first - local.second,
     )
-
-
-def _odd_sums(odd: Runs, batch: Batch) -> FloatArray:
-    """Sum single intervals that hold the law's centre or a limit inside."""
-    if not odd.owner.size:
-        return _nothing(batch)
-    bare = replace(batch.piece, weight=1.0)
-    unit = bare.spread
-    limits = batch.limits and (batch.limits.low[odd.owner], batch.limits.high[odd.owner])
-    sums = _nothing(batch)
-    for j, side in ((0.0, 1.0), (1.0, -1.0)):
-        q, rest = two_product(odd.factor, odd.start + j * odd.step)
-        half = side * 0.5 * odd.factor * odd.step
-        local = bare.integrals(q, np.minimum(half, 0.0), np.maximum(half, 0.0), rest, limits)
-        first, second = local.first / unit, local.second / unit / unit
-        sums += _gathered(batch, odd.owner, second, -first, -(q / unit) * first - second)
-    return sums

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray, two_product
-from qerror.analysis._modes import intervals, shares_up
 from qerror.densities.density import Density
 from qerror.grids import Grid
 from qerror.rounding import RoundingRule
@@ -54,6 +53,9 @@ class LevelSource:
         return LevelMoments(*(part.reshape(self.scales.shape) for part in found.T))
 
     def _at(self, scale: float) -> FloatArray:
+        # Asked for by few: the paths of all modes need not be imported for a report.
+        from qerror.analysis._modes import intervals  # noqa: PLC0415
+
         unit = self.grid.factor * scale
         total = self._of_atoms(unit)
         form = intervals(self.grid, self.rule, upper=False)
@@ -80,6 +82,8 @@ class LevelSource:
         return total
 
     def _of_atoms(self, unit: float) -> FloatArray:
+        from qerror.analysis._modes import shares_up  # noqa: PLC0415
+
         x, p = self.density.atoms()
         if not x.size:
             return np.zeros(3)

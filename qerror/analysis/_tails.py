@@ -31,8 +31,8 @@ def one_tail_sum(batch: Batch, highest: float, law: SmoothLaw) -> Sums:
     piece, factor = batch.piece, float(batch.factors[0])
     q, unit = factor * highest, piece.weight * piece.spread
     if batch.limits is None:
-        outer = law.outer(np.array([q / piece.spread]))
-        first, square = unit * float(outer.first[0]), unit * piece.spread * float(outer.second[0])
+        _, first, square = law.outer_at(q / piece.spread)
+        first, square = unit * first, unit * piece.spread * square
     else:
         high = float(batch.limits.high[0])
         if high <= q:

@@ -4,12 +4,11 @@ An end is a sum of two floats, so that the width of a narrow interval far from z
 distance from its level, keep their digits.
 """
 
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray
+from qerror._arrays import BoolArray, FloatArray
 from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
 
@@ -24,9 +23,10 @@ class Ends(NamedTuple):
 
     @classmethod
     def product(cls, a: float, b: float) -> "Ends":
-        """Return one point a b, finite."""
+        """Return one point a b, finite; by whole numbers, whose quotient is rounded once."""
         value = a * b
-        rest = float(Fraction(a) * Fraction(b) - Fraction(value))
+        (na, da), (nb, db), (nv, dv) = (x.as_integer_ratio() for x in (a, b, value))
+        rest = (na * nb * dv - nv * da * db) / (da * db * dv)
         return cls(np.array([value]), np.array([rest]))
 
     @classmethod
@@ -34,20 +34,25 @@ class Ends(NamedTuple):
         """Return one point."""
         return cls(np.array([place]), np.zeros(1))
 
+    def where(self, chosen: BoolArray, others: "Ends") -> "Ends":
+        """Return these points where they are chosen, else the others."""
+        value = np.where(chosen, self.value, others.value)
+        return Ends(value, np.where(chosen, self.rest, others.rest))
+
     def minus(self, other: "Ends") -> FloatArray:
         """Return the difference, rounded about once."""
         return (self.value - other.value) + (self.rest - other.rest)
 
 
 def window_moments(
-    piece: Piece, level: Ends, start: Ends, stop: Ends
+    piece: Piece, level: Ends, start: Ends, stop: Ends, count: int = NODES
 ) -> tuple[FloatArray, FloatArray]:
     """Integrate x - level and its square over [start, stop], which holds no kink of the law.
 
-    No interval may be wider than two of the law's panels; one that is empty or, by the rounding
-    of a quotient, turned round by an ulp counts as it stands.
+    No interval may be wider than what `count` nodes serve, by default two of the law's panels;
+    one that is empty or, by the rounding of a quotient, turned round by an ulp counts as it stands.
     """
-    nodes, weights = gauss_legendre(NODES)
+    nodes, weights = gauss_legendre(count)
     width = stop.minus(start)
     t = width[:, None] * nodes
     u = start.minus(level)[:, None] + t

@@ -5,20 +5,21 @@ from dataclasses import replace
 import numpy as np
 
 from qerror._arrays import IntArray
-from qerror.analysis._batch import Batch, Sums
+from qerror.analysis._batch import Batch, Limits, Sums
 from qerror.analysis._cells import cell_sums
 from qerror.analysis._endless import far_parts, first_of_the_series, near_part, times
 from qerror.analysis._flat import centred_sums, flat_sums
 from qerror.analysis._flat_one import one_flat_sum
 from qerror.analysis._flat_rules import flat_shares, suits_flat
 from qerror.analysis._lattice import lattice_sums
-from qerror.analysis._runs import segments_of, upper_segments_of
+from qerror.analysis._runs import Segments, segments_of, upper_segments_of
 from qerror.analysis._tails import one_tail_sum, tail_sums
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Grid
 
 _FEW_POINTS = 512  # below, visiting every cell is as fast as cutting segments into zones
 _LONG_RUNS = 8  # points per segment that make a segment worth its overhead
+_FEW_RUNS = 4  # below, going by both halves at once saves nothing
 
 
 def piece_sums(grid: Grid, batch: Batch) -> Sums:
@@ -78,8 +79,29 @@ def _from_above(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums | None:
 
 def _by_runs(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums:
     """Go by runs, over both halves where the middle of a symmetric grid is no point."""
-    upper = upper_segments_of(grid) if batch.mirrored else None
+    many = grid.steps.size > _FEW_RUNS and grid.is_symmetric
+    symmetric = batch.mirrored or (many and batch.halves() is not None)
+    upper = upper_segments_of(grid) if symmetric else None
     if upper is not None:
-        return lattice_sums(batch, upper, law)
+        return lattice_sums(batch, upper, law) if batch.mirrored else _in_halves(batch, upper, law)
     whole = lattice_sums(replace(batch, mirrored=False), segments_of(grid), law)
     return replace(whole, mean_error=0.0) if batch.mirrored else whole
+
+
+def _in_halves(batch: Batch, upper: Segments, law: SmoothLaw) -> Sums:
+    """Go by the runs above 0 where rows have limits on both sides of it.
+
+    Up to the nearer limit both halves are alike; from there to the farther one is a part of one.
+    """
+    assert batch.limits is not None
+    low, high = batch.limits
+    nearer = np.minimum(-low, high)
+    both = replace(batch, mirrored=True, limits=Limits(-nearer, nearer))
+    total = lattice_sums(both, upper, law)
+    for rest, far in ((batch, high), (batch.mirror_image(), -low)):
+        at = np.flatnonzero(far > nearer)
+        if at.size:
+            part = replace(rest.rows(at), limits=Limits(nearer[at], far[at]))
+            found = Sums.joined(low.size, [(at, lattice_sums(part, upper, law))])
+            total += found if rest is batch else found.mirrored()
+    return total

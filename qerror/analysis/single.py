@@ -14,7 +14,6 @@ from qerror.analysis._arguments import grid_and_scales, require_default, require
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._closed_form import closed_form_sums
 from qerror.analysis._level_moments import LevelSource
-from qerror.analysis._modes import atom_sums, mode_sums
 from qerror.analysis._samples import sample_sums
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.dispatch import piece_sums
@@ -250,6 +249,8 @@ def _report_at(  # noqa: PLR0917 - what was asked for, checked
 def _cancels(report: ErrorReport[float] | ErrorReport[FloatArray]) -> bool:
     """Whether E[Q^2] is little of E[X^2], so that it cannot be told from the errors."""
     power, cross, mse = report.signal_power, report.cross_moment, report.mse
+    if isinstance(power, float):  # without arrays, nothing warns
+        return bool(power + 2 * cross + mse < _LITTLE * power)
     with np.errstate(invalid="ignore"):  # inf - inf where powers are infinite
         return bool(np.any(power + 2 * cross + mse < _LITTLE * power))
 
@@ -295,12 +296,15 @@ def _sums(
     grid: Grid, density: Density, scales: FloatArray, method: str, rule: RoundingRule
 ) -> Sums:
     """Add up what the density's pieces and its point masses contribute."""
-    if not rule.is_nearest:
-        return mode_sums(grid, density, scales, rule)
-    to_even = rule.mode == "nearest-even"
-    atoms = (
-        sample_sums(grid, density, scales) if to_even else atom_sums(grid, density, scales, rule)
-    )
+    if rule.mode == "nearest-even":
+        atoms = sample_sums(grid, density, scales)
+    else:
+        # Their paths are imported by those who ask for them.
+        from qerror.analysis._modes import atom_sums, mode_sums  # noqa: PLC0415
+
+        if not rule.is_nearest:
+            return mode_sums(grid, density, scales, rule)
+        atoms = atom_sums(grid, density, scales, rule)
     if method == "closed-form":
         return closed_form_sums(grid, density, scales) + atoms
     mirrored = grid.is_symmetric and density.is_symmetric

@@ -11,7 +11,7 @@ from qerror._arrays import FloatArray, positive, real, two_square
 from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.law import LocalIntegrals, PartialMoments
 from qerror.densities.location_scale import LocationScale
-from qerror.densities.smooth_law import SmoothLaw, one_panel_outer
+from qerror.densities.smooth_law import SmoothLaw, one_panel_outer, outer_moments
 
 _OUTER_NODES = 48  # exp(-t (a + t / 2)) on the reach, for every a >= 0, to 1e-16
 _NEAR = 6.0  # up to here the rounding of z^2 costs a few units in the last place
@@ -25,6 +25,7 @@ class StandardGaussian(SmoothLaw):
 
     horizon = 38.6
     spent = 11.0
+    faint = 7.8
     panels_shrink = True
 
     @property
@@ -74,6 +75,16 @@ class StandardGaussian(SmoothLaw):
 
     def outer(self, a: FloatArray) -> LocalIntegrals:
         return one_panel_outer(self, np.minimum(a, 40.0), _OUTER_NODES)
+
+    def outer_at(self, a: float) -> tuple[float, float, float]:
+        if a >= _NEAR:
+            return super().outer_at(a)
+        nodes, moments = outer_moments(_OUTER_NODES)
+        width = math.sqrt(a * a + 100.0) - a
+        u = width * nodes
+        mass, first, second = (np.exp(-u * (a + 0.5 * u)) @ moments).tolist()
+        level = _PEAK * math.exp(-0.5 * a * a) * width
+        return level * mass, level * width * first, level * width * width * second
 
     def panel_width(self, x: FloatArray) -> FloatArray:
         return 6.0 / np.maximum(x, 3.0)

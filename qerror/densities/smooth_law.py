@@ -35,6 +35,8 @@ class SmoothLaw(Law):
     """Whether panel widths never grow outwards."""
     spent: float = math.inf
     """Beyond it the second moment is below 1e-24; infinite for heavy tails."""
+    faint: float = math.inf
+    """Beyond it the density is below 1e-13 of its peak; infinite where nobody asked."""
     horizon: float = math.inf
     """Beyond it the density is zero in float64; infinite for power laws."""
 
@@ -101,6 +103,11 @@ class SmoothLaw(Law):
     def outer(self, a: FloatArray) -> LocalIntegrals:
         """Integrate (x - a)^k, k = 0, 1, 2, over [a, inf) for a >= 0."""
         return self.integrals(a, np.zeros(a.shape), np.full(a.shape, math.inf))
+
+    def outer_at(self, a: float) -> tuple[float, float, float]:
+        """Return the three integrals of `outer` at a single place; a hook for those in a hurry."""
+        mass, first, second = self.outer(np.array([a]))
+        return float(mass[0]), float(first[0]), float(second[0])
 
     def fold_reach(self, q: FloatArray, width: FloatArray) -> FloatArray:
         """Return the half-width up to which [q - t, q + t] is one panel; width is that at q."""
@@ -246,7 +253,7 @@ def geometric_breaks(start: float, inner: float, growth: float, upper: FloatArra
 
 def one_panel_outer(law: SmoothLaw, a: FloatArray, count: int) -> LocalIntegrals:
     """Integrate over [a, inf) by one panel, for tails that are gone at the law's reach."""
-    nodes, moments = _outer_moments(count)
+    nodes, moments = outer_moments(count)
     width = law.reach(a) - a
     p = np.exp(law.log_ratio(a[:, None], np.multiply.outer(width, nodes)))
     mass, first, second = (p @ moments).T
@@ -255,7 +262,7 @@ def one_panel_outer(law: SmoothLaw, a: FloatArray, count: int) -> LocalIntegrals
 
 
 @lru_cache(maxsize=64)
-def _outer_moments(count: int) -> tuple[FloatArray, FloatArray]:
+def outer_moments(count: int) -> tuple[FloatArray, FloatArray]:
     """Return nodes t on [0, 1] and the weights of int f, int t f and int t^2 f as columns."""
     rule = moment_rule(count)
     return rule.nodes, frozen(np.stack([rule.zeroth, rule.first, rule.second], axis=-1))

@@ -187,6 +187,16 @@ class StandardStudentT(SmoothLaw):
         rest = self.tail(far, np.full(a.shape, math.inf), a)
         return LocalIntegrals(level * mass + rest.mass, first + rest.first, second + rest.second)
 
+    def outer_at(self, a: float) -> tuple[float, float, float]:
+        if a > _OUTER_LARGEST or not _OUTER_WHOLE < self.nu <= _OUTER_NU:
+            return super().outer_at(a)
+        growth, moments = self._outer_rule
+        span = math.hypot(self.root, a)
+        p = np.exp(-self.power * np.log1p(growth * (growth + 2 * (a / span))))
+        mass, first, second = (p @ moments).tolist()
+        level = self.peak * math.exp(-self.power * math.log1p(a * a / self.nu)) * span
+        return level * mass, level * span * first, level * span * span * second
+
     @cached_property
     def _outer_end(self) -> float:
         """Return the y from which the law is a power to 1e-17, wherever the tail begins."""

@@ -1,7 +1,7 @@
 """How far the range can move for a given loss."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +10,15 @@ from qerror._arrays import FloatArray
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
+from qerror.formats.floating import FloatingPoint
 from qerror.formats.format import ScalarFormat
 from qerror.optimize._curve import Scan, slope
 from qerror.optimize._scan import nodes, ripples
 
 _AT_FIRST, _AT_ONCE = 4, 64  # scales looked at together on the way out
 _FARTHEST = 512  # octaves
+_FIRST_STEP = 8  # octaves
+_LAST_EXPONENT = 1022  # of float64's finite powers of two, less one
 _TOLERANCE = 1e-9  # of the last step in ln s: the next one would be a multiple of its square
 _ON_A_CUBIC = 5  # Newton steps, from the secant's root on
 _STEPS = 100  # Newton's, kept between brackets: some five do, so that this ends a fault
@@ -128,8 +131,15 @@ def _seen(
 def _walked(form: ScalarFormat, density: Density, wanted: Wanted) -> _Bracket | float:
     """Return two scales about an end, found on the way out; 0 or inf if there is none."""
     inner, most, side = wanted
-    at_once = _AT_FIRST
-    for _ in range(_FARTHEST // 2):
+    at_once, farthest = _AT_FIRST, inner * 2.0 ** (side * _FARTHEST)
+    if side > 0 and isinstance(form, FloatingPoint):
+        scan = _far_out(form, density, wanted)
+        if scan is not None:
+            end = _seen(form, density, scan, wanted._replace(start=float(scan.scales[0])))
+            if isinstance(end, _Bracket):
+                return end
+            inner = end.start
+    while inner != farthest:
         outer = inner * 4.0**side
         if not 0 < outer < math.inf:
             break
@@ -153,6 +163,51 @@ def _walked(form: ScalarFormat, density: Density, wanted: Wanted) -> _Bracket | 
                 return _Bracket.of(most, part[pair], scan.mse[pair], scan.rise[pair])
         inner = outer
     return 0.0 if side < 0 else math.inf
+
+
+def _far_out(form: FloatingPoint, density: Density, wanted: Wanted) -> Scan | None:
+    """Return a scan of three octaves about an upper end; None if it lies too near for that.
+
+    Within the range that it has at s, a floating-point grid at 2s has no points but those at s:
+    what rounding costs never falls by an octave, what clipping costs never grows, and so the
+    sum of both at the two ends bounds every octave between them.
+    """
+    scale, most, _ = wanted
+    clipped = quantization_error(form, density, scale).clipping
+
+    def is_below(octaves: int) -> bool:
+        try:
+            report = quantization_error(form, density, scale * 2.0**octaves)
+        except InvalidValue:  # squares leave float64
+            return False
+        return report.rounding + clipped <= most
+
+    farthest = min(_FARTHEST, _LAST_EXPONENT - math.frexp(scale)[1])
+    count = _last(is_below, farthest)
+    if not 1 < count < farthest:
+        return None
+    first, last = scale * 2.0 ** (count - 2), scale * 2.0 ** (count + 1)
+    try:
+        scan = Scan.at(form, density, nodes(form, density, first, last))
+    except InvalidValue:
+        return None
+    octave = scan.mse[scan.scales <= 2 * first]
+    return scan if octave.max() + clipped <= most else None
+
+
+def _last(holds: Callable[[int], bool], most: int) -> int:
+    """Return the last number from 1 to `most` of which it holds, 0 for none; it fails only once.
+
+    Twice as far each time, then by halves of the last step.
+    """
+    found, step, growth = 0, _FIRST_STEP, 2.0
+    while step:
+        if found + step <= most and holds(found + step):
+            found += step
+        else:
+            growth = 0.5
+        step = int(step * growth)
+    return found
 
 
 def _roots(form: ScalarFormat, density: Density, brackets: Sequence[_Bracket]) -> list[float]:

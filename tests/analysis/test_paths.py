@@ -11,7 +11,8 @@ from qerror._arrays import FloatArray
 from qerror.analysis import quantization_error
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._cells import cell_sums
-from qerror.analysis._lattice import SERIES, lattice_sums
+from qerror.analysis._lattice import lattice_sums
+from qerror.analysis._near import SERIES
 from qerror.analysis._runs import segments_of, upper_segments_of
 from qerror.densities import (
     Density,
@@ -207,7 +208,7 @@ def test_narrow_windows_far_from_their_level() -> None:
     assert report.mse == pytest.approx(0.4900000007, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["INT4", "E2M1", "INT8", "4M3E"])
+@pytest.mark.parametrize("name", ["INT4", "E2M1", "INT8", "4M3E", "INT16", "FP16", "BF16"])
 @pytest.mark.parametrize("law", [Gaussian(), Laplace(), Logistic(), StudentT(3.0)], ids=repr)
 @pytest.mark.parametrize(("low", "high"), [(-1.3, 2.9), (-40.0, 0.3), (-1e-9, 5.0)])
 def test_limits_on_both_sides_of_0(name: str, law: Density, low: float, high: float) -> None:

@@ -13,6 +13,7 @@ from qerror.densities import (
     Discrete,
     Empirical,
     Gaussian,
+    Laplace,
     Mixture,
     StudentT,
     Truncated,
@@ -166,6 +167,21 @@ def test_the_plateau_of_e4m3_on_a_gaussian() -> None:
     best = optimal_scale("e4m3", Gaussian())
     assert best.max_value == pytest.approx(9.129, abs=5e-4)
     assert best.plateau == pytest.approx((3.82, 6395.0), rel=1e-3)
+
+
+@pytest.mark.parametrize("density", [Gaussian(), Gaussian(0.3), StudentT(4.0), Laplace()], ids=repr)
+@pytest.mark.parametrize("decibels", [0.02, 0.1, 3.0])
+def test_a_plateau_of_many_octaves_has_no_gap(density: Density, decibels: float) -> None:
+    """Its end is found octaves away; nothing on the way there is above it."""
+    best = optimal_scale("2M5E", density)
+    low, high = best.within(decibels)
+    inside = np.geomspace(low, high, 1500)
+    mse = quantization_error("2M5E", density, max_value=inside).mse
+    most = best.report.mse * 10 ** (decibels / 10)
+    assert mse.max() <= most * (1 + 1e-9)
+    assert mse[-1] == pytest.approx(most, rel=1e-9)
+    beyond = high * np.geomspace(1 + 1e-6, 1.001, 9)
+    assert quantization_error("2M5E", density, max_value=beyond).mse.min() > most
 
 
 def test_plateau_without_an_optimum_or_of_fixed_point() -> None:

@@ -1,0 +1,82 @@
+"""Single steps of a grid that a limit or the law's centre cuts, on their way through `_lattice`."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from qerror._arrays import FloatArray, IntArray, two_product
+from qerror.analysis._batch import Batch
+from qerror.analysis._runs import Runs
+from qerror.analysis._window import NODES, Ends, window_moments
+from qerror.densities.smooth_law import SmoothLaw
+
+_NARROW, _FEW_NODES = 0.06, 6  # a share of a panel and the nodes that it needs
+
+_Part: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+
+
+def gathered(
+    batch: Batch, owner: IntArray, square: FloatArray, mean: FloatArray, cross: FloatArray
+) -> FloatArray:
+    """Return int e^2 p, int e p and int x e p per row in units of the spread, shape (3, k)."""
+    size = batch.factors.size
+    parts = (np.bincount(owner, part, size) for part in (square, mean, cross))
+    return np.array(list(parts), dtype=np.float64)
+
+
+def nothing(batch: Batch) -> FloatArray:
+    return np.zeros((3, batch.factors.size))
+
+
+def odd_sums(odd: Runs, batch: Batch, law: SmoothLaw) -> FloatArray:
+    """Sum single intervals that hold the law's centre or a limit inside."""
+    if not odd.owner.size:
+        return nothing(batch)
+    share = odd.spacing(batch.piece) / law.panel_width(
+        np.abs(odd.standard(batch.piece, np.zeros(odd.owner.size)))
+    )
+    centre = batch.piece.location
+    plain = (odd.near(0.0) > centre) | (odd.near(1.0) < centre)
+    plain &= (share <= 1) & (not law.branch_at_zero and batch.limits is not None)
+    sums = nothing(batch)
+    for at, parts in ((plain, _narrow_parts), (~plain, _general_parts)):
+        if at.any():
+            chosen = odd.at(at)
+            for q, first, second in parts(chosen, batch, float(share[at].max())):
+                cross = -(q / batch.piece.spread) * first - second
+                sums += gathered(batch, chosen.owner, second, -first, cross)
+    return sums
+
+
+def _narrow_parts(odd: Runs, batch: Batch, share: float) -> Iterator[_Part]:
+    """Yield the levels of both halves of intervals next to a limit, and the moments about them.
+
+    Of intervals that take up no more than this share of a panel.
+    """
+    piece = replace(batch.piece, weight=1.0)
+    lower, middle, upper = (
+        Ends(*two_product(odd.factor, odd.start + j * odd.step)) for j in (0.0, 0.5, 1.0)
+    )
+    low, high = (Ends(limit[odd.owner], np.zeros(odd.owner.size)) for limit in batch.limits or ())
+    count = NODES if share > _NARROW else _FEW_NODES
+    for level, left, right in ((lower, lower, middle), (upper, middle, upper)):
+        start = low.where(low.minus(left) > 0, left)
+        end = high.where(high.minus(right) < 0, right)
+        stop = start.where(end.minus(start) < 0, end)
+        first, second = window_moments(piece, level, start, stop, count)
+        yield level.value, first / piece.spread, second / piece.spread**2
+
+
+def _general_parts(odd: Runs, batch: Batch, share: float) -> Iterator[_Part]:
+    """Yield the same of any intervals."""
+    del share
+    bare = replace(batch.piece, weight=1.0)
+    unit = bare.spread
+    limits = batch.limits and (batch.limits.low[odd.owner], batch.limits.high[odd.owner])
+    for j, side in ((0.0, 1.0), (1.0, -1.0)):
+        q, rest = two_product(odd.factor, odd.start + j * odd.step)
+        half = side * 0.5 * odd.factor * odd.step
+        local = bare.integrals(q, np.minimum(half, 0.0), np.maximum(half, 0.0), rest, limits)
+        yield q, local.first / unit, local.second / unit / unit
