@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,14 @@ def test_every_column_is_explained(
     explained = set(re.findall(r"`(\w+)`", (DOCS / "columns.md").read_text(encoding="utf-8")))
     keys = {key for row in json.loads(result.stdout)["rows"] for key in row}
     assert not {key.removeprefix("predicted_") for key in keys} - explained
+
+
+def test_columns_of_networks_are_explained() -> None:
+    from qerror.pytorch.networks.predict import LayerPrediction
+    from qerror.pytorch.studies import bench, formats, noise, ptq, qat, tails, weights
+
+    rows = (bench.BenchRow, formats.FormatRow, noise.NoiseRow, ptq.PtqRow, qat.QatRow)
+    explained = set(re.findall(r"`(\w+)`", (DOCS / "columns.md").read_text(encoding="utf-8")))
+    for kind in (*rows, tails.TailRow, weights.WeightRow, LayerPrediction):
+        names = {each.name.removeprefix("predicted_") for each in fields(kind)}
+        assert not names - explained, kind

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from qerror import quantize
+from qerror import quantization_error, quantize
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch.calibration import (
@@ -245,3 +245,13 @@ def test_kld_keeps_data_of_one_size() -> None:
     for form in ("int4", "int8", "4M3E"):
         result = found(x, form, KLD())
         assert float(result.scale) * as_scalar_format(form).max_value == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("name", ["9M9E", "int14"])
+def test_formats_of_many_levels_are_scanned_on_some_values(name: str) -> None:
+    x = np.random.default_rng(3).standard_t(5, 10_000)
+    form = as_scalar_format(name)
+    found = MSE().best(form, x)
+    scales = np.append(np.geomspace(0.02, 2.2, 60) * np.abs(x).max() / form.max_value, found)
+    errors = quantization_error(form, x, scales).mse
+    assert errors[-1] <= 1.02 * errors.min()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from qerror.pytorch.networks.inputs import run_all
-from qerror.pytorch.networks.layers import CONVOLUTIONS, Layer
+from qerror.pytorch.networks.layers import CONVOLUTIONS, TRANSPOSED, Layer
 from qerror.pytorch.networks.listing import input_quantizer_of, weight_quantizer_of
 
 Pair = tuple[float, float]
@@ -110,7 +110,7 @@ def _watch(layer: Layer, other: nn.Module, measured: Measured) -> Any:
         measured.outputs.add(
             _without_bias(module, output), _without_bias(module, other(*args, **kwargs))
         )
-        measured.reach = _reach(window, x)
+        measured.reach = _reach(window, x, layer.length)
 
     return hook
 
@@ -126,7 +126,7 @@ def _without_bias(module: nn.Module, output: Tensor) -> Tensor:
 
 def _window(layer: Layer) -> nn.Module | None:
     """Return a convolution that counts the values which its window holds."""
-    if not isinstance(layer.module, CONVOLUTIONS):
+    if not isinstance(layer.module, (*CONVOLUTIONS, *TRANSPOSED)):
         return None
     window = copy.deepcopy(layer.module)
     window._forward_hooks.clear()
@@ -137,9 +137,9 @@ def _window(layer: Layer) -> nn.Module | None:
     return window
 
 
-def _reach(window: nn.Module | None, x: Tensor) -> float:
-    """Return the mean share of a convolution's window that lies inside the input."""
+def _reach(window: nn.Module | None, x: Tensor, length: int) -> float:
+    """Return the mean number of products that an output has, as a share of the layer's `length`."""
     if window is None:
         return 1.0
     seen: Tensor = window(torch.ones(1, *x.shape[1:]))
-    return float(seen.mean()) / cast("Tensor", window.weight)[0].numel()
+    return float(seen.mean()) / length
