@@ -121,6 +121,7 @@ def test_scales_that_do_not_fit_are_a_fault(report: ComparisonReport) -> None:
     assert report.missing == ("wrong",)
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize(
     ("name", "blocks"), [("mxfp4", 512), ("nvfp4:of=tensor", 1000), ("int4:g128", 100)]
 )
