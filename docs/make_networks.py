@@ -7,6 +7,7 @@ each file of results anew.
 from collections.abc import Callable
 from pathlib import Path
 
+from docs.network_bench import bench_section
 from docs.network_results import (
     best_formats,
     changes,
@@ -255,6 +256,7 @@ _PARTS: tuple[Callable[[], str], ...] = (
     gap,
     tails,
     _noise,
+    bench_section,
 )
 
 

@@ -6,6 +6,7 @@ made anew here, as that takes minutes.
 
 from collections.abc import Callable, Sequence
 
+from docs.network_bench import bench_findings
 from docs.network_results import (
     Rows,
     best_formats,
@@ -28,7 +29,7 @@ INT8 = "FP8 versus INT8"
 
 def network_findings() -> tuple[Finding, ...]:
     """Return all of them."""
-    return tuple(judge() for judge in _JUDGES)
+    return (*(judge() for judge in _JUDGES), *bench_findings())
 
 
 def _mean(rows: Rows, key: str) -> float:

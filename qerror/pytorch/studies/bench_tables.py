@@ -42,10 +42,11 @@ def plain(row: BenchRow) -> bool:
 
 
 def cell(rows: Sequence[BenchRow]) -> str:
-    """Return the mean accuracy over seeds with its interval, and a star for each that diverged."""
+    """Return the mean accuracy over seeds with its interval, and how many diverged."""
     if not rows:
         return _NONE
-    return shown([row.accuracy for row in rows], 1) + "*" * sum(row.diverged for row in rows)
+    lost = sum(row.diverged for row in rows)
+    return shown([row.accuracy for row in rows], 1) + (f" ({lost})" if lost else "")
 
 
 def means(rows: Iterable[BenchRow], key: Callable[[BenchRow], object]) -> list[float]:
@@ -98,7 +99,7 @@ def _seeds(rows: Sequence[BenchRow]) -> list[BenchRow]:
 def _notes(rows: Sequence[BenchRow]) -> tuple[str, ...]:
     notes = ["+- is half of a 95% interval of the mean over seeds; spread: standard deviation"]
     if any(row.diverged for row in rows):
-        notes.append("*: a training diverged; its accuracy is that of what it left")
+        notes.append("in brackets: how many trainings diverged; judged is what they left")
     return tuple(notes)
 
 

@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -20,6 +21,8 @@ from torch import nn
 from qerror.exceptions import InvalidValue, UnknownName
 from qerror.pytorch.backends import BACKENDS
 from qerror.pytorch.examples import Dataset, Examples
+from qerror.pytorch.folding import FoldedBatchNorm
+from qerror.pytorch.graphs import prepare
 from qerror.pytorch.studies import Bench, BenchRow, bench, bench_document, bench_study
 from qerror.pytorch.training import Plan
 from qerror.pytorch.zoo import Classifier, digits
@@ -177,6 +180,28 @@ def test_a_training_that_diverges_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert any(row.diverged for row in found.rows)
     text = str(bench_document(found).views[0].notes)
     assert "diverged" in text
+
+
+def test_strategy_four_feeds_back_where_weights_lose_their_unit() -> None:
+    """DoReFa's weights lie in [-1, 1]: the running deviation multiplies itself, LSQ's does not."""
+    folded = replace(BACKENDS["Academic"], folds=True)
+    x = few_digits().train.inputs
+    torch.manual_seed(0)
+    model = Tiny().eval()
+    growth: dict[str, tuple[float, float]] = {}
+    for algorithm in ("lsq", "pact"):
+        quantized = prepare(model, [x], folded, algorithm, bits=4, folding=4).train()
+        norm: Any = next(m for m in quantized.modules() if isinstance(m, FoldedBatchNorm)).norm
+        values: list[float] = []
+        with torch.no_grad():
+            for _ in range(60):
+                quantized(x)
+                values.append(float(norm.running_var.mean()))
+        growth[algorithm] = values[49] / values[39], values[59] / values[49]
+    earlier, later = growth["pact"]
+    assert later > 1.1  # in ten batches, and so on without an end
+    assert later == pytest.approx(earlier, rel=0.05)
+    assert growth["lsq"][1] == pytest.approx(1, abs=0.02)
 
 
 def row(backend: str, algorithm: str, seed: int, accuracy: float) -> BenchRow:
