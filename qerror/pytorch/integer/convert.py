@@ -22,6 +22,7 @@ from qerror.integer.network import IntegerNetwork
 from qerror.optimize.fractional_length import optimal_fractional_length
 from qerror.pytorch.backends import Backend
 from qerror.pytorch.integer.fake import FixedPointModel
+from qerror.pytorch.integer.own import FixedPointNetwork
 from qerror.pytorch.integer.scaled_convert import ScaledPlanner, rules_of
 from qerror.pytorch.integer.scaled_fake import ScaledModel
 from qerror.pytorch.integer.steps import Step, steps_of
@@ -64,7 +65,7 @@ def to_integer(
     ----------
     model : Module
         In evaluation mode: convolutions, linear layers, batch normalisations behind them, ReLU,
-        ReLU6, additions, pools.
+        ReLU6, additions, pools. One from `qerror.pytorch.f8net` keeps its own lengths.
     data : iterable of tensors
         Images for the lengths of activations, as `quantize_model` takes them.
     weight_bits, activation_bits : int
@@ -120,6 +121,10 @@ def to_integer(
         rules = rules_of(backend, widths, calibration or "minmax", rounding or "once")
     elif calibration is not None or rounding is not None:
         raise InvalidValue("a calibration and a rounding are those of a backend: give one, or int8")
+    if isinstance(model, FixedPointNetwork):
+        _refuse_choices(widths, backend)
+        own = model.integer_network()
+        return IntegerModel(own, FixedPointModel(own))
     steps = steps_of(model)
     images = [_image(batch) for batch in checked_batches(data)]
     seen, size = _observed(steps, images)
@@ -128,6 +133,15 @@ def to_integer(
         return IntegerModel(scaled, ScaledModel(scaled))
     network = _Planner(steps, seen, widths).network(tuple(size))
     return IntegerModel(network, FixedPointModel(network))
+
+
+def _refuse_choices(widths: tuple[int, int], backend: object) -> None:
+    """Refuse what a network in fixed point has settled."""
+    if widths != (8, 8) or backend is not None:
+        raise InvalidValue(
+            "the network is in fixed point already: its bits and lengths are its own; leave "
+            "weight_bits, activation_bits and backend out"
+        )
 
 
 def _image(batch: object) -> Tensor:

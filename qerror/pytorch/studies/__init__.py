@@ -8,6 +8,9 @@ from qerror.pytorch.studies.bench import bench_study as bench_study
 from qerror.pytorch.studies.bench_tables import bench_document as bench_document
 from qerror.pytorch.studies.catalogue import backends_document as backends_document
 from qerror.pytorch.studies.catalogue import networks_document as networks_document
+from qerror.pytorch.studies.fixed import FixedRow as FixedRow
+from qerror.pytorch.studies.fixed import fixed_document as fixed_document
+from qerror.pytorch.studies.fixed import fixed_study as fixed_study
 from qerror.pytorch.studies.formats import FormatRow as FormatRow
 from qerror.pytorch.studies.formats import format_document as format_document
 from qerror.pytorch.studies.formats import format_study as format_study

@@ -1,0 +1,195 @@
+"""From a trained network in floating point to one in fixed point that goes on learning."""
+
+# torch leaves much of itself untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qerror._arrays import integer, positive
+from qerror.exceptions import InvalidType, InvalidValue
+from qerror.formats.integer import Integer
+from qerror.pytorch.calibration import MSE, Target
+from qerror.pytorch.f8net.lengths import Lengths
+from qerror.pytorch.f8net.network import F8Network
+from qerror.pytorch.f8net.structure import Structure
+from qerror.pytorch.folding.batch_norm import NORMS
+from qerror.pytorch.integer.steps import Step, steps_of
+from qerror.pytorch.networks.layers import checked_batches
+from qerror.pytorch.tracing import traced
+
+CLIP = 8.0
+"""Where F8Net's clips start."""
+
+_MOST = 1 << 15  # values that tell a clip
+
+
+def f8net(
+    model: nn.Module,
+    data: object,
+    *,
+    lengths: Lengths | None = None,
+    clip: float | None = CLIP,
+    input_length: int | None = None,
+) -> F8Network:
+    """Return a network in fixed point with F8Net's training: 8-bit products and shifts alone.
+
+    Every layer takes fixed point whose fractional length follows from the standard deviation of
+    its input, and multiplies it with the effective weight, into which the normalisation and the
+    units of the layers before and behind are folded, in fixed point of a length from its own
+    standard deviation. In training each layer is computed twice: with its weight as it is, for the
+    statistics of the batch, and with the effective one. Clips learn; layers that take tensors
+    which are added share one, and have fractional lengths of their own.
+
+    Parameters
+    ----------
+    model : Module
+        In evaluation mode, with normalisations: convolutions, linear layers, batch normalisations
+        behind them, ReLU, additions, pools. A ReLU6 becomes a ReLU, as in F8Net: the clip does it.
+    data : iterable of tensors
+        Images: they give the image's sign and length, and the starts of clips and lengths.
+    lengths : Lengths, optional
+        The rule of fractional lengths, and the bits of codes; by default the exact rule in 8 bits.
+    clip : float, optional
+        Where every clip starts, 8 as in F8Net; None is the range with the least error on the data.
+    input_length : int, optional
+        The image's fractional length; by default the one with the least error.
+
+    Returns
+    -------
+    F8Network
+        In evaluation mode; `qerror.pytorch.training.train` trains it, and
+        `qerror.pytorch.integer.to_integer` makes integers of it.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        If the network has no normalisation to fold, or a step that fixed point does not express
+        (the message names it), the data do not fit, or a length is none that the codes have.
+
+    Notes
+    -----
+    A length is measured on a value over its unit eta = 2^FL alpha/K, and moves that unit. It
+    stands still where alpha is 3.6 to 7.1 standard deviations (3.2 to 6.5 with a sign), and else
+    runs to an end of what is allowed: to the longest where alpha is larger. There the weights
+    have the most digits, which is why a clip of 8, larger than the data, is no bad start.
+
+    References
+    ----------
+    Jin et al. 2022, F8Net (arXiv 2202.05239), section 4 and appendices 7.3 to 7.6.
+
+    Examples
+    --------
+    >>> from qerror.pytorch.integer import to_integer
+    >>> _ = torch.manual_seed(0)
+    >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+    >>> net = net.append(nn.Linear(144, 2)).eval()
+    >>> images = torch.randn(32, 1, 8, 8)
+    >>> fixed = f8net(net, [images])
+    >>> both = to_integer(fixed, [images])
+    >>> logits = both.integer.run(both.integer.encode(images.numpy()))
+    >>> worth = 2.0 ** -both.integer.codes["4"].length
+    >>> bool((torch.from_numpy(logits) * worth == fixed(images)).all())
+    True
+    """
+    rule = lengths or Lengths()
+    start = None if clip is None else positive("clip", clip)
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
+        raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    steps = steps_of(model)
+    images = [_image(batch) for batch in checked_batches(data)]
+    if not images:
+        raise InvalidValue("clips and lengths start from data; the iterable has no batch")
+    seen = _seen(steps, images[0])
+    structure = Structure(steps, negative=bool((images[0] < 0).any()))
+    modules = _modules(model, structure.layers)
+    if all(norm is None for _, norm in modules.values()):
+        raise InvalidValue(
+            "the network has no batch normalisation behind a layer, so F8Net has nothing to fold; "
+            "to_integer takes such networks as they are"
+        )
+    clips = {
+        name: start or _clip(seen[structure.by_name[name].inputs[0]], rule.bits, structure, name)
+        for name in structure.masters
+    }
+    found = F8Network(structure, modules, rule, clips, tuple(images[0].shape[1:]))
+    reference = next(model.parameters())
+    found.to(reference.device, reference.dtype)
+    signed = not structure.positive[""]
+    search = Lengths("search", rule.bits)
+    best = search.of(images[0], signed=signed)
+    if input_length is not None:
+        most = rule.bits - signed
+        if not 0 <= integer("input_length", input_length, -(2**31), 2**31) <= most:
+            raise InvalidValue(
+                f"input_length is a fractional length of {rule.bits}-bit codes "
+                f"{'with' if signed else 'without'} a sign: 0 to {most}, got {input_length}"
+            )
+        best = torch.tensor(float(input_length))
+    found.input_length.fill_(float(best))
+    found.settle([each.to(reference.device, reference.dtype) for each in images])
+    return found.eval()
+
+
+def _image(batch: object) -> Tensor:
+    first: Any = batch[0] if isinstance(batch, tuple | list) else batch
+    if not isinstance(first, Tensor) or not first.is_floating_point():
+        raise InvalidType("the batches must be tensors of floating-point images")
+    if not bool(torch.isfinite(first).all()):
+        raise InvalidValue("the images hold values that are not finite")
+    return first.detach().double()
+
+
+def _seen(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
+    """Return the values of every step in floating point, and set the windows of whole pools."""
+    found = {"": x}
+    for step in steps:
+        given = [found[name] for name in step.inputs]
+        try:
+            if step.kind == "average" and step.window is None:
+                step.window = (given[0].shape[2], given[0].shape[3])
+                step.stride = step.window
+            found[step.name] = step.clipped(step.compute(given))
+        except RuntimeError as error:
+            raise InvalidValue(f"the data do not fit step {step.name!r}: {error}") from None
+    return found
+
+
+def _modules(
+    model: nn.Module, layers: Sequence[Step]
+) -> dict[str, tuple[nn.Module, nn.Module | None]]:
+    """Return copies of the layers with the normalisations behind them."""
+    graph = traced(model, "Fixed point needs a network whose steps do not depend on the data")
+    modules = dict(graph.named_modules())
+    norms: dict[str, nn.Module] = {}
+    for node in graph.graph.nodes:
+        if node.op == "call_module" and isinstance(modules[str(node.target)], NORMS):
+            norms[str(node.args[0].target)] = modules[str(node.target)]
+    found: dict[str, tuple[nn.Module, nn.Module | None]] = {}
+    for step in layers:
+        if step.name not in modules:
+            raise InvalidValue(
+                f"a layer is called twice, at step {step.name!r}: its two results would have two "
+                "units; give it a twin"
+            )
+        found[step.name] = copy.deepcopy((modules[step.name], norms.get(step.name)))
+    return found
+
+
+def _clip(values: Tensor, bits: int, structure: Structure, name: str) -> float:
+    """Return the largest level with the least error on a tensor: where a clip starts."""
+    positive = structure.positive[structure.by_name[name].inputs[0]]
+    form = Integer(bits, signed=not positive)
+    flat = values.reshape(1, -1)
+    flat = flat[:, :: max(1, flat.numel() // _MOST)]
+    if not bool((flat != 0).any()):
+        return CLIP
+    target = Target(form)
+    calibration = MSE()
+    found = calibration.solve(calibration.statistic(flat, target), target)
+    return float(found.scale[0]) * form.max_value
