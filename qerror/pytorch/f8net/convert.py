@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from qerror._arrays import integer, positive
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.formats.integer import Integer
-from qerror.pytorch.calibration import MSE, Target
 from qerror.pytorch.f8net.lengths import Lengths
 from qerror.pytorch.f8net.network import F8Network
 from qerror.pytorch.f8net.structure import Structure
@@ -26,15 +24,13 @@ from qerror.pytorch.tracing import traced
 CLIP = 8.0
 """Where F8Net's clips start."""
 
-_MOST = 1 << 15  # values that tell a clip
-
 
 def f8net(
     model: nn.Module,
     data: object,
     *,
     lengths: Lengths | None = None,
-    clip: float | None = CLIP,
+    clip: float = CLIP,
     input_length: int | None = None,
 ) -> F8Network:
     """Return a network in fixed point with F8Net's training: 8-bit products and shifts alone.
@@ -55,8 +51,8 @@ def f8net(
         Images: they give the image's sign and length, and the starts of clips and lengths.
     lengths : Lengths, optional
         The rule of fractional lengths, and the bits of codes; by default the exact rule in 8 bits.
-    clip : float, optional
-        Where every clip starts, 8 as in F8Net; None is the range with the least error on the data.
+    clip : float
+        Where every clip starts.
     input_length : int, optional
         The image's fractional length; by default the one with the least error.
 
@@ -76,8 +72,8 @@ def f8net(
     -----
     A length is measured on a value over its unit eta = 2^FL alpha/K, and moves that unit. It
     stands still where alpha is 3.6 to 7.1 standard deviations (3.2 to 6.5 with a sign), and else
-    runs to an end of what is allowed: to the longest where alpha is larger. There the weights
-    have the most digits, which is why a clip of 8, larger than the data, is no bad start.
+    runs to an end of what is allowed: to the longest where alpha is larger, to 0 where it is
+    smaller. Clips that start below, at the least error of the data, lose the network so.
 
     References
     ----------
@@ -98,14 +94,14 @@ def f8net(
     True
     """
     rule = lengths or Lengths()
-    start = None if clip is None else positive("clip", clip)
+    start = positive("clip", clip)
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
         raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
     steps = steps_of(model)
     images = [_image(batch) for batch in checked_batches(data)]
     if not images:
         raise InvalidValue("clips and lengths start from data; the iterable has no batch")
-    seen = _seen(steps, images[0])
+    _find_windows(steps, images[0])
     structure = Structure(steps, negative=bool((images[0] < 0).any()))
     modules = _modules(model, structure.layers)
     if all(norm is None for _, norm in modules.values()):
@@ -113,11 +109,7 @@ def f8net(
             "the network has no batch normalisation behind a layer, so F8Net has nothing to fold; "
             "to_integer takes such networks as they are"
         )
-    clips = {
-        name: start or _clip(seen[structure.by_name[name].inputs[0]], rule.bits, structure, name)
-        for name in structure.masters
-    }
-    found = F8Network(structure, modules, rule, clips, tuple(images[0].shape[1:]))
+    found = F8Network(structure, modules, rule, start, tuple(images[0].shape[1:]))
     reference = next(model.parameters())
     found.to(reference.device, reference.dtype)
     signed = not structure.positive[""]
@@ -145,8 +137,8 @@ def _image(batch: object) -> Tensor:
     return first.detach().double()
 
 
-def _seen(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
-    """Return the values of every step in floating point, and set the windows of whole pools."""
+def _find_windows(steps: Sequence[Step], x: Tensor) -> None:
+    """Set the windows of pools that take the whole image, by what comes to them."""
     found = {"": x}
     for step in steps:
         given = [found[name] for name in step.inputs]
@@ -157,7 +149,6 @@ def _seen(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
             found[step.name] = step.clipped(step.compute(given))
         except RuntimeError as error:
             raise InvalidValue(f"the data do not fit step {step.name!r}: {error}") from None
-    return found
 
 
 def _modules(
@@ -179,17 +170,3 @@ def _modules(
             )
         found[step.name] = copy.deepcopy((modules[step.name], norms.get(step.name)))
     return found
-
-
-def _clip(values: Tensor, bits: int, structure: Structure, name: str) -> float:
-    """Return the largest level with the least error on a tensor: where a clip starts."""
-    positive = structure.positive[structure.by_name[name].inputs[0]]
-    form = Integer(bits, signed=not positive)
-    flat = values.reshape(1, -1)
-    flat = flat[:, :: max(1, flat.numel() // _MOST)]
-    if not bool((flat != 0).any()):
-        return CLIP
-    target = Target(form)
-    calibration = MSE()
-    found = calibration.solve(calibration.statistic(flat, target), target)
-    return float(found.scale[0]) * form.max_value

@@ -15,6 +15,9 @@ from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
 from qerror.pytorch.f8net.lengths import Lengths
 from qerror.pytorch.methods.shared_clip import MOMENTUM
 
+_START = 6
+"""Where the running lengths of inputs start."""
+
 
 @dataclass(frozen=True)
 class Units:
@@ -64,7 +67,8 @@ class FixedLayer(nn.Module):
         self.module, self.norm = module, norm
         self.lengths, self.signed, self.coded = lengths, signed, coded
         self.settling = False
-        self.register_buffer("length", torch.tensor(6.0))
+        start = min(_START, lengths.longest(signed=signed))
+        self.register_buffer("length", torch.tensor(float(start)))
 
     def forward(self, x: Tensor, units: Units, coded_length: Tensor) -> Tensor:
         """Return the layer's output over its unit, before any ReLU."""

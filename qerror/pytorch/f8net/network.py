@@ -24,7 +24,7 @@ from qerror.pytorch.f8net.export import Exporter
 from qerror.pytorch.f8net.layer import FixedLayer, Units
 from qerror.pytorch.f8net.lengths import Lengths
 from qerror.pytorch.f8net.structure import WEIGHED, Structure
-from qerror.pytorch.functional.shared import FLOOR, fixed_codes
+from qerror.pytorch.functional.shared import FLOOR, fixed_codes, power
 from qerror.pytorch.gradients import AtLeast, apply
 from qerror.pytorch.integer.own import FixedPointNetwork
 from qerror.pytorch.integer.steps import Step
@@ -48,7 +48,7 @@ class F8Network(FixedPointNetwork):
         structure: Structure,
         modules: Mapping[str, tuple[nn.Module, nn.Module | None]],
         lengths: Lengths,
-        clips: Mapping[str, float],
+        clip: float,
         size: tuple[int, ...],
     ) -> None:
         super().__init__()
@@ -63,8 +63,9 @@ class F8Network(FixedPointNetwork):
                 not structure.positive[tensor],
                 structure.coded[tensor],
             )
-        starts = {slot(name): torch.tensor(float(clips[name])) for name in structure.masters}
-        self.clips = nn.ParameterDict({key: nn.Parameter(each) for key, each in starts.items()})
+        self.clips = nn.ParameterDict(
+            {slot(name): nn.Parameter(torch.tensor(clip)) for name in structure.masters}
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of images (n, channels, height, width)."""
@@ -83,7 +84,7 @@ class F8Network(FixedPointNetwork):
         if step.kind == "average":
             window = cast("tuple[int, int]", step.window)
             total = F.avg_pool2d(given[0], window, step.stride, divisor_override=1)
-            return torch.ldexp(total, torch.tensor(-self.structure.shift(step)))
+            return total * 2.0 ** -self.structure.shift(step)
         if step.kind == "largest":
             return F.max_pool2d(given[0], cast("Any", step.window), step.stride, step.padding)
         return given[0].flatten(1) if step.kind == "flatten" else given[0]
@@ -121,7 +122,8 @@ class F8Network(FixedPointNetwork):
         layer, alpha = self.layer(master), self.clips[slot(master)]
         size = apply(AtLeast, torch.where(alpha < 0, -alpha, alpha), FLOOR)
         high = fixed_codes(self.lengths.bits, layer.signed)[1]
-        return torch.ldexp(size / high, layer.kept().int())
+        # Not ldexp of the size itself: its gradient is 0 where an integer exponent is negative.
+        return size / high * power(layer.kept().int(), size)
 
     def around(self, step: Step, units: Mapping[str, Tensor]) -> Units:
         """Return the units around a layer."""
@@ -137,7 +139,7 @@ class F8Network(FixedPointNetwork):
         A length changes the unit in which the next is measured: the batches are passed until the
         lengths stand still, as often as there are lengths at most.
         """
-        layers = list(self.layers.values())
+        layers = [self.layer(step.name) for step in self.structure.layers]
         mode = self.training
         self.eval()
         try:
@@ -195,7 +197,8 @@ class F8Network(FixedPointNetwork):
                 kind = "normalisation" if name.endswith(".norm") else "module"
                 where = f"{kind} {name!r}" if name else "the network"
                 raise InvalidValue(f"{where} is in training mode: call eval() before the export")
-        for name, layer in self.layers.items():
+        for step in self.structure.layers:
+            layer, name = self.layer(step.name), step.name
             length, most = float(layer.length), self.lengths.bits - layer.signed
             if not (math.isfinite(length) and 0 <= round(length) <= most):
                 raise InvalidValue(

@@ -13,6 +13,7 @@ import torch
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.execution import Progress, silent
+from qerror.integer.layer import Codes
 from qerror.integer.network import IntegerNetwork
 from qerror.pytorch.f8net import Lengths, f8net
 from qerror.pytorch.f8net.lengths import Rule
@@ -153,7 +154,7 @@ def _trained(  # noqa: PLR0917 - a case by its parts
     with one_thread():
         train(fixed, network.data().train, plan, seed=seed, progress=progress)
     logits = network.run(fixed)
-    whole = cast("IntegerNetwork", to_integer(fixed, ()).integer)
+    whole = to_integer(fixed, ()).integer
     codes = whole.encode(torch.cat(network.batches()).numpy())
     found = torch.from_numpy(whole.run(codes)).double() * _worth(whole)
     weights, inputs = zip(*fixed.chosen_lengths().values(), strict=True)
@@ -178,7 +179,7 @@ def _trained(  # noqa: PLR0917 - a case by its parts
 
 def _worth(network: IntegerNetwork) -> float:
     """Return what 1 is worth in the logits' codes."""
-    codes = list(network.codes.values())[-1]
+    codes = cast("Codes", list(network.codes.values())[-1])
     return 2.0**-codes.length
 
 
