@@ -18,7 +18,7 @@ from qerror.accumulators.accumulator import FloatAccumulator
 from qerror.accumulators.terms import EXACT, Terms, weighed
 from qerror.rounding import RoundingRule
 
-PARTS = 4  # cells to a binade
+PARTS = 4  # cells to a binade; a multiple of it in pairs
 _COARSE_BELOW = 2.0**-8  # of the largest term's binade: cells there are whole binades
 _BITS = 60  # binades below a sum's largest that are told apart
 
@@ -49,8 +49,10 @@ class Rates(NamedTuple):
 class Addition:
     """One register that is given terms of one law."""
 
-    def __init__(self, terms: Terms, register: FloatAccumulator, most: float) -> None:
-        self.terms = terms
+    def __init__(
+        self, terms: Terms, register: FloatAccumulator, most: float, parts: int = PARTS
+    ) -> None:
+        self.terms, self.parts = terms, parts
         self.rule = register.rule
         form = register.format
         self.mantissa = form.mantissa_bits
@@ -70,10 +72,10 @@ class Addition:
         return found
 
     def kinds_of(self, x: FloatArray) -> IntArray:
-        """Return the part of a binade that x lies in: PARTS kinds for every d."""
-        part = np.floor((2 * np.abs(np.frexp(x)[0]) - 1) * PARTS)
-        kinds: IntArray = np.clip(part, 0, PARTS - 1).astype(np.int64)
-        return self.steps_of(x) * PARTS + kinds
+        """Return the part of a binade that x lies in: so many kinds for every d."""
+        part = np.floor((2 * np.abs(np.frexp(x)[0]) - 1) * self.parts)
+        kinds: IntArray = np.clip(part, 0, self.parts - 1).astype(np.int64)
+        return self.steps_of(x) * self.parts + kinds
 
     @cached_property
     def lift(self) -> float:
@@ -89,14 +91,14 @@ class Addition:
     def whole(self, last: FloatArray) -> FloatArray:
         """Return P(last bit at 2^k or above) by kind, 1 for k <= d as rounding to 2^d says."""
         places, kinds = (np.arange(size, dtype=np.int64) for size in last.T.shape)
-        return np.where(places <= kinds[:, None] // PARTS, 1.0, last)
+        return np.where(places <= kinds[:, None] // self.parts, 1.0, last)
 
     def _tabulate(self) -> None:
         terms, p = self.terms, self.terms.probabilities
         above = (terms.lattice[:, None] >= self.exponents).astype(np.float64)
         above[:, 0] = 1.0
         self.term_last = p @ above
-        bins, where = _bins(terms.values)
+        bins, where = _bins(terms.values, self.parts)
         mass = weighed(where, p, bins)
         mean = weighed(where, p * terms.values, bins) / mass
         last = np.stack([weighed(where, p * each, bins) / mass for each in above.T], axis=1)
@@ -174,7 +176,7 @@ class Addition:
 
     def _last_after(self, x: FloatArray, t: Cells, p: Cells) -> FloatArray:
         """Return P(last bit at 2^k or above) of the sums x once they are rounded, by their kind."""
-        kind, kinds = self.kinds_of(x), self.exponents.size * PARTS
+        kind, kinds = self.kinds_of(x), self.exponents.size * self.parts
         rows, columns = t.last.shape[0], p.values.size
         present, of_x = np.unique(kind, return_inverse=True)
         place = (of_x.reshape(x.shape) * rows + t.kind[:, None]) * columns + np.arange(columns)
@@ -192,7 +194,7 @@ class Addition:
             same[:, k] += same[:, k - 1] / 2
         last = np.tile(self.term_last, (kinds, 1))
         for row, which in zip(above, present, strict=True):
-            i = int(which) // PARTS
+            i = int(which) // self.parts
             halves = row[i - 1] - row[i] if i else 0.0
             fresh, tied = rounded_places(self.rule, row.size - i)
             row[i:] += (1 - row[i] - halves) * fresh + halves * tied
@@ -225,7 +227,7 @@ class Addition:
         returns = (1 - stays) / (1 + stays)
         own, own_at = self.cells.last, _at(self.cells.last)
         for i in range(1, gains.size):
-            before = np.maximum(last[i * PARTS - 1], returns)
+            before = np.maximum(last[i * self.parts - 1], returns)
             before[:i] = 1.0
             before = before[None, :]
             pairs = before, _at(before), own, own_at
@@ -262,11 +264,11 @@ def _carried(gain: FloatArray) -> FloatArray:
     return found
 
 
-def _bins(values: FloatArray) -> tuple[int, IntArray]:
+def _bins(values: FloatArray, parts: int) -> tuple[int, IntArray]:
     """Return how many cells the values fall into, by sign and part of a binade, and which."""
     fraction, exponent = np.frexp(values)
-    part = np.floor((2 * np.abs(fraction) - 1) * PARTS)
+    part = np.floor((2 * np.abs(fraction) - 1) * parts)
     part[np.abs(values) < _COARSE_BELOW * np.abs(values).max()] = 0
-    key = np.sign(values) * (1 + PARTS * (exponent + 2000) + part) * (values != 0)
+    key = np.sign(values) * (1 + parts * (exponent + 2000) + part) * (values != 0)
     found, where = np.unique(key, return_inverse=True)
     return found.size, where

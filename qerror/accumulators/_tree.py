@@ -15,6 +15,9 @@ from qerror.accumulators._sums import Sums
 from qerror.accumulators._walk import Trail, cells_of, largest_sum, moved
 from qerror.accumulators.accumulator import FloatAccumulator
 
+# Both laws are wide here, and cells whose sums straddle a binade's edge are worth 0.1 dB.
+_PARTS = 2 * PARTS
+
 
 class Node(NamedTuple):
     """A partial sum of `size` terms, and its error's moments."""
@@ -38,13 +41,13 @@ class Tree:
 
     def __init__(self, sums: Sums, register: FloatAccumulator, most: int) -> None:
         self.sums = sums
-        self.addition = Addition(sums.terms, register, largest_sum(sums.terms, most))
+        self.addition = Addition(sums.terms, register, largest_sum(sums.terms, most), _PARTS)
         self._known: dict[tuple[int, int], tuple[Node, float]] = {}
 
     def after(self, count: int) -> Trail:
         """Return what the sum of `count` terms has gone through."""
         terms, add = self.sums.terms, self.addition
-        last = add.whole(np.tile(add.term_last, (add.exponents.size * PARTS, 1)))
+        last = add.whole(np.tile(add.term_last, (add.exponents.size * add.parts, 1)))
         leaf = Node(1, terms.mean, terms.variance, 0.0, 0.0, 0.0, last)
         full, many, rest = leaf, count, None
         counts, errors = [1.0], [0.0]

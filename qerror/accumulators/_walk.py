@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import ArrayValue, FloatArray, IntArray, frozen
-from qerror.accumulators._addition import PARTS, Addition, Cells, rounded_places
+from qerror.accumulators._addition import Addition, Cells, rounded_places
 from qerror.accumulators._sums import Mesh, Sums
 from qerror.accumulators.accumulator import FloatAccumulator
 from qerror.accumulators.terms import EXACT, Terms, weighed
@@ -189,7 +189,7 @@ class Walk:
         moves += np.diag(np.maximum(1 - moves.sum(axis=1), 0.0))
         chain = place_chain(add, low, moves / moves.sum(axis=1)[:, None])
         places = np.arange(_PLACES + 1)
-        last = last.reshape(size, PARTS, size).mean(axis=1)
+        last = last.reshape(size, add.parts, size).mean(axis=1)
         above = np.stack(
             [
                 np.append(last[low + i, low + i :], last[low + i, -1] * 0.5 ** (places + 1))[
@@ -206,7 +206,7 @@ class Walk:
             row = above[min(max(i - low, 0), mass.size - 1)]
             far = np.arange(size - i)
             found[i, i:] = row[np.minimum(far, _PLACES)] * 0.5 ** np.maximum(far - _PLACES, 0)
-        return np.repeat(found, PARTS, axis=0)
+        return np.repeat(found, add.parts, axis=0)
 
     def _moves(self, change: Change) -> FloatArray:
         """Return the mass that goes from one binade to another, but not what stays."""
@@ -290,7 +290,7 @@ def cells_of(law: Mesh, add: Addition, last: FloatArray) -> Cells:
     far = max(abs(law.start), abs(law.start + law.step * law.mass.size), 2.0**-1000)
     top, bottom = math.frexp(far)[1], math.frexp(math.hypot(mean, spread))[1] - _DEPTH
     binades = np.ldexp(1.0, np.arange(min(bottom, top), top))
-    size = np.append(np.outer(binades, 1 + np.arange(PARTS) / PARTS).reshape(-1), 2.0**top)
+    size = np.append(np.outer(binades, 1 + np.arange(add.parts) / add.parts).reshape(-1), 2.0**top)
     near = mean + spread * np.linspace(-6, 6, 61)
     edges = np.unique(np.concatenate([-size, size, near]))  # of binades' parts, and others
     below = law.cdf(edges)

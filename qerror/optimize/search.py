@@ -21,6 +21,8 @@ from qerror.optimize._scan import lowest
 from qerror.optimize.optimum import NEAREST, LocalMinimum, OptimalScale
 from qerror.rounding import as_rule
 
+_WIDE = 2**12  # levels beyond which point masses pass too many of them for a scan
+_SHOWN, _TRIED = 64, 512  # point masses and scales
 _TIE = 1e-13  # minima that differ by less are equal, and the smallest range wins
 _WIDENED = 8  # times by which an end that beats every minimum is moved out, as far as is known
 _SMALLEST = 1e-120  # sizes about which the squares of all ranges of a search stay within float64
@@ -176,8 +178,35 @@ def _search_reals(
         found, mse, scan = lowest(form, density, stretch.low, stretch.high)
     else:
         found, mse = _points.lowest(form, density, stretch.low, stretch.high, exhaustive)
+    found, mse = _with_ends_on_levels(form, density, (found, mse), (stretch.low, stretch.high))
     best = best_of(form, density, found, mse, stretch.edge, stretch.edge_mse, interval)
     return replace(best, scan=scan)
+
+
+def _with_ends_on_levels(
+    form: ScalarFormat,
+    density: Density,
+    known: tuple[FloatArray, FloatArray],
+    interval: tuple[float, float],
+) -> tuple[FloatArray, FloatArray]:
+    """Add scales of wide formats at which an end of the density is an edge of the grid.
+
+    Point masses there ripple too often for any scan, and are exact at such scales.
+    """
+    grid = form.grid()
+    places = np.array([*density.support, *density.atoms().positions[:_SHOWN]])
+    places = places[np.isfinite(places) & (places != 0)]
+    if grid.size <= _WIDE or not density.pieces() or not places.size:
+        return known
+    edges = grid.edges[grid.edges != 0] * grid.factor
+    with np.errstate(over="ignore", under="ignore"):
+        scales = np.unique(np.divide.outer(places, edges))
+    scales = scales[(scales >= interval[0]) & (scales <= interval[1])][:_TRIED]
+    mse = quantization_error(grid, density, scales).mse
+    lower = mse < known[1].min(initial=np.inf)
+    found, least = np.append(known[0], scales[lower]), np.append(known[1], mse[lower])
+    order = np.argsort(found)
+    return found[order], least[order]
 
 
 def search_octaves(  # noqa: PLR0917 - as all searches

@@ -226,6 +226,30 @@ def test_other_orders_and_roundings(
     assert abs(found.overflow - sums.overflowed.mean()) < 0.1 * found.overflow + 4 * spread + 1e-4
 
 
+@pytest.mark.thinned(3)
+@pytest.mark.parametrize(
+    ("form", "length", "register", "order"),
+    [
+        ("int8", 16, "fp16", "pairwise"),
+        ("int8", 64, "tf32", "pairwise"),
+        ("int8", 128, "bf16", "pairwise"),
+        ("e4m3", 32, "fp16", "pairwise"),
+        ("e4m3", 64, "fp22", "pairwise"),
+        ("e4m3", 64, "bf16", "blocked:16"),
+        ("int8", 128, "fp16", "blocked:32"),
+    ],
+)
+def test_pairs_and_blocks_within_a_tenth_of_a_decibel(
+    form: str, length: int, register: str, order: str
+) -> None:
+    w = side(form)
+    found = accumulation_error(w, w, length, register, order)
+    rng = np.random.default_rng(29)
+    sums = simulate_accumulation(w, w, length, register, order, size=30_000, rng=rng)
+    own = 10 / math.log(10) * sums.standard_error / sums.mse
+    assert abs(10 * math.log10(found.mse / sums.mse)) < 0.1 + 3 * own
+
+
 @pytest.mark.parametrize(("register", "kind"), [("fp32", np.float32), ("fp16", np.float16)])
 def test_the_simulator_adds_as_the_machine_does(register: str, kind: type) -> None:
     w = side("int8")

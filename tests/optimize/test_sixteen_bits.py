@@ -5,10 +5,11 @@ Each case names a range that a scan of 20,000 scales with a polish found, or one
 
 import warnings
 
+import numpy as np
 import pytest
 
 from qerror.analysis import quantization_error
-from qerror.densities import Density, Discrete, Empirical, Gaussian, Laplace, Mixture
+from qerror.densities import Clipped, Density, Discrete, Empirical, Gaussian, Laplace, Mixture
 from qerror.optimize import optimal_scale
 
 
@@ -71,3 +72,21 @@ def test_best_ranges_do_not_depend_on_the_unit(density: Density, exponent: int) 
     assert there.report.mse / unit / unit == pytest.approx(here.report.mse, rel=1e-12, abs=1e-30)
     assert there.at_edge == here.at_edge
     assert there.plateau[1] / unit == pytest.approx(here.plateau[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["int16", "int32", "fp32", "fp64"])
+@pytest.mark.parametrize("high", [1.0, 3.0])
+def test_ends_of_a_clipped_density_are_levels(name: str, high: float) -> None:
+    """Its point masses pass 2^31 levels as the scale doubles; they are exact at few scales."""
+    density = Clipped(Gaussian(), -high, high)
+    best = optimal_scale(name, density)
+    assert not best.at_edge
+    form = best.format
+    edges = form.grid().edges
+    with np.errstate(over="ignore", under="ignore"):
+        scales = high / (edges[edges > 0] * form.grid().factor)
+        low, top = best.searched
+        scales = scales[(scales * form.max_value >= low) & (scales * form.max_value <= top)]
+        assert scales.size
+        others = quantization_error(name, density, scales).mse
+    assert best.report.mse <= others.min() * (1 + 1e-13)
