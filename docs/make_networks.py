@@ -21,7 +21,7 @@ from docs.network_results import (
     table,
     weight_summary,
 )
-from docs.network_training import floating, gap, qat, tails
+from docs.network_training import fixed, floating, gap, qat, tails
 from qerror.pytorch.studies.intervals import shown
 
 PAGE = Path(__file__).with_name("networks.md")
@@ -255,6 +255,7 @@ _PARTS: tuple[Callable[[], str], ...] = (
     floating,
     gap,
     tails,
+    fixed,
     _noise,
     bench_section,
 )

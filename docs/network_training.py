@@ -52,6 +52,28 @@ def qat() -> str:
     )
 
 
+def fixed() -> str:
+    """Return the section on fixed point."""
+    rows = read("f8net-digits")
+    keys = ("fp32_accuracy", "start_accuracy", "accuracy", "integer_accuracy")
+    body = [
+        [model, *intervals(own, *keys), max(row["accumulator_bits"] for row in own)]
+        for (model,), own in cases(rows, "model")
+    ]
+    seeds = len({row["seed"] for row in rows})
+    unequal = sum(int(row["unequal"]) for row in rows)
+    return "\n\n".join(
+        (
+            "## Fixed point alone",
+            "F8Net's training in 8 bits, lengths by the exact constants: accuracies before and "
+            f"after {rows[0]['epochs']} epochs, and of the integers that come of it, {seeds} "
+            f"seeds. Of the integers' logits {unequal} are others:",
+            table(["network", "FP32", "before", "after", "integers", "bits of sums"], body),
+            "`qerror network f8net --model digits-resnet,digits-mobilenet --seeds 3 --epochs 6`",
+        )
+    )
+
+
 def floating() -> str:
     """Return the section on floating point of five bits."""
     rows = read("qat-floating")
