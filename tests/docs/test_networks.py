@@ -116,7 +116,7 @@ WHEN = ("before", "after", "without")
 
 def test_findings_are_judged_on_the_results() -> None:
     found = network_findings()
-    assert len({each.claim for each in found}) == len(found) == 17
+    assert len({each.claim for each in found}) == len(found) == 18
     for each in found:
         assert each.verdict in {"confirmed", "refined", "refuted"}
         assert each.place
