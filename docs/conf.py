@@ -53,6 +53,7 @@ templates_path: list[str] = []
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+_STAR = re.compile(r"(?<![*\\\w])\*(?![*\s])")  # of a pattern of names: no emphasis
 _CODE = re.compile(r"(``.*?``)", re.DOTALL)
 
 
@@ -68,6 +69,7 @@ def _commands(app: Any, context: Any, lines: list[str]) -> None:
     """Show the examples of a command's help, which sphinx-click makes line blocks, as code."""
     del app, context
     _escape(lines)
+    lines[:] = [_STAR.sub(r"\*", line) for line in lines]
     shown: list[str] = []
     for line in lines:
         example = line.startswith("\\| ")

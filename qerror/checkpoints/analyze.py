@@ -75,8 +75,8 @@ def analyze_checkpoint(
     strict : bool
         Whether anything damaged ends the analysis.
     only : sequence of str
-        Patterns of names, such as "*.weight" or "encoder.layer.0": tensors that fit none are left
-        out.
+        Patterns of names, such as ``*.weight`` or ``encoder.layer.0``: tensors that fit none are
+        left out.
     by : str, optional
         "channel" for a row a channel, along the first axis of tensors of two axes or more, or
         "group:128" for a row a group of so many neighbours along the last axis. They are called
