@@ -18,6 +18,15 @@ from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
 _MOST = 2**18  # stretches
+_LITTLE = 0.1  # of E[X^2]: below, a digit of E[Q^2] or more would be lost
+
+
+def cancels(power: float | FloatArray, cross: float | FloatArray, mse: float | FloatArray) -> bool:
+    """Whether E[Q^2] is little of E[X^2], so that it cannot be told from the errors."""
+    if isinstance(power, float):  # without arrays, nothing warns
+        return bool(power + 2 * cross + mse < _LITTLE * power)
+    with np.errstate(invalid="ignore"):  # inf - inf where powers are infinite
+        return bool(np.any(power + 2 * cross + mse < _LITTLE * power))
 
 
 class LevelMoments(NamedTuple):

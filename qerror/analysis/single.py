@@ -13,7 +13,7 @@ from qerror._arrays import FloatArray
 from qerror.analysis._arguments import grid_and_scales, require_default, require_own_scales
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._closed_form import closed_form_sums
-from qerror.analysis._level_moments import LevelSource
+from qerror.analysis._level_moments import LevelSource, cancels
 from qerror.analysis._samples import sample_sums
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.dispatch import piece_sums
@@ -38,7 +38,6 @@ RIGOROUS = ("enclosure", "high-precision")
 _DEFAULT: Final = "nearest-even"
 _NEAREST = RoundingRule(_DEFAULT)
 _FAR = 2.0**250  # sizes of a density: what lies beyond is nothing, even of a power law
-_LITTLE = 0.1  # of E[X^2]: below, a digit of E[Q^2] or more would be lost
 _LARGEST = 1e300  # of a scale, with room for products in float64
 
 
@@ -240,19 +239,10 @@ def _report_at(  # noqa: PLR0917 - what was asked for, checked
         if flat.size:
             sums = _sums(grid, density, flat, method, rule)
     report = _report(sums, density, scales.shape)
-    if _cancels(report):
+    if cancels(report.signal_power, report.cross_moment, report.mse):
         source = LevelSource(grid, density, scales, rule)
         return report.with_levels(source) if source.is_listed else report
     return report
-
-
-def _cancels(report: ErrorReport[float] | ErrorReport[FloatArray]) -> bool:
-    """Whether E[Q^2] is little of E[X^2], so that it cannot be told from the errors."""
-    power, cross, mse = report.signal_power, report.cross_moment, report.mse
-    if isinstance(power, float):  # without arrays, nothing warns
-        return bool(power + 2 * cross + mse < _LITTLE * power)
-    with np.errstate(invalid="ignore"):  # inf - inf where powers are infinite
-        return bool(np.any(power + 2 * cross + mse < _LITTLE * power))
 
 
 def _within_reach(grid: Grid, size: float, scales: FloatArray) -> FloatArray:

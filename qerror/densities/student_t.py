@@ -244,8 +244,7 @@ class StandardStudentT(SmoothLaw):
         if self.nu >= 10:
             return 1.0
         growth = math.lgamma(self.nu + 14) - math.lgamma(self.nu + 1)
-        log_share = math.log(1e-14) + 16 * math.log(2 * math.pi) - math.log(24) - growth
-        return math.exp(log_share / 14)
+        return math.exp((math.log(1e-14 / 24) + 16 * math.log(2 * math.pi) - growth) / 14)
 
     def derivatives(self, x: FloatArray, step: FloatArray, order: int) -> list[FloatArray]:
         # d p^(k+1) = -(nu + 1 + 2k) x p^(k) - k (nu + k) p^(k-1), d = nu + x^2
@@ -269,9 +268,8 @@ class StandardStudentT(SmoothLaw):
             share = q / start
             first, second = i1 - share * i0, i2 - share * (2 * i1 - share * i0)
             first = np.where(np.isinf(i1), np.inf, scale[1] * first)
-            return LocalIntegrals(
-                scale[0] * i0, first, np.where(np.isinf(i2), np.inf, scale[2] * second)
-            )
+            second = np.where(np.isinf(i2), np.inf, scale[2] * second)
+            return LocalIntegrals(scale[0] * i0, first, second)
 
     def _power_integral(self, m: int, log_ratio: FloatArray) -> FloatArray:
         """Return int_1^R y^(m - nu - 1) dy with R = e^log_ratio, possibly infinite."""
@@ -328,15 +326,13 @@ class StudentT(LocScale):
         object.__setattr__(self, "nu", positive("nu", self.nu))
         if self.nu < _LEAST_NU:
             raise InvalidValue(
-                f"nu must be at least {_LEAST_NU:g}, got {self.nu:g}: there all is in the tails, "
-                "beyond float64"
+                f"nu must be at least {_LEAST_NU:g}, got {self.nu:g}: all lies beyond float64"
             )
         super().__post_init__()
 
     @property
     def law(self) -> StandardStudentT | StandardGaussian:
-        # The densities' ratio is exp(z^4 / (4 nu) + ...): within 1e-17 of 1 wherever either is
-        # not zero in float64.
+        # Their ratio is exp(z^4 / (4 nu) + ...): within 1e-17 of 1 wherever either is not zero.
         return _law(self.nu) if self.nu < _GAUSSIAN_FROM else StandardGaussian()
 
     @property
