@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
 from qerror import fractional_length_constant
@@ -19,6 +20,7 @@ from qerror.pytorch.integer import to_integer
 from qerror.pytorch.training import Plan, train
 from qerror.pytorch.zoo.mobilenet import InvertedBottleneck
 from qerror.pytorch.zoo.resnet import BasicBlock
+from qerror_cli.main import main
 
 
 class Residual(nn.Module):
@@ -338,3 +340,21 @@ def test_other_bits() -> None:
         errors.append(float((fixed(x.double()) - exact).square().mean().detach()))
     assert errors == sorted(errors, reverse=True)
     assert replace(Lengths(), bits=12).longest(signed=True) == 11
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lengths", "guess"], "unknown rule 'guess'"),
+        (["--training", "huge"], "unknown training 'huge'"),
+        (["--bits", "1"], "bits must lie in 2..16"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
+        (["--integer", "net.txt"], "must end in .npz or .safetensors"),
+    ],
+)
+def test_the_command_refuses_before_it_trains(options: list[str], message: str) -> None:
+    given = ["network", "f8net", "--model", "digits-resnet", *options]
+    result = CliRunner().invoke(main, given, prog_name="qerror")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
