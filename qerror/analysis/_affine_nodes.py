@@ -32,6 +32,7 @@ _COUNTS = (18, 24, 32)  # nodes of a Gauss rule
 _MANY = (40, 64)
 _NEAR = 2e-15
 _MOST_PAIRS = 2**23
+_MOST_CORNERS = 2**9  # with more, jumps inside a density cost up to 4e-6 of the error
 _FINEST = 1e-13
 _SAME = 1e-12  # of their width: extremes that mirror each other
 # Shares of all, and the nodes that panels with more than that need.
@@ -147,7 +148,7 @@ def _graded(density: Density, n: int, lattice: Lattice) -> tuple[FloatArray, Flo
     if whole[-1] <= floor:
         return np.empty(0), np.empty(0)
     whole = np.append(max(floor, float(whole[0])), whole[whole > floor])
-    corners = _corners(density, lattice) if lattice.integer and not halved else whole
+    corners = whole if halved else _corners(density, lattice)
     edges = np.unique(np.concatenate([whole, np.clip(corners, whole[0], whole[-1])]))
     low, high = edges[:-1], edges[1:]
     most = np.full(low.size, _GRADES[0][1])
@@ -167,14 +168,25 @@ def _graded(density: Density, n: int, lattice: Lattice) -> tuple[FloatArray, Flo
 
 
 def _corners(density: Density, lattice: Lattice) -> FloatArray:
-    """Return the largest values at which a line between two zero points meets an edge.
+    """Return the largest values at which what is integrated over the other extreme bends.
 
-    An edge is a smallest value at which the density is not smooth, or ends.
+    There the smallest value at which something is not smooth reaches an edge, which is where the
+    density itself is not smooth, or ends. It is one at which a threshold meets an edge inside or,
+    with an integer zero point, one on the line between two zero points.
     """
-    ends = np.array([density.support[0], *marks_of(density).tolist()])
-    ends = -ends[(ends < 0) & np.isfinite(ends)]
+    marks = marks_of(density)
+    edges = np.array([density.support[0], *marks.tolist()])
+    edges = edges[np.isfinite(edges)]
+    ratio = lattice.steps / (np.arange(lattice.steps) + 0.5)
+    if marks.size * edges.size * lattice.steps > _MOST_CORNERS:
+        marks = marks[:0]
+    if not lattice.integer:
+        away: FloatArray = np.subtract.outer(edges, np.multiply.outer(marks, ratio)) / (1 - ratio)
+        return away.ravel()
+    meeting = np.add.outer(edges, np.multiply.outer(np.abs(marks), ratio)).ravel()
+    ends = -edges[edges < 0]
     j = np.arange(1, 2 * lattice.steps)
-    return np.outer(ends, j / (2 * lattice.steps - j)).ravel()
+    return np.concatenate([meeting, np.outer(ends, j / (2 * lattice.steps - j)).ravel()])
 
 
 def _reaches(density: Density) -> bool:

@@ -40,6 +40,9 @@ _NEGLIGIBLE = 1e-19  # of the squared width, weighed with its probability
 def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
     """Return the expectations for blocks of n values between their extremes.
 
+    All digits are right, but where a density has jumps inside its support, as a mixture of uniform
+    ones, and elements have more than 6 bits: 4e-6 of the error is then reached.
+
     Parameters
     ----------
     density : Density

@@ -19,6 +19,7 @@ from qerror.densities import (
     Gaussian,
     Laplace,
     Logistic,
+    Mixture,
     Rectified,
     StudentT,
     Truncated,
@@ -227,3 +228,58 @@ def test_tails_without_a_mean() -> None:
     found = minmax_sums(StudentT(1.0), 8, 4, "real")
     assert found.singles[0] == math.inf
     assert math.isnan(found.pair_error)
+
+
+# ---- densities with jumps inside: integrals cut wherever a threshold or an extreme meets one
+
+EDGES = np.array([-1.0, -0.2, 0.3, 2.0])
+HEIGHTS = np.array([0.6 / 1.3, 0.6 / 1.3 + 0.4 / 2.2, 0.4 / 2.2])
+
+
+def _between_extremes(n: int, steps: int) -> float:
+    """Integrate over both extremes of n values of a density that is constant between the edges."""
+    nodes, weights = np.polynomial.legendre.leggauss(10)
+    ratios = steps / (np.arange(steps) + 0.5)
+    corners = [
+        (edge - ratio * jump) / (1 - ratio)
+        for edge in EDGES
+        for jump in EDGES[1:-1]
+        for ratio in ratios
+    ]
+    ends = np.unique(np.concatenate([EDGES, corners]))
+    ends = ends[(ends >= EDGES[0]) & (ends <= EDGES[-1])]
+    ends = ends[np.append(True, np.diff(ends) > 1e-13)]
+    half = 0.5 * np.diff(ends)[:, None]
+    low = (ends[:-1, None] + half * (nodes + 1)).ravel()
+    found = [_above(float(x), n, steps, ratios) for x in low]
+    return float((half * weights).ravel() @ np.array(found))
+
+
+def _above(low: float, n: int, steps: int, ratios: FloatArray) -> float:
+    nodes, weights = np.polynomial.legendre.leggauss(10)
+    breaks = [low, *EDGES[low < EDGES]]
+    for jump in EDGES[1:-1]:
+        if jump > low:
+            breaks += (low + ratios * (jump - low)).tolist()
+    ends = np.unique([x for x in breaks if x <= EDGES[-1]])
+    half = 0.5 * np.diff(ends)[:, None]
+    high = (ends[:-1, None] + half * (nodes + 1)).ravel()
+    below = np.concatenate([[0.0], np.cumsum(HEIGHTS * np.diff(EDGES))])
+    within = np.interp(high, EDGES, below) - np.interp(low, EDGES, below)
+    inner = np.zeros(high.size)
+    for a, b, height in zip(EDGES[:-1], EDGES[1:], HEIGHTS, strict=True):
+        step = (high - low) / steps
+        for end, sign in ((b, 1), (a, -1)):
+            place = (np.clip(end, low, high) - low) / step
+            whole = np.rint(place)
+            inner += sign * height * step**3 * (whole / 12 + (place - whole) ** 3 / 3)
+    at_low, at_high = (HEIGHTS[np.clip(np.searchsorted(EDGES, x) - 1, 0, 2)] for x in (low, high))
+    value = (n - 1) * (n - 2) * within ** (n - 3) * inner * at_high * at_low
+    return float((half * weights).ravel() @ value)
+
+
+@pytest.mark.parametrize("n", [3, 20])
+def test_jumps_inside_the_density(n: int) -> None:
+    density = Mixture([Uniform(-1.0, 0.3), Uniform(-0.2, 2.0)], [0.6, 0.4])
+    found = float(minmax_sums(density, n, 4, "real").singles[:3].sum())
+    assert found == pytest.approx(_between_extremes(n, 15), rel=1e-13)
