@@ -78,7 +78,7 @@ def test_random_networks(name: str, bits: int) -> None:
     both = to_integer(model, [x.float()], weight_bits=bits, activation_bits=bits)
     assert not differing(both, x.float())
     # Ties of the input, saturation on both sides, and nothing at all.
-    step = 2.0 ** -(both.integer.input.length + 1)
+    step = both.integer.input.scale / 2
     hard = [torch.full(shape, v) for v in (0.0, 1e6, -1e6, step, 3 * step, -step, -3 * step)]
     assert not differing(both, torch.stack(hard))
     if bits == 8:
