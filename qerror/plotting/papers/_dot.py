@@ -15,6 +15,8 @@ from qerror.reporting import Document, encode
 from qerror.studies.study import column, distinct
 
 _CELL = (0.95, 0.62)  # inches
+_WIDEST = 24.0  # inches, beyond which cells and their figures get smaller
+_SIZE = 9.0  # points
 
 
 def dot_files(document: Document, path: Path) -> dict[Path, bytes]:
@@ -32,9 +34,18 @@ def dot_files(document: Document, path: Path) -> dict[Path, bytes]:
     values = np.array(column(rows, "sqnr_db")).reshape(len(weights), len(activations))
     title = f"SQNR in dB: w {rows[0]['weight_density']}, x {rows[0]['activation_density']}"
     with drawing():
-        figure = canvas(1.6 + _CELL[1] * len(weights), 2.6 + _CELL[0] * len(activations))
+        height, width = (
+            edge + cell * len(names)
+            for edge, cell, names in ((1.6, _CELL[1], weights), (2.6, _CELL[0], activations))
+        )
+        share = min(1.0, _WIDEST / max(height, width))
+        figure = canvas(share * height, share * width)
         ax = figure.subplots()
-        heat_map(ax, values, weights, activations)
+        heat_map(ax, values, weights, activations, size=share * _SIZE)
+        if share < 1:
+            ax.tick_params(labelsize=share * _SIZE)
+        for text in ax.texts:
+            text.set_in_layout(False)  # thousands, all within the axes
         figure.suptitle(title, fontsize=9)
     keys = ("weight_density", "activation_density", "weight", "activation", "length", "sqnr_db")
     table = Document("plot", document.params, [{key: row[key] for key in keys} for row in rows])
