@@ -135,13 +135,14 @@ def _sums_of(problem: Problem, unit: float) -> PointSums | None:
 
 
 def _law_of(problem: Problem, cells: Cells | None, unit: float) -> GainLaw | None:
-    """Return the law of gains where values are few, exact amounts too, and densities smooth."""
+    """Return the law of gains where values are few, exact amounts too, and densities bounded."""
     if cells is None or not 2 <= problem.n < _MANY:
         return None
-    if any(
-        not isinstance(piece.law, SmoothLaw) or piece.law.branch_at_zero
-        for piece in problem.density.pieces()
-    ):
+    density = problem.density
+    with np.errstate(divide="ignore"):
+        peaks = density.pdf(np.array(density.kinks))
+    smooth = all(isinstance(piece.law, SmoothLaw) for piece in density.pieces())
+    if not (smooth and np.isfinite(peaks).all()):
         return None
     exact = cells.exact_gains(problem, unit) / unit
     gains = np.concatenate([problem.gain(points_of(problem)[0]) / unit, exact, [0.0]])

@@ -29,9 +29,9 @@ class FourOverSix(ScaleRule):
 
     The exact error of its blocks takes a second (of few values, or by absolute errors, some), and
     as many as the scale format has levels that are met and tensors have largest values: minutes
-    for a tensor scale from the data with 512 scales (ufixed9.1). It is right to 1e-12; where the
-    density is singular at a point (`Arcsine`, a generalized Gaussian with beta < 1) and blocks
-    have fewer than 16 values, to 1e-7. Of point masses alone (`Discrete`, `Empirical`) it has all
+    for a tensor scale from the data with 512 scales (ufixed9.1). It is right to 1e-12 (2e-11 of
+    a generalized Gaussian with beta = 0.6); of densities without a bound, as `Arcsine`, small
+    blocks reach 1e-5 or are refused. Of point masses alone (`Discrete`, `Empirical`) it has all
     digits.
 
     Parameters
@@ -105,7 +105,7 @@ class FourOverSix(ScaleRule):
         return self.candidates[0].card(element) | {
             "rule": f"s = tensor scale * {name}(M / 6 / tensor scale) or {name}(M / 4 / ...), "
             f"whichever has the smaller {self.error.upper()} in the block; ties to 6",
-            "exact error": "right to 1e-12 of the MSE; of few values of singular densities to 1e-7",
+            "exact error": "right to 1e-12 of the MSE; small blocks of unbounded densities 1e-5",
             "other tools": "a tensor scale from amax / (6 * 448) lets M / 4 saturate; some compare "
             "the largest error instead",
         }
