@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.pytorch import NETWORKS
 from qerror.pytorch.integer import FixedPointModel, IntegerModel, to_integer
+from qerror.pytorch.zoo.digits import digits
 from qerror.pytorch.zoo.mobilenet import MobileNet
 from qerror.pytorch.zoo.resnet import ResNet
 
@@ -88,17 +89,21 @@ def test_random_networks(name: str, bits: int) -> None:
         assert 0 < noise < 0.02
 
 
+def images() -> Tensor:
+    """Return 1,000 real images: those of the test, then others."""
+    data = digits()
+    found = torch.cat([data.test.inputs, data.train.inputs])[:1000]
+    assert len(found) == 1000
+    return found
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["digits-resnet", "digits-mobilenet"])
 def test_trained_networks(name: str) -> None:
     network = NETWORKS[name]
     model = network.model(0)
     both = to_integer(model, network.calibration())
-    batches: Any = network.batches()
-    x = torch.cat([*batches, *network.calibration()])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
-    torch.manual_seed(0)
-    x = torch.cat([x, x + 0.05 * torch.randn_like(x)])[:1000]
-    assert len(x) == 1000
+    x = images()
     assert not differing(both, x)
     with torch.no_grad():
         exact = model(x)

@@ -21,7 +21,7 @@ from qerror.pytorch import NETWORKS
 from qerror.pytorch.backends import Backend, TensorRule
 from qerror.pytorch.integer import IntegerModel, IntegerModule, ScaledModel, to_integer
 from qerror.pytorch.integer.steps import steps_of
-from tests.pytorch.test_integer import CASES, differing, ready
+from tests.pytorch.test_integer import CASES, differing, images, ready
 
 BACKENDS = ("int8", "TensorRT", "ACL", "TVM", "SNPE", "FBGEMM")
 
@@ -170,11 +170,7 @@ def test_trained_networks(name: str, backend: str) -> None:
     model = network.model(0)
     rule = "mse" if backend == "TVM" else "minmax"  # powers of two clip where min-max asks for it
     both = to_integer(model, network.calibration()[:1], backend=backend, calibration=rule)
-    batches: Any = [*network.batches(), *network.calibration()]
-    x = torch.cat(batches)
-    torch.manual_seed(0)
-    x = torch.cat([x, x + 0.05 * torch.randn_like(x)])[:1000]
-    assert len(x) == 1000
+    x = images()
     assert not differing(both, x)
     with torch.no_grad():
         exact = model(x)
