@@ -117,6 +117,7 @@ def test_an_accelerator_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == len(rows) + 1
 
 
+@pytest.mark.exhaustive
 def test_block_errors_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
     found = block_errors.rows(1, 131_072)
     assert [row.what.split(",")[0] for row in found] == [case[0] for case in block_errors.CASES]

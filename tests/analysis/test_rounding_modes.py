@@ -78,6 +78,7 @@ def test_every_mode_on_every_density(density: Density, rounding: str) -> None:
 @pytest.mark.parametrize("rounding", MODES)
 @pytest.mark.parametrize("density", AWKWARD, ids=repr)
 @pytest.mark.parametrize("name", ["UINT4:zp=3", "codebook:-1.1,-0.3,0.45,1.5", "codebook:-1,1,3"])
+@pytest.mark.thinned(5)
 def test_odd_grids(name: str, density: Density, rounding: str) -> None:
     assert worst(name, density, 0.5, rounding) < TIGHT
 

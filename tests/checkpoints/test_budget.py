@@ -32,6 +32,7 @@ def drawn(rng: np.random.Generator) -> tuple[list[Choices], float]:
 
 
 @pytest.mark.parametrize("seed", range(150))
+@pytest.mark.thinned(5)
 def test_never_beaten_by_trying_everything(seed: int) -> None:
     lists, limit = drawn(np.random.default_rng(seed))
     found = least_error(lists, limit)

@@ -124,7 +124,11 @@ def test_what_scale_1_costs(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["nvfp4", "mxfp4", "mxfp8_e4m3:rceil", "nf4:g64", "int4:g32:affine"]
+    "form",
+    [
+        *("nvfp4", "mxfp4", "mxfp8_e4m3:rceil", "nf4:g64"),
+        pytest.param("int4:g32:affine", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_block_formats_on_files(folder: Path, form: str) -> None:
     x = np.load(folder / "x.npy")

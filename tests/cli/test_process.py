@@ -21,12 +21,19 @@ def environment(**more: str) -> dict[str, str]:
     return {**plain, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'cli'}", **more}
 
 
+def heeding() -> None:
+    """Heed signals that whoever runs the tests may ignore: nohup, or a shell's background."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+
+
 def python(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
         env=environment(**more),
+        preexec_fn=heeding,
         check=False,
     )
 

@@ -55,7 +55,7 @@ def spread(check: CrossCheck) -> list[float]:
     ]
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(7)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_rule_on_every_density(name: str) -> None:

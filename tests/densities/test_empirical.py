@@ -87,6 +87,7 @@ def direct(form: ScalarFormat, x: npt.NDArray[np.float64], scale: float) -> dict
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("name", FORMATS + WIDE)
+@pytest.mark.thinned(5)
 def test_figures_are_sums_over_the_values(name: str, sample: str) -> None:
     form, x = as_scalar_format(name), SAMPLES[sample]
     density = Empirical(x)

@@ -133,6 +133,7 @@ def test_every_level_is_its_own_nearest(member: ScalarFormat) -> None:
 
 @registered
 @pytest.mark.parametrize("scale", [0, -1.0, np.nan, np.inf])
+@pytest.mark.thinned(5)
 def test_refused_scales(member: ScalarFormat, scale: float) -> None:
     with pytest.raises(InvalidValue, match="scale must be"):
         member.grid(scale)

@@ -150,6 +150,7 @@ def mirror_image(grid: Grid) -> Grid:
     ],
     ids=repr,
 )
+@pytest.mark.thinned(5)
 def test_symmetry_leaves_no_bias(form: ScalarFormat, density: Density) -> None:
     report = quantization_error(form, density, middling(form))
     if form.grid().is_symmetric:
@@ -190,6 +191,7 @@ def test_mixtures_are_linear(form: ScalarFormat) -> None:
 @pytest.mark.parametrize(
     "density", [Gaussian(0.2), Laplace(-0.1), Logistic(), StudentT(40.0), Uniform()], ids=repr
 )
+@pytest.mark.thinned(5)
 def test_distant_limits_change_nothing(form: ScalarFormat, density: Density) -> None:
     base = quantization_error(form, density, middling(form))
     low, high = density.ppf([1e-300, 0.5])
@@ -219,6 +221,7 @@ SMOOTH = [Gaussian(0.1), Laplace(0.2, 0.7), Logistic(), StudentT(3.0), Generaliz
 
 @formats
 @pytest.mark.parametrize("density", SMOOTH, ids=repr)
+@pytest.mark.thinned(5)
 def test_slope_of_the_mse(form: ScalarFormat, density: Density) -> None:
     """dMSE/ds = 2 (C + MSE) / s: ties the cross moment to the MSE and to nothing else."""
     scale, step = middling(form), 0.01

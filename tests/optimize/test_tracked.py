@@ -14,7 +14,7 @@ FORMATS = ["int4", "int8", "4M3E", "2M5E", "fixed8.4"]
     ("density", "parameter", "low", "high"),
     [
         (StudentT(3.0), "nu", 2.5, 12.0),
-        (GeneralizedGaussian(1.0), "beta", 0.7, 3.0),
+        pytest.param(*(GeneralizedGaussian(1.0), "beta", 0.7, 3.0), marks=pytest.mark.exhaustive),
         (Laplace(), "loc", 0.0, 2.0),
     ],
     ids=["nu", "beta", "loc"],

@@ -58,6 +58,7 @@ def same(a: torch.Tensor, b: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # infinities are wanted
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.thinned(5)
 def test_every_format_to_the_bit(name: str, dtype: str) -> None:
     form = as_scalar_format(name)
     for scale in SCALES:

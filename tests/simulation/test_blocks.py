@@ -282,6 +282,7 @@ def data(text: str, kind: Any, seed: int = 11) -> Array:
 
 @every
 @pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.thinned(5)
 def test_both_engines_have_the_same_bits(text: str, kind: Any) -> None:
     x = data(text, kind)
     assert x.size

@@ -67,6 +67,7 @@ def test_every_code_decodes_as_gfloats(name: str) -> None:
 @pytest.mark.parametrize("form", SMALL, ids=str)
 @pytest.mark.parametrize("scale", [1.0, 0.25, 0.1])
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.thinned(5)
 def test_decode_of_encode_is_quantize(form: Any, scale: float, kind: Any) -> None:
     with np.errstate(over="ignore", under="ignore"):
         x = np.concatenate([EVERY.astype(np.float64), around_ties(form, np.float64, scale)])

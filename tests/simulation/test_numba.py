@@ -20,6 +20,7 @@ OTHERS = ["e4m3fnuz", "p3109_k8p1se", "0m4e", "int32"]
 @pytest.mark.parametrize("name", NAMES + OTHERS)
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("scale", [1.0, 0.125, 0.1])
+@pytest.mark.thinned(5)
 def test_same_bits(name: str, kind: Any, scale: float) -> None:
     from qerror.formats import as_scalar_format
 

@@ -117,6 +117,7 @@ MODES = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", INFOS)
+@pytest.mark.thinned(5)
 def test_gfloat_in_every_mode(name: str, mode: str) -> None:
     form, info = as_scalar_format(name), INFOS[name]
     kind = np.float64 if form.bits > 16 else np.float32

@@ -82,6 +82,7 @@ def with_signs_of_zero(levels: Any, x: Any, form: ScalarFormat) -> Any:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("form", SMALL, ids=str)
+@pytest.mark.thinned(5)
 def test_every_tie_and_neighbour_in_every_mode(form: ScalarFormat, mode: str) -> None:
     for kind in (np.float32, np.float64):
         x = around_ties(form, kind)
@@ -412,6 +413,7 @@ class TestLayouts:
     @pytest.mark.parametrize("name", ["e4m3", "int8", "nf4"])
     @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
     @pytest.mark.parametrize("threads", [1, 3])
+    @pytest.mark.thinned(5)
     def test_any_layout(self, layout: str, name: str, kind: Any, threads: int) -> None:
         base = np.random.default_rng(2).normal(0, 3, (37, 20, 151)).astype(kind)
         x = LAYOUTS[layout](base)

@@ -202,6 +202,7 @@ def test_an_edge_is_said() -> None:
     assert "no optimum" in str(row["note"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_everything_at_once() -> None:
     forms = [form for form in scalar_formats().values() if form.bits <= 8][::3]
