@@ -61,6 +61,18 @@ class Intervals(NamedTuple):
     weight: float
 
 
+def between(grid: Grid, upper: bool) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
+    """Return lower and upper levels of a grid's gaps, their widths, whether the upper is even.
+
+    Of the upper half alone if asked.
+    """
+    points, gaps = grid.base_points, grid.base_gaps
+    low, high = points[:-1], points[1:]
+    even = (np.arange(1, points.size) % 2 == 0) == grid.even_first
+    at = low >= 0 if upper else np.full(low.shape, True)
+    return low[at], high[at], gaps[at], even[at]
+
+
 def intervals(grid: Grid, rule: RoundingRule, upper: bool) -> Intervals:
     """List the stretches of a grid; of the upper half for both of them."""
     count = (grid.size - 1) * (1 if rule.bits is None else 1 << rule.bits)
@@ -69,12 +81,7 @@ def intervals(grid: Grid, rule: RoundingRule, upper: bool) -> Intervals:
             f"{rule.name} has {count:,} thresholds on this grid, more than the {_MOST:,} that are "
             "visited one by one; take fewer random bits, or 'stochastic'"
         )
-    points, gaps = grid.base_points, grid.base_gaps
-    low, high = points[:-1], points[1:]
-    even = (np.arange(1, points.size) % 2 == 0) == grid.even_first
-    if upper:
-        at = low >= 0
-        low, high, gaps, even = low[at], high[at], gaps[at], even[at]
+    low, high, gaps, even = between(grid, upper)
     owner, form = Stretches.of(ways_of(rule, low, high, even), rule.bits)
     gap = gaps[owner]
     level = np.where(form.at == 1, high[owner], low[owner] + form.at * gap)

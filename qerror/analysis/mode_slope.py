@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray, two_product
-from qerror.analysis._modes import Intervals, intervals
+from qerror.analysis._modes import Intervals, between, intervals
 from qerror.analysis._patterns import LOWER, SHORT, SHORT_DOWN, UPPER, ways_of
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
@@ -108,12 +108,7 @@ def _beyond(piece: Piece, ends: FloatArray, factor: FloatArray) -> FloatArray:
 
 def _jumps(grid: Grid, rule: RoundingRule, upper: bool) -> _Jumps:
     """List the thresholds at which V jumps; those above 0 for both halves."""
-    points, gaps = grid.base_points, grid.base_gaps
-    low, high = points[:-1], points[1:]
-    even = (np.arange(1, points.size) % 2 == 0) == grid.even_first
-    if upper:
-        at = low >= 0
-        low, high, gaps, even = low[at], high[at], gaps[at], even[at]
+    low, high, gaps, even = between(grid, upper)
     ways = ways_of(rule, low, high, even)
     count = 1 if rule.bits is None else 1 << rule.bits
     j = np.arange(1, count + 1)

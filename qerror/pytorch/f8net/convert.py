@@ -17,7 +17,7 @@ from qerror.pytorch.f8net.lengths import Lengths
 from qerror.pytorch.f8net.network import F8Network
 from qerror.pytorch.f8net.structure import Structure
 from qerror.pytorch.folding.batch_norm import NORMS
-from qerror.pytorch.integer.steps import Step, steps_of
+from qerror.pytorch.integer.steps import Step, steps_of, values_of
 from qerror.pytorch.networks.layers import checked_batches
 from qerror.pytorch.tracing import traced
 
@@ -101,7 +101,7 @@ def f8net(
     images = [_image(batch) for batch in checked_batches(data)]
     if not images:
         raise InvalidValue("clips and lengths start from data; the iterable has no batch")
-    _find_windows(steps, images[0])
+    values_of(steps, images[0])  # sets the windows of pools
     structure = Structure(steps, negative=bool((images[0] < 0).any()))
     modules = _modules(model, structure.layers)
     if all(norm is None for _, norm in modules.values()):
@@ -135,20 +135,6 @@ def _image(batch: object) -> Tensor:
     if not bool(torch.isfinite(first).all()):
         raise InvalidValue("the images hold values that are not finite")
     return first.detach().double()
-
-
-def _find_windows(steps: Sequence[Step], x: Tensor) -> None:
-    """Set the windows of pools that take the whole image, by what comes to them."""
-    found = {"": x}
-    for step in steps:
-        given = [found[name] for name in step.inputs]
-        try:
-            if step.kind == "average" and step.window is None:
-                step.window = (given[0].shape[2], given[0].shape[3])
-                step.stride = step.window
-            found[step.name] = step.clipped(step.compute(given))
-        except RuntimeError as error:
-            raise InvalidValue(f"the data do not fit step {step.name!r}: {error}") from None
 
 
 def _modules(

@@ -25,7 +25,7 @@ from qerror.pytorch.integer.fake import FixedPointModel
 from qerror.pytorch.integer.own import FixedPointNetwork
 from qerror.pytorch.integer.scaled_convert import ScaledPlanner, rules_of
 from qerror.pytorch.integer.scaled_fake import ScaledModel
-from qerror.pytorch.integer.steps import Step, steps_of
+from qerror.pytorch.integer.steps import Step, steps_of, values_of
 from qerror.pytorch.networks.layers import checked_batches
 
 _WEIGHED = ("convolution", "linear")
@@ -155,17 +155,7 @@ def _observed(steps: list[Step], images: list[Tensor]) -> tuple[dict[str, Tensor
     """Return values of every step on the data, a sample of large ones, and an image's shape."""
     kept: dict[str, list[Tensor]] = {}
     for x in images:
-        found = {"": x}
-        for step in steps:
-            given = [found[name] for name in step.inputs]
-            try:
-                if step.kind == "average" and step.window is None:
-                    step.window = (given[0].shape[2], given[0].shape[3])
-                    step.stride = step.window
-                found[step.name] = step.clipped(step.compute(given))
-            except RuntimeError as error:
-                raise InvalidValue(f"the data do not fit step {step.name!r}: {error}") from None
-        for name, values in found.items():
+        for name, values in values_of(steps, x).items():
             if not bool(torch.isfinite(values).all()):
                 raise InvalidValue(f"{'the data' if not name else repr(name)} are not finite")
             kept.setdefault(name, []).append(values)

@@ -6,6 +6,7 @@
 
 import copy
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -102,6 +103,29 @@ def steps_of(model: nn.Module) -> list[Step]:
             f"whose steps do not depend on the data ({str(error).split('. ')[0]})"
         ) from error
     return _Reader(graph).read()
+
+
+def values_of(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
+    """Return the values of every step on a batch; "" names the batch.
+
+    The windows of pools that take the whole image are set by what comes to them.
+
+    Raises
+    ------
+    InvalidValue
+        If a step cannot take what comes to it.
+    """
+    found = {"": x}
+    for step in steps:
+        given = [found[name] for name in step.inputs]
+        try:
+            if step.kind == "average" and step.window is None:
+                step.window = (given[0].shape[2], given[0].shape[3])
+                step.stride = step.window
+            found[step.name] = step.clipped(step.compute(given))
+        except RuntimeError as error:
+            raise InvalidValue(f"the data do not fit step {step.name!r}: {error}") from None
+    return found
 
 
 class _Reader:
