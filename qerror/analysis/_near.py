@@ -22,6 +22,7 @@ SERIES = (
     -8191 / 612141052723200,
 )
 FLATTEST = 1e300  # spreads within which a density may be constant
+_SLACK = 1e-15  # of an end, for the rounding of products: 53 bits have steps of that size
 _NEAR = 1e-3  # panels from 0 within which three terms of the density are enough
 
 
@@ -53,6 +54,7 @@ def nearest(
         ends = max(float(low.min()), -end), min(float(high.max()), end)
         flat = flat if ((low < -flat) & (high > flat)).all() else 0.0
     start, stop = segments.start, segments.start + segments.length * segments.step
+    ends = (ends[0] - _SLACK * abs(ends[0]), ends[1] + _SLACK * abs(ends[1]))
     with np.errstate(over="ignore"):
         beyond = (start * np.where(start < 0, most, least) > ends[1]) | (
             stop * np.where(stop < 0, least, most) < ends[0]

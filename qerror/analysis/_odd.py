@@ -34,12 +34,13 @@ def odd_sums(odd: Runs, batch: Batch, law: SmoothLaw) -> FloatArray:
     """Sum single intervals that hold the law's centre or a limit inside."""
     if not odd.owner.size:
         return nothing(batch)
-    share = odd.spacing(batch.piece) / law.panel_width(
-        np.abs(odd.standard(batch.piece, np.zeros(odd.owner.size)))
-    )
+    width = law.panel_width(np.abs(odd.standard(batch.piece, np.zeros(odd.owner.size))))
+    with np.errstate(divide="ignore"):  # a branch point at 0 leaves no width there
+        share = odd.spacing(batch.piece) / width
     centre = batch.piece.location
     plain = (odd.near(0.0) > centre) | (odd.near(1.0) < centre)
     plain &= (share <= 1) & (not law.branch_at_zero and batch.limits is not None)
+    plain &= (odd.start + 0.5 * odd.step) - odd.start == 0.5 * odd.step  # 53 bits hold no middle
     sums = nothing(batch)
     for at, parts in ((plain, _narrow_parts), (~plain, _general_parts)):
         if at.any():

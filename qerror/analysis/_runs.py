@@ -16,6 +16,12 @@ class Segments(NamedTuple):
     step: FloatArray
     length: FloatArray
 
+    @property
+    def has_middles(self) -> bool:
+        """Whether float64 holds the middles of all its steps: not those of 53 bits."""
+        last, half = self.start + (self.length - 1) * self.step, 0.5 * self.step
+        return bool(((last + half) - last == half).all())
+
 
 def segments_of(grid: Grid) -> Segments:
     """List a grid's segments."""
