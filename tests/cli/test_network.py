@@ -105,6 +105,7 @@ def test_studies_take_a_recipe(run: Run, tmp_path: Path) -> None:
     assert "did you mean calibration" in refused.stderr
 
 
+@pytest.mark.exhaustive
 def test_formats_of_every_tensor(run: Run, tmp_path: Path) -> None:
     arguments = ("formats", "--model", "digits-resnet", "--formats", "int8,4M3E", "--quick")
     rows = document(run, *arguments, "--plot", "formats.svg")["rows"]

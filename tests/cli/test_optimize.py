@@ -70,6 +70,7 @@ def test_infinite_variance_is_an_answer(run: Run) -> None:
         assert document["rows"][0]["scale"] == "nan"
 
 
+@pytest.mark.exhaustive
 def test_an_optimum_at_the_edge_is_said(run: Run) -> None:
     result = run("optimize", "--formats", "2M5E,3M4E", "--dist", "student-t", "--nu", "2.001")
     assert "note: 2M5E" in result.stdout

@@ -138,7 +138,7 @@ def test_every_command_is_tried() -> None:
     assert {shlex.split(line)[0] for line in LINES} == set(COMMANDS) - others
 
 
-@pytest.mark.thinned(3)
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_nothing_is_cut(width: int, folder: Path, piped: list[str]) -> None:

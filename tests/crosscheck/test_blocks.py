@@ -173,6 +173,7 @@ def test_scales_that_should_not_occur(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not mutant.passed
 
 
+@pytest.mark.exhaustive
 def test_chi_square_of_scales_is_uniform_over_seeds() -> None:
     from scipy import stats
 

@@ -75,6 +75,7 @@ def test_own_recipes_are_trained_too() -> None:
     assert (row.format, row.bits, row.start, row.mode) == ("INT4 x INT8", 4, "norm", "lsq")
 
 
+@pytest.mark.exhaustive
 def test_every_tensor_is_measured_in_every_format() -> None:
     formats = ("int8", "5M2E", "3M4E")
     rows = format_study("digits-resnet", formats, quick=True)
