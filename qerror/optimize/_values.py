@@ -17,7 +17,6 @@ from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
 from qerror.formats.format import ScalarFormat
-from qerror.optimize import _slopes
 from qerror.optimize._scan import PER_OCTAVE, nodes
 
 Mse: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -49,6 +48,8 @@ def minima(
     form: ScalarFormat, density: Density, rounding: str, low: float, high: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return the scales and the MSE of the lowest minima between two scales, ascending."""
+    from qerror.optimize import _slopes  # noqa: PLC0415 - not needed to the nearest
+
     mse = mse_of(form, density, rounding)
     count = max(3, math.ceil(math.log2(high / low) * _COARSE) + 1)
     coarse = np.geomspace(low, high, count)
