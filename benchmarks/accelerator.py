@@ -1,9 +1,9 @@
-"""How fast an accelerator fake-quantizes tensors, as multiples of a copy of them.
+"""How fast an accelerator fake-quantizes tensors, as multiples of the first of each group.
 
 ``python -m benchmarks.accelerator [--device cuda] [--size N]``. Contenders run in turn, round
 after round; the least time of each counts, the device waited for before and after. With
-torchvision, a training step of a ResNet-50 of random weights is timed without quantizers, with
-qerror's, and with PyTorch's own. Compiling takes minutes before the first figure.
+torchvision, a training step of a ResNet-50 of random weights is timed without quantizers and with
+them. Compiling takes minutes before the first figure.
 """
 
 import argparse

@@ -7,13 +7,15 @@ from typing import Any
 
 from docutils import nodes
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "cli")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from docs.entries import completed, entry_of, fields_of  # noqa: E402
-from docs.make_reference import COMMON, write_reference  # noqa: E402
-from qerror import __version__  # noqa: E402
-from qerror.explorer import explorer_page  # noqa: E402
+from docs.entries import completed, entry_of, fields_of
+from docs.make_reference import COMMON, write_reference
+from qerror import __version__
+from qerror.explorer import explorer_page
+
+ROOT = Path(__file__).parents[1]
 
 project = "qerror"
 author = "The qerror developers"

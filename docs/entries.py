@@ -4,7 +4,7 @@ import ast
 import inspect
 import re
 import textwrap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FIGURES = {
     "rounding": "E[e^2] where X lies inside the range of the levels, in squared units of the data.",
@@ -164,10 +164,10 @@ def _declared(kind: type) -> list[tuple[str, str, str]]:
     return found
 
 
-def _syntax(thing: object) -> ast.stmt | None:
+def _syntax(thing: Any) -> ast.stmt | None:
     """Return the definition of a class or a function; None where there is no source."""
     try:
-        source = textwrap.dedent(inspect.getsource(inspect.unwrap(thing)))  # type: ignore[arg-type]
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(thing)))
         return ast.parse(source).body[0]
     except (OSError, TypeError, SyntaxError):
         return None

@@ -21,7 +21,7 @@ from qerror.checkpoints.job import (
     tally_part,
 )
 from qerror.checkpoints.measure import fitted_to, report_of
-from qerror.checkpoints.pieces import selected
+from qerror.checkpoints.pieces import chosen_faults, selected
 from qerror.checkpoints.report import FormatFigures
 from qerror.checkpoints.tally import Distribution
 from qerror.checkpoints.tiles import tile_sums
@@ -46,6 +46,7 @@ _OF_GGUF = {
     "Q8_0": "int8:g32:scale=fp16",
 }
 _MOST_BITS = 8
+_NOTHING = "they have no tensor of floating-point numbers, or of codes with scales, of one name"
 
 
 class _Pair(NamedTuple):
@@ -92,18 +93,18 @@ def compare_checkpoints(
         If nothing can be compared, or `strict` and something is damaged.
     """
     path, against = Path(path), Path(against)
-    mine, theirs = (open_checkpoint(each).checked(strict=strict) for each in (path, against))
-    mine = selected(mine, only)
-    theirs, schemes = joined(theirs)
-    theirs = theirs.checked(strict=strict)
+    (mine, _), (theirs, schemes) = (joined(open_checkpoint(each)) for each in (path, against))
+    mine = selected(mine, only).checked(strict=strict)
+    theirs = replace(theirs, faults=chosen_faults(theirs, only)).checked(strict=strict)
     others = {each.name: each for each in theirs.tensors}
     both = [(each, others[each.name]) for each in mine.tensors if each.name in others]
-    missing = tuple(each.name for each in mine.tensors if each.name not in others)
+    known = {*others, *(each.tensor for each in theirs.faults)}
+    missing = tuple(each.name for each in mine.tensors if each.name not in known)
     faults = [*mine.faults, *theirs.faults]
     faults += [_other_shape(a, b) for a, b in both if a.shape != b.shape]
     both = [(a, b) for a, b in both if a.shape == b.shape]
     if not both:
-        reason = str(faults[0]) if faults else "they have no tensor of one name"
+        reason = str(faults[0]) if faults else _NOTHING
         raise InvalidValue(f"cannot compare {str(path)!r} with {str(against)!r}: {reason}")
     if strict and faults:
         raise InvalidValue(f"cannot read {faults[0]}")

@@ -107,7 +107,7 @@ def analyze_checkpoint(
     path = Path(path)
     chosen = as_formats(formats)
     names = tuple(name for name in families if FITTERS[name] is not None)
-    contents = open_checkpoint(path).checked(strict=strict)
+    contents = open_checkpoint(path)
     _require_tensors(path, contents)
     contents = cut(selected(contents, only), by).checked(strict=strict)
     _require_tensors(path, contents)
@@ -163,8 +163,9 @@ def _outcomes(
     with contextlib.ExitStack() as stack:
         notes = None if journal is None else stack.enter_context(Journal(journal, work))
         if notes is not None:
-            done = notes.finished.items()
-            found = {name: TensorReport.from_dict(given) for name, given in done}
+            with notes.readable():
+                done = notes.finished.items()
+                found = {name: TensorReport.from_dict(given) for name, given in done}
         left = [job for job in jobs if job.tensor.name not in found]
         tell = _Bytes(jobs, left, progress)
 

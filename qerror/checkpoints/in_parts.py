@@ -1,8 +1,9 @@
 """A large tensor: its parts by an executor, and a journal that a stopped run goes on from."""
 
 import base64
+import contextlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, cast, final
 
@@ -27,7 +28,7 @@ from qerror.storage.journal import Journal
 from qerror.storage.tensor import Fault
 
 NOTED = 16
-"""Parts after which the counts so far are noted: some 2^26 values, and a tenth of a megabyte."""
+"""Parts after which the counts so far are noted: some 2^26 values, and at most a megabyte."""
 
 
 @final
@@ -42,15 +43,20 @@ class Notes:
         self.tally: Tally | None = None
         self.sums: dict[int, tuple[BlockSums, ...]] = {}
         """Of parts of the second pass."""
-        for each in begun:
-            self._take(each)
+        with contextlib.nullcontext() if journal is None else journal.readable():
+            self._take(begun)
 
-    def _take(self, note: Mapping[str, Any]) -> None:
-        if "sums" in note:
-            rows = note["sums"]
-            self.sums[note["part"]] = tuple(BlockSums(*row) for row in rows)
-        else:
-            self.tallied, self.tally = note["part"], _restored(self._job, note["tally"])
+    def _take(self, notes: Sequence[Mapping[str, Any]]) -> None:
+        """Take the last counts, which hold those before, and all sums."""
+        for each in notes:
+            if "sums" in each:
+                self.sums[each["part"]] = tuple(BlockSums(*row) for row in each["sums"])
+        counts = [each for each in notes if "sums" not in each]
+        if counts:
+            self.tallied = counts[-1]["part"]
+            self.tally = _restored(self._job, counts[-1]["tally"])
+        if self.tallied > len(self._job.parts()):
+            raise ValueError(f"part {self.tallied} of {len(self._job.parts())}")
 
     def counted(self, parts: int, tally: Tally) -> None:
         """Note the counts of the first parts; not where they hold every value of a tensor."""

@@ -30,7 +30,16 @@ def selected(contents: Contents, only: Sequence[str]) -> Contents:
     tensors = tuple(
         each for each in contents.tensors if any(fits(pattern, each.name) for pattern in only)
     )
-    return replace(contents, tensors=tensors, skipped=())
+    return replace(contents, tensors=tensors, skipped=(), faults=chosen_faults(contents, only))
+
+
+def chosen_faults(contents: Contents, only: Sequence[str]) -> tuple[Fault, ...]:
+    """Return the faults of files, and of tensors whose names fit a pattern; all without any."""
+    return tuple(
+        each
+        for each in contents.faults
+        if not only or not each.tensor or any(fits(pattern, each.tensor) for pattern in only)
+    )
 
 
 def cut(contents: Contents, by: str | None) -> Contents:
@@ -49,7 +58,7 @@ def cut(contents: Contents, by: str | None) -> Contents:
     """
     if by is None:
         return contents
-    length = group_length(by)
+    length = _group_length(by)
     rows = sum(_count(each, length) for each in contents.tensors)
     if rows > _MOST:
         raise InvalidValue(
@@ -66,7 +75,7 @@ def cut(contents: Contents, by: str | None) -> Contents:
     return replace(contents, tensors=tuple(tensors), faults=(*contents.faults, *faults))
 
 
-def group_length(by: str) -> int:
+def _group_length(by: str) -> int:
     """Return the number of values in a group; 0 for channels.
 
     Raises

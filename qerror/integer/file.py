@@ -16,6 +16,7 @@ from qerror.integer.layer import Codes, IntegerLayer
 from qerror.integer.network import AnyCodes, AnyLayer, IntegerNetwork
 from qerror.integer.scaled import ScaledCodes, ScaledLayer
 from qerror.storage.atomic import write_atomically
+from qerror.storage.plain import read_json
 
 FIXED_POINT, SCALED = "qerror.integer-network/1", "qerror.integer-network/2"
 SUFFIXES = (".npz", ".safetensors")
@@ -80,7 +81,7 @@ def load_network(path: str | Path) -> IntegerNetwork:
     path = Path(path)
     try:
         text, found = _read(path)
-        described = json.loads(text)
+        described = read_json(text)
         schema = described["schema"]
         if schema not in _ARRAYS:
             raise InvalidValue(f"its schema is {schema!r}, not one of {', '.join(_ARRAYS)}")

@@ -126,6 +126,7 @@ def comparison_document(report: "ComparisonReport", **params: object) -> Documen
         notes.append("? the nearest of --formats: neither the type nor the values say which")
     if report.missing:
         notes.append(f"note: not in the quantized file: {', '.join(report.missing)}")
+    notes += [f"note: {each.tensor}: {each.note}" for each in report.tensors if each.note]
     notes += [f"note: damaged: {each}" for each in report.faults]
     title = f"{report.against} against {report.path}"
     view = View(title, header, body, words=(0, 1, 2, 5, 6), notes=notes)
@@ -157,8 +158,8 @@ def _tensors(report: "CheckpointReport") -> View:
     ]
     if not any(each.note for each in report.tensors):
         header, body = header[:-1], [row[:-1] for row in body]
-    rows = {None: "tensors", "channel": "channels"}.get(report.by, "groups")
-    values = f"{report.size:,} values in {len(report):,} {rows}"
+    row = {None: "tensor", "channel": "channel"}.get(report.by, "group")
+    values = f"{report.size:,} values in {len(report):,} {row}{'' if len(report) == 1 else 's'}"
     left_out = len(report.skipped)
     holds = "1 tensor holds" if left_out == 1 else f"{left_out:,} tensors hold"
     notes = [f"{holds} no floating-point numbers: left out"]

@@ -1,8 +1,10 @@
 """A journal of finished work, a line each, from which a run that was stopped goes on."""
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+import zlib
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast, final
@@ -39,8 +41,11 @@ class Journal:
         """The results of earlier runs by their keys."""
         self.begun: dict[str, list[Any]] = {}
         """What earlier runs noted of work that they did not finish, by its key, in order."""
-        end = self._read()
-        self._file: IO[bytes] = self._path.open("ab")
+        try:
+            end = self._read()
+            self._file: IO[bytes] = self._path.open("ab")
+        except OSError as error:
+            raise InvalidValue(f"cannot write {str(path)!r}: {error.strerror}") from None
         self._file.truncate(end)
         if not end:
             self._append({"schema": _SCHEMA, "work": self._work})
@@ -55,6 +60,23 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+
+    @contextlib.contextmanager
+    def readable(self) -> Generator[None]:
+        """Refuse the file where what it notes is not what was written.
+
+        Raises
+        ------
+        InvalidValue
+            If a note lacks a part, or its numbers cannot be read.
+        """
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
+            raise InvalidValue(
+                f"the journal {str(self._path)!r} is damaged ({type(error).__name__}: {error}); "
+                "remove it to start anew"
+            ) from None
 
     def note(self, key: str, result: object) -> None:
         """Add a finished part."""
@@ -90,6 +112,7 @@ class Journal:
                     self.begun.setdefault(each["begun"], []).append(each["state"])
                 else:
                     self.finished[each["key"]] = each["result"]
+                    self.begun.pop(each["key"], None)
         except (ValueError, KeyError, TypeError):
             raise InvalidValue(f"{str(self._path)!r} is no journal; name another file") from None
         if work != self._work:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 
 from qerror.exceptions import InvalidValue, QErrorException
 from qerror.storage.encodings import FLOATING, WHOLE_BYTES, Encoding, Whole
+from qerror.storage.plain import read_json
 from qerror.storage.source import readable
 from qerror.storage.spans import Span, holes, overlaps
 from qerror.storage.tensor import Contents, Fault, Skipped, StoredTensor
@@ -82,7 +83,11 @@ def open_index(path: Path) -> Contents:
         If the index itself is damaged.
     """
     with readable(path):
-        index: object = json.loads(path.read_bytes())
+        text = path.read_bytes().decode()
+    try:
+        index: object = read_json(text)
+    except InvalidValue as error:
+        raise InvalidValue(f"cannot read {str(path)!r}: {error}") from None
     shards = cast("Any", index).get("weight_map") if isinstance(index, dict) else None
     if not isinstance(shards, dict) or not shards:
         raise InvalidValue(f"cannot read {str(path)!r}: it has no 'weight_map' of tensors to files")

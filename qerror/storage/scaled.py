@@ -16,7 +16,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.exceptions import QErrorException
-from qerror.storage.encodings import FLOATING, Bytes, Plain, Real
+from qerror.storage.encodings import FLOATING, Bytes, Plain, Real, Whole
 from qerror.storage.tensor import Contents, Fault, StoredTensor
 
 _SCALES = ("_scale_inv", "_scale", "_scales")
@@ -45,7 +45,8 @@ _MX = {
     "e4m3": "mxfp8_e4m3",
     "e5m2": "mxfp8_e5m2",
 }
-_STORED = {"BF16": ":scale=bf16", "F16": ":scale=fp16"}
+_STORED = {"BF16": ":scale=bf16", "F16": ":scale=fp16", "F8_E4M3": ":scale=e4m3"}
+_POWERS = {"U8", "F8_E8M0"}  # OCP MX 1.0, 5.4.1
 _TILE = 128  # rows of a tile where scales fit several: the usual number
 _AT_ONCE = 1 << 18  # values at a time, in float64
 
@@ -72,8 +73,9 @@ def joined(contents: Contents) -> tuple[Contents, Mapping[str, Scheme]]:
     Returns
     -------
     contents : Contents
-        Codes that have scales became one tensor of float64 with them, exact; a pair that does
-        not fit became a `Fault`. All other tensors are as they were.
+        Codes that have scales became one tensor of float64 with them, exact but for the division
+        by a global scale; a pair that does not fit became a `Fault`. All other tensors are as
+        they were.
     schemes : mapping
         How these are quantized, by their names.
     """
@@ -132,15 +134,16 @@ def _made(
         raise ValueError(f"zero points, {stem}_zero_point, are not read")
     shape, bits = _shape(stem, codes, scales, stored)
     tile = _tile(shape, scales.shape)
-    powers = scales.dtype in {"U8", "F8_E8M0"}
-    if not powers and (scales.dtype not in FLOATING or scales.encoding.values_per_unit > 1):
+    if scales.dtype not in _POWERS and (
+        scales.dtype not in FLOATING or scales.encoding.values_per_unit > 1
+    ):
         raise ValueError(f"scales of type {scales.dtype} are not read")
     factor = _factor(stem, stored)
     values = _Values(codes, scales, shape, tile or Tile(1, 1), bits, factor, tile is None)
     kind = Plain(f"{codes.dtype} x {scales.dtype}", 8, 2.0**-24)
     tensor = StoredTensor(codes.path, stem, shape, kind, 0, piece=values)
     has_factor = stem + _TIMES in stored or stem + _OVER in stored
-    return _Made(tensor, Scheme(_format(codes, scales, tile, bits, powers, has_factor), tile))
+    return _Made(tensor, Scheme(_format(codes, scales, tile, bits, has_factor), tile))
 
 
 def _shape(
@@ -157,7 +160,7 @@ def _shape(
         return (*outer, last * 2), 4
     if codes.dtype == "I32":
         place = stored.get(f"{stem}_shape")
-        if place is None or place.size != len(given):
+        if place is None or place.size != len(given) or not isinstance(place.encoding, Whole):
             raise ValueError(f"packed codes need {stem}_shape, which says how many they are")
         shape = tuple(int(n) for n in place.values().tolist())
         bits = 32 * given[-1] // shape[-1] if shape[-1] > 0 else 0
@@ -214,20 +217,15 @@ def _one(tensor: StoredTensor) -> float:
     return found
 
 
-def _format(  # noqa: PLR0917 - what is known of one tensor
-    codes: StoredTensor,
-    scales: StoredTensor,
-    tile: Tile | None,
-    bits: int,
-    powers: bool,
-    has_factor: bool,
+def _format(
+    codes: StoredTensor, scales: StoredTensor, tile: Tile | None, bits: int, has_factor: bool
 ) -> str:
     element = _ELEMENTS[codes.dtype] if codes.dtype != "I32" else f"int{bits}:full"
     if tile is None:
         return element
     size = tile.rows * tile.columns
-    if powers and size == 32 and element in _MX:
-        return _MX[element]
+    if scales.dtype in _POWERS and element in _MX:
+        return _MX[element] + ("" if size == 32 else f":g{size}")
     if scales.dtype == "F8_E4M3" and (element, size) == ("e2m1", 16):
         return "nvfp4:of=tensor" if has_factor else "nvfp4"
     return f"{element}:g{size}{_STORED.get(scales.dtype, '')}"

@@ -8,13 +8,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from qerror import Gaussian, StudentT, parse_format, quantization_error, quantize
 from qerror.checkpoints import ComparisonReport, compare_checkpoints
 from qerror.checkpoints.block_bands import block_band
 from qerror.formats import BlockFormat
 from qerror.simulation.block_sums import at_largest
+from qerror.storage import open_checkpoint
 from qerror.storage.scaled import joined
 
 ROWS, COLUMNS = 320, 192
@@ -98,9 +99,6 @@ def test_each_is_judged_in_the_blocks_of_its_own_scales(
     assert found.is_detected
     assert found.loss_db == pytest.approx(loss, abs=0.3 if loss > 1 else 0.01)
     assert found.is_as_good is (loss < 0.1)
-    from safetensors.torch import load_file
-
-    from qerror.storage import open_checkpoint
 
     x = load_file(folder / "a.safetensors")[name].double().numpy()
     contents, _ = joined(open_checkpoint(folder / "b.safetensors"))
@@ -118,7 +116,16 @@ def test_scales_that_do_not_fit_are_a_fault(report: ComparisonReport) -> None:
     (fault,) = report.faults
     assert fault.tensor == "wrong"
     assert "do not fit values of" in fault.reason
-    assert report.missing == ("wrong",)
+    assert report.missing == ()  # it is there
+
+
+def test_a_scaled_original_is_read_by_its_scales_too(folder: Path) -> None:
+    path = folder / "b.safetensors"
+    report = compare_checkpoints(path, path, "int8", only=["tiles", "nvfp4"])
+    assert [each.tensor for each in report.tensors] == ["tiles", "nvfp4"]
+    assert all(math.isinf(each.measured_sqnr_db) for each in report.tensors)
+    assert report.faults == ()  # "wrong" was not asked for
+    compare_checkpoints(path, path, "int8", only=["one"], strict=True)
 
 
 @pytest.mark.thinned(4)

@@ -301,6 +301,8 @@ def test_a_journal_goes_on_where_a_run_was_stopped(
         analyze_checkpoint(path, "int8", journal=notes)
     with pytest.raises(InvalidValue, match="is no journal"):
         analyze_checkpoint(path, FORMATS, journal=path)
+    with pytest.raises(InvalidValue, match=r"cannot write .*No such file"):
+        analyze_checkpoint(path, FORMATS, journal=tmp_path / "none" / "run.jsonl")
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4"])
@@ -466,3 +468,25 @@ def test_block_sums_compiled_and_not_are_the_same(name: str) -> None:
     form: Any = parse_format(name)
     assert block_sums(x, form, "numpy") == block_sums(x, form, "numba")
     assert block_sums(x, form, "numpy").spoiled == form.block_size - 1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"part": 3, "tally": {"counts": "AAAA"}},
+        {"tally": {}},
+        {"part": 99, "sums": 5},
+        {"part": 10**6, "tally": {"counts": in_parts._text(np.zeros(1 << 16, np.int64))}},
+    ],
+)
+def test_a_journal_with_damaged_notes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Any
+) -> None:
+    monkeypatch.setattr("qerror.checkpoints.analyze.LARGE", 1000)
+    x = np.random.default_rng(15).normal(size=(40, 128)).astype("f2")
+    place, notes = saved(tmp_path / "x.safetensors", {"x": x}), tmp_path / "run.jsonl"
+    analyze_checkpoint(place, "int8", families=(), journal=notes)
+    first, *_ = notes.read_text().splitlines()
+    notes.write_text("\n".join([first, json.dumps({"begun": "x", "state": state}), ""]))
+    with pytest.raises(InvalidValue, match=r"is damaged .*remove it to start anew"):
+        analyze_checkpoint(place, "int8", families=(), journal=notes)

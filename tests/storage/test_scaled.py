@@ -1,6 +1,7 @@
 """Codes with scales in tensors beside them, as published checkpoints keep them."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from qerror.formats import as_format
 from qerror.storage import StoredTensor, open_checkpoint
 from qerror.storage.scaled import Scheme, Tile, joined
 
@@ -179,6 +181,26 @@ def test_scales_that_do_not_fit(
     assert "b" in [each.name for each in found.tensors]
     (fault,) = found.faults
     assert fault.tensor == "w"
-    import re
-
     assert re.search(reason, fault.reason), fault.reason
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_powers_of_two_over_rows_of_any_length(tmp_path: Path, size: int) -> None:
+    codes, values = eight((4, 2 * size))
+    powers = RNG.integers(120, 130, (4, 2)).astype(np.uint8)
+    stored = torch.from_numpy(powers).view(torch.float8_e8m0fnu)
+    found, scheme = read(tmp_path, {"w": codes, "w_scale": stored})
+    check(found, values * np.repeat(2.0 ** (powers.astype(float) - 127), size, axis=1))
+    assert scheme == Scheme("mxfp8_e4m3" + ("" if size == 32 else ":g64"), Tile(1, size))
+    as_format(scheme.format)
+
+
+def test_a_shape_that_is_no_whole_numbers(tmp_path: Path) -> None:
+    given = {
+        "w_packed": torch.zeros(4, 2, dtype=torch.int32),
+        "w_scale": torch.ones(4, 1),
+        "w_shape": torch.tensor([torch.inf, 16.0]),
+    }
+    save_file(given, tmp_path / "q.safetensors")
+    (fault,) = joined(open_checkpoint(tmp_path / "q.safetensors"))[0].faults
+    assert "need w_shape" in fault.reason
