@@ -41,6 +41,8 @@ _FEW = 8  # cells next to a branch point at 0 that go one by one
 def lattice_sums(batch: Batch, segments: Segments, law: SmoothLaw) -> Sums:
     """Integrate over the cells within the grid's range."""
     size = batch.factors.size
+    if size == 1:
+        return _chunk_sums(batch, segments, law)
     _, reachable = nearest(segments, batch, law, _end_of(batch, law))
     rows = max(1, _CHUNK // min(reachable.start.size + 1, 48))
     if size <= rows:

@@ -21,7 +21,7 @@ from qerror.analysis._lattice import (
 )
 from qerror.analysis._mode_series import ORDER, Series, series_of
 from qerror.analysis._patterns import LOWER, UPPER, Stretches, ways_of
-from qerror.analysis._runs import Runs, Segments, joined, segments_of
+from qerror.analysis._runs import Runs, Segments, joined, segments_of, whole_segments_of
 from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import TooLarge
@@ -52,7 +52,7 @@ def run_sums(grid: Grid, batch: Batch, law: SmoothLaw, rule: RoundingRule, mirro
 
 def _to_odd(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums:
     """Sum the runs between odd levels as nearest rounding, and the intervals beside them."""
-    start, step, count = segments_of(grid)
+    start, step, count = whole_segments_of(grid)
     odd_before = np.cumsum(grid.counts % 2) - grid.counts % 2
     first_is_odd = (odd_before % 2 == 0) != grid.even_first
     inner = np.where(first_is_odd, 0.0, 1.0)

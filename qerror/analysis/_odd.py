@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -34,34 +35,38 @@ def odd_sums(odd: Runs, batch: Batch, law: SmoothLaw) -> FloatArray:
     """Sum single intervals that hold the law's centre or a limit inside."""
     if not odd.owner.size:
         return nothing(batch)
-    width = law.panel_width(np.abs(odd.standard(batch.piece, np.zeros(odd.owner.size))))
+    ends = (np.abs(odd.standard(batch.piece, np.full(odd.owner.size, j))) for j in (0.0, 1.0))
+    width = np.minimum(*(law.panel_width(z) for z in ends))
     with np.errstate(divide="ignore"):  # a branch point at 0 leaves no width there
         share = odd.spacing(batch.piece) / width
     centre = batch.piece.location
     plain = (odd.near(0.0) > centre) | (odd.near(1.0) < centre)
-    plain &= (share <= 1) & (not law.branch_at_zero and batch.limits is not None)
-    plain &= (odd.start + 0.5 * odd.step) - odd.start == 0.5 * odd.step  # 53 bits hold no middle
+    plain &= (share <= 1) & (batch.limits is not None)
     sums = nothing(batch)
-    for at, parts in ((plain, _narrow_parts), (~plain, _general_parts)):
+    narrow = partial(_narrow_parts, count=_nodes_of(share[plain]))
+    for at, parts in ((plain, narrow), (~plain, _general_parts)):
         if at.any():
             chosen = odd.at(at)
-            for q, first, second in parts(chosen, batch, float(share[at].max())):
+            for q, first, second in parts(chosen, batch):
                 cross = -(q / batch.piece.spread) * first - second
                 sums += gathered(batch, chosen.owner, second, -first, cross)
     return sums
 
 
-def _narrow_parts(odd: Runs, batch: Batch, share: float) -> Iterator[_Part]:
+def _nodes_of(share: FloatArray) -> int:
+    return _FEW_NODES if share.size and share.max() <= _NARROW else NODES
+
+
+def _narrow_parts(odd: Runs, batch: Batch, count: int) -> Iterator[_Part]:
     """Yield the levels of both halves of intervals next to a limit, and the moments about them.
 
-    Of intervals that take up no more than this share of a panel.
+    Of intervals within a panel, by so many nodes.
     """
     piece = replace(batch.piece, weight=1.0)
-    lower, middle, upper = (
-        Ends(*two_product(odd.factor, odd.start + j * odd.step)) for j in (0.0, 0.5, 1.0)
-    )
+    lower, upper = (Ends(*two_product(odd.factor, odd.start + j * odd.step)) for j in (0.0, 1.0))
+    # 53 bits hold no middle, and need not: it is a sum.
+    middle = Ends(lower.value, lower.rest + 0.5 * odd.factor * odd.step)
     low, high = (Ends(limit[odd.owner], np.zeros(odd.owner.size)) for limit in batch.limits or ())
-    count = NODES if share > _NARROW else _FEW_NODES
     for level, left, right in ((lower, lower, middle), (upper, middle, upper)):
         start = low.where(low.minus(left) > 0, left)
         end = high.where(high.minus(right) < 0, right)
@@ -70,9 +75,8 @@ def _narrow_parts(odd: Runs, batch: Batch, share: float) -> Iterator[_Part]:
         yield level.value, first / piece.spread, second / piece.spread**2
 
 
-def _general_parts(odd: Runs, batch: Batch, share: float) -> Iterator[_Part]:
+def _general_parts(odd: Runs, batch: Batch) -> Iterator[_Part]:
     """Yield the same of any intervals."""
-    del share
     bare = replace(batch.piece, weight=1.0)
     unit = bare.spread
     limits = batch.limits and (batch.limits.low[odd.owner], batch.limits.high[odd.owner])

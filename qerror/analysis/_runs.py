@@ -8,6 +8,8 @@ from qerror._arrays import BoolArray, FloatArray, IntArray, two_product
 from qerror.densities.piece import Piece
 from qerror.grids import Grid
 
+_COUNTED = 2.0**53  # whole numbers up to it are floats
+
 
 class Segments(NamedTuple):
     """The uniform runs of a grid before its factor, or of its upper half."""
@@ -16,22 +18,29 @@ class Segments(NamedTuple):
     step: FloatArray
     length: FloatArray
 
-    @property
-    def has_middles(self) -> bool:
-        """Whether float64 holds the middles of all its steps: not those of 53 bits."""
-        last, half = self.start + (self.length - 1) * self.step, 0.5 * self.step
-        return bool(((last + half) - last == half).all())
+
+def whole_segments_of(grid: Grid) -> Segments:
+    """List a grid's segments."""
+    return Segments(grid.edges[:-1], grid.steps, grid.counts.astype(np.float64))
 
 
 def segments_of(grid: Grid) -> Segments:
-    """List a grid's segments."""
-    return Segments(grid.edges[:-1], grid.steps, grid.counts.astype(np.float64))
+    """List a grid's segments, those whose points float64 cannot count in two."""
+    start, step, length = whole_segments_of(grid)
+    long = np.flatnonzero(length > _COUNTED)
+    if not long.size:
+        return Segments(start, step, length)
+    first = np.floor(0.5 * length[long])
+    middle = start[long] + first * step[long]
+    rest = np.insert(length, long + 1, length[long] - first)
+    rest[long + np.arange(long.size)] = first
+    return Segments(np.insert(start, long + 1, middle), np.insert(step, long + 1, step[long]), rest)
 
 
 def upper_segments_of(grid: Grid) -> Segments | None:
     """List those of the upper half of a symmetric grid; None if 0 is not a point."""
     upper = grid.edges[1:] > 0
-    start, step, count = (field[upper] for field in segments_of(grid))
+    start, step, count = (field[upper] for field in whole_segments_of(grid))
     if start[0] < 0:
         if grid.counts[upper][0] % 2:
             return None
@@ -128,10 +137,12 @@ class Runs(NamedTuple):
         others = np.ones(self.owner.size, dtype=bool)
         others[found[inside]] = False
         start = target.beyond(cut, 0.0)
-        j = np.floor(-start / (target.factor * target.step))
+        with np.errstate(divide="ignore"):  # steps below float64's range: clipped below
+            j = np.floor(-start / (target.factor * target.step))
         j = np.clip(j, 0, target.length - 1)
-        j -= target.beyond(cut, j) > 0  # the quotient may be one off
-        j += target.beyond(cut, j + 1) <= 0
+        for _ in range(2):  # of 2^53 steps the quotient may be two off, else one
+            j -= target.beyond(cut, j) > 0
+            j += target.beyond(cut, j + 1) <= 0
         on_point = target.beyond(cut, j) == 0
         next_point = np.where(on_point, j, j + 1)
         lower, upper = target.part(np.zeros(j.size), j), target.part(next_point, target.length)

@@ -80,9 +80,7 @@ def _from_above(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums | None:
 def _by_runs(grid: Grid, batch: Batch, law: SmoothLaw) -> Sums:
     """Go by runs, over both halves where the middle of a symmetric grid is no point."""
     many = grid.steps.size > _FEW_RUNS and grid.is_symmetric
-    symmetric = batch.mirrored or (
-        many and batch.halves() is not None and segments_of(grid).has_middles
-    )
+    symmetric = batch.mirrored or (many and batch.halves() is not None)
     upper = upper_segments_of(grid) if symmetric else None
     if upper is not None:
         return lattice_sums(batch, upper, law) if batch.mirrored else _in_halves(batch, upper, law)

@@ -90,7 +90,10 @@ class ErrorReport(ArrayValue, Generic[Value]):
         return decibels(self.signal_power, self.mse)
 
     def with_levels(self, source: LevelSource) -> "ErrorReport[Value]":
-        """Return this report, able to say E[Q^2] where nearly all of X is rounded to 0."""
+        """Let this report say E[Q^2] where nearly all of X is rounded to 0, and return it.
+
+        While it is made: the source is no figure, and nothing else changes.
+        """
         object.__setattr__(self, "_levels", source)
         return self
 

@@ -206,7 +206,8 @@ def quantization_error(
         return _report_at(grid, density, scales, size, method, rule)
     unit = _unit(size)
     moved = density.affine(1 / unit)
-    return _in_units(_report_at(grid, moved, scales / unit, size / unit, method, rule), unit)
+    found = _in_units(_report_at(grid, moved, scales / unit, size / unit, method, rule), unit)
+    return _with_levels(found, LevelSource(grid, density, scales, rule))
 
 
 def _rigorous(  # noqa: PLR0917 - what was asked for, checked
@@ -239,9 +240,15 @@ def _report_at(  # noqa: PLR0917 - what was asked for, checked
         if flat.size:
             sums = _sums(grid, density, flat, method, rule)
     report = _report(sums, density, scales.shape)
-    if cancels(report.signal_power, report.cross_moment, report.mse):
-        source = LevelSource(grid, density, scales, rule)
-        return report.with_levels(source) if source.is_listed else report
+    return _with_levels(report, LevelSource(grid, density, scales, rule))
+
+
+def _with_levels(
+    report: ErrorReport[float] | ErrorReport[FloatArray], source: LevelSource
+) -> ErrorReport[float] | ErrorReport[FloatArray]:
+    """Add what the levels' moments are computed of, where the figures would cancel."""
+    if cancels(report.signal_power, report.cross_moment, report.mse) and source.is_listed:
+        return report.with_levels(source)
     return report
 
 
