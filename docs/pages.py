@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,10 @@ def stale(write: bool) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             now = executed(text, Path(folder))
         if now != text:
-            yield str(page.relative_to(ROOT))
+            name = str(page.relative_to(ROOT))
+            lines = text.splitlines(), now.splitlines()
+            print(*unified_diff(*lines, f"{name} shows", "now printed", lineterm=""), sep="\n")
+            yield name
             if write:
                 write_atomically(page, now.encode())
 
