@@ -130,16 +130,14 @@ def _output(line: str) -> str:
 
 
 def stale(write: bool) -> Iterator[str]:
-    """Yield the names of the pages that show something else than is printed, and renew them."""
+    """Yield what pages show and what is printed now, where that differs, and renew them."""
     for page in pages():
         text = page.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as folder:
             now = executed(text, Path(folder))
         if now != text:
-            name = str(page.relative_to(ROOT))
-            lines = text.splitlines(), now.splitlines()
-            print(*unified_diff(*lines, f"{name} shows", "now printed", lineterm=""), sep="\n")
-            yield name
+            name, lines = str(page.relative_to(ROOT)), (text.splitlines(), now.splitlines())
+            yield "\n".join(unified_diff(*lines, f"{name} shows", "now printed", lineterm=""))
             if write:
                 write_atomically(page, now.encode())
 
@@ -147,4 +145,4 @@ def stale(write: bool) -> Iterator[str]:
 if __name__ == "__main__":
     found = list(stale("--write" in sys.argv[1:]))
     if found and "--write" not in sys.argv[1:]:
-        sys.exit(f"show something else than is printed now: {', '.join(found)}; run with --write")
+        sys.exit("\n".join([*found, "pages show something else than is printed: run with --write"]))
