@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from qerror.exceptions import InvalidValue
+
 Integers: TypeAlias = npt.NDArray[np.int64]
 Overflow: TypeAlias = Literal["wrap", "saturate"]
 
@@ -50,18 +52,26 @@ def _clamped(values: Integers, low: int, high: int) -> Integers:
     return found
 
 
-def windows(  # noqa: PLR0917 - a window's description
+def windows(
     codes: Integers,
     size: tuple[int, int],
     stride: tuple[int, int],
     padding: tuple[int, int],
+    *,
     dilation: tuple[int, int] = (1, 1),
     fill: int = 0,
 ) -> Integers:
     """Return the windows of images (n, channels, h, w): (n, channels, out h, out w, kh, kw)."""
+    if codes.ndim != 4:
+        raise InvalidValue(f"windows are those of images (n, channels, h, w), got {codes.shape}")
     (top, left), (kh, kw) = padding, size
     padded = np.pad(codes, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
     reach = ((kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1)
+    if reach[0] > padded.shape[2] or reach[1] > padded.shape[3]:
+        raise InvalidValue(
+            f"a window of {reach[0]} x {reach[1]} is wider than the padded image of "
+            f"{padded.shape[2]} x {padded.shape[3]}"
+        )
     found = sliding_window_view(padded, reach, (2, 3))
     return found[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
 
@@ -91,9 +101,10 @@ def wrapped(values: Integers, bits: int) -> Integers:
     return ((values + half) & ((1 << bits) - 1)) - half
 
 
-def convolved(  # noqa: PLR0917 - a convolution's description
+def convolved(
     x: Integers,
     weight: Integers,
+    *,
     stride: tuple[int, int],
     padding: tuple[int, int],
     dilation: tuple[int, int],
@@ -103,7 +114,9 @@ def convolved(  # noqa: PLR0917 - a convolution's description
 ) -> Integers:
     """Return the sums of a convolution, without a bias, in an accumulator of so many bits."""
     outputs, inputs, kh, kw = weight.shape
-    each = windows(x, (kh, kw), stride, padding, dilation)
+    each = windows(x, (kh, kw), stride, padding, dilation=dilation)
+    if each.shape[1] != inputs * groups:
+        raise InvalidValue(f"the weight takes {inputs * groups} channels, got {each.shape[1]}")
     n, _, height, width = each.shape[:4]
     found = np.empty((n, outputs, height, width), np.int64)
     share = outputs // groups

@@ -102,10 +102,12 @@ def load_network(path: str | Path) -> IntegerNetwork:
 
 
 def checked_suffix(path: Path) -> str:
-    """Return how a file's name ends, or refuse what is no file of networks."""
+    """Return how a file's name ends, or refuse what is no file of networks or lacks its library."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InvalidValue(f"{str(path)!r} must end in {' or '.join(SUFFIXES)}")
+    if suffix == ".safetensors":
+        _safetensors("safetensors")
     return suffix
 
 

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast, final
+from typing import Any, Literal, Protocol, TypeAlias, cast, final
 
 import numpy as np
 
-from qerror._arrays import FloatArray, frozen
+from qerror._arrays import FloatArray, frozen, integer
 from qerror.exceptions import InvalidValue
 from qerror.integer.arithmetic import (
     INT32,
@@ -42,6 +42,8 @@ class Codes:
     high: int
 
     def __post_init__(self) -> None:
+        for name in ("length", "low", "high"):
+            integer(name, getattr(self, name), -(2**62), 2**62)
         if not self.low <= 0 < self.high:
             raise InvalidValue(f"codes must reach from at most 0 to above it, got {self}")
         if abs(self.length) > MOST_LENGTH:
@@ -124,6 +126,9 @@ class IntegerLayer:
             )
         if (self.weight is not None) != (self.kind in {"convolution", "linear"}):
             raise InvalidValue(f"layer {self.name!r}: convolutions and linear layers have weights")
+        check_parts(self)
+        integer(f"weight_length of layer {self.name!r}", self.weight_length, -(2**10), 2**10)
+        integer(f"shift of layer {self.name!r}", self.shift, 0, MOST_LENGTH)
 
     # ---- what it computes
 
@@ -151,12 +156,12 @@ class IntegerLayer:
             total = convolved(
                 x,
                 self.weight,
-                self.stride,
-                self.padding,
-                self.dilation,
-                self.groups,
-                bits,
-                overflow,
+                stride=self.stride,
+                padding=self.padding,
+                dilation=self.dilation,
+                groups=self.groups,
+                bits=bits,
+                overflow=overflow,
             )
         return biased(total, self.bias, bits, overflow), length + self.weight_length
 
@@ -213,3 +218,55 @@ class IntegerLayer:
             "raw": self.raw,
             "shift": self.shift,
         }
+
+
+class _Parts(Protocol):
+    """What the layers of both arithmetics have."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+    @property
+    def weight(self) -> Integers | None: ...
+    @property
+    def bias(self) -> Integers | None: ...
+    @property
+    def groups(self) -> int: ...
+
+
+_LEAST = {"window": 1, "stride": 1, "padding": 0, "dilation": 1}
+
+
+def check_parts(layer: _Parts) -> None:
+    """Refuse a layer whose geometry, weight, bias or inputs cannot be.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        The message names the layer.
+    """
+    where = f"layer {layer.name!r}"
+    for part, least in _LEAST.items():
+        pair: Any = getattr(layer, part)
+        if len(pair) != 2:
+            raise InvalidValue(f"{where}: {part} is a pair, got {pair}")
+        for each in pair:
+            integer(f"{part} of {where}", each, least, INT32)
+    integer(f"groups of {where}", layer.groups, 1, INT32)
+    wanted = 2 if layer.kind == "add" else 1
+    if len(layer.inputs) != wanted:
+        raise InvalidValue(f"{where}: {layer.kind} takes {wanted}, got {len(layer.inputs)} inputs")
+    weight, bias = layer.weight, layer.bias
+    if weight is not None:
+        axes = 4 if layer.kind == "convolution" else 2
+        if weight.ndim != axes or not weight.size:
+            raise InvalidValue(f"{where}: its weight has {axes} axes, got {weight.shape}")
+        if len(weight) % layer.groups:
+            raise InvalidValue(
+                f"{where}: {layer.groups} groups do not divide its {len(weight)} outputs"
+            )
+    if bias is not None and (weight is None or bias.shape != (len(weight),)):
+        raise InvalidValue(f"{where}: a bias is one number an output, got {bias.shape}")

@@ -21,7 +21,7 @@ does this where it is built for a single rounding.
 
 "twice", after gemmlowp, TensorFlow Lite's default: h = floor((A M + 2^30) / 2^31), which is to the
 nearest with ties towards +infinity; then h 2^-(n - 31) to the nearest, ties away from 0. For n < 31
-A is shifted to the left by 31 - n first, saturated at int32, and h is the result.
+A is shifted to the left by 31 - n first, here with saturation at int32, and h is the result.
 """
 
 ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)

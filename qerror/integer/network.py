@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, cast, final
 
 import numpy as np
@@ -94,7 +95,7 @@ class IntegerNetwork:
                 )
             known[layer.name] = layer.output
 
-    @property
+    @cached_property
     def codes(self) -> Mapping[str, AnyCodes]:
         """What the codes of each layer are worth, by name; "" is the input."""
         return FrozenMapping({"": self.input, **{each.name: each.output for each in self.layers}})
@@ -180,8 +181,13 @@ class IntegerNetwork:
         for layer in self.layers:
             given = [found[name] for name in layer.inputs]
             meant: Any = [worth[name] for name in layer.inputs]
-            total, found[layer.name] = layer.run(
-                given, meant, _WHOLE if bits >= 32 else bits, overflow
-            )
+            try:
+                total, found[layer.name] = layer.run(
+                    given, meant, _WHOLE if bits >= 32 else bits, overflow
+                )
+            except ValueError as error:
+                raise InvalidValue(
+                    f"layer {layer.name!r} cannot take what comes to it: {error}"
+                ) from error
             steps.append((layer.name, found[layer.name], total))
         return steps

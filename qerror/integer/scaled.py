@@ -17,7 +17,7 @@ from qerror.integer.arithmetic import (
     products,
     windows,
 )
-from qerror.integer.layer import KINDS, Kind
+from qerror.integer.layer import KINDS, Kind, check_parts
 from qerror.integer.multiplier import LEAST_SHIFT, MOST_SHIFT, ROUNDINGS, Rounding, multiplied
 
 _PASSED = ("largest", "flatten")  # their codes are some of those that they take
@@ -143,6 +143,8 @@ class ScaledLayer:
             raise self._refused(f"rounding is once or twice, got {self.rounding!r}")
         if len(self.operands) != (2 if self.kind == "add" else 0):
             raise self._refused("an addition has two operands")
+        check_parts(self)
+        integer(f"left of layer {self.name!r}", self.left, 0, 30)
         self._check_factors()
 
     def _check_factors(self) -> None:
@@ -212,8 +214,16 @@ class ScaledLayer:
         if self.kind == "linear":
             total = products(x, weight.T, bits, overflow)
         else:
-            geometry = self.stride, self.padding, self.dilation, self.groups
-            total = convolved(x, weight, *geometry, bits, overflow)
+            total = convolved(
+                x,
+                weight,
+                stride=self.stride,
+                padding=self.padding,
+                dilation=self.dilation,
+                groups=self.groups,
+                bits=bits,
+                overflow=overflow,
+            )
         return biased(total, self.bias, bits, overflow)
 
     def aligned(self, operand: int, values: Integers) -> Integers:
@@ -233,6 +243,8 @@ class ScaledLayer:
         if weight is not None:
             return extreme_sums(weight, self.bias, *ends[0])
         if self.kind == "add":
+            if max(each.largest for each in codes) << self.left > INT32 + 1:
+                raise self._refused(f"an operand shifted to the left by {self.left} leaves int32")
             moved = [self.aligned(i, np.array(each)) for i, each in enumerate(ends)]
             low, high = moved[0] + moved[1]  # rounding keeps the order
             return int(low), int(high)

@@ -20,6 +20,10 @@ def test_bad_input(run: Run, tmp_path: Path) -> None:
     assert "comes trained" in refused("--model", "crepe-tiny")
     assert "unknown algorithm 'lsqq'" in refused("--algorithms", "lsqq")
     assert "unknown backend 'TVMM'" in refused("--backends", "TVMM")
+    assert "leave out the other names" in refused("--backends", "all,TVM")
+    assert "unknown algorithm 'nope'" in refused("--compared", "nope", "--parts", "backends")
+    assert "bits must lie in 2..16" in refused("--bits", "99")
+    assert "torch.fx cannot trace" in refused("--model", "digits-resnet,digits-vit")
     assert "unknown part 'tables'" in refused("--parts", "tables")
     assert "no backend computes apot" in refused(
         "--algorithms", "apot", "--backends", "TVM", "--parts", "backends"

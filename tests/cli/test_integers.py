@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qerror.integer import Codes, IntegerLayer, IntegerNetwork, save_network
+from qerror.pytorch.zoo import Classifier
 from tests.cli.conftest import Run
 
 
@@ -88,3 +89,34 @@ def test_bad_input(run: Run, saved: Path, tmp_path: Path) -> None:
     assert "must end in .npz" in refused("export", "--model", "digits-resnet", "--integer", "a.bin")
     assert "digits-vit" in refused("export", "--model", "digits-vitt")
     assert not (tmp_path / "a.bin").exists()
+    images, nowhere = str(tmp_path / "two-d.npy"), str(tmp_path / "none" / "l.npy")
+    np.save(images, np.zeros((2, 4)))
+    assert "no folder" in refused("run", str(saved), images, "--logits", nowhere)
+    pool = IntegerLayer("y", "largest", ("",), Codes(5, 0, 255), window=(2, 2), stride=(2, 2))
+    save_network(IntegerNetwork(Codes(5, 0, 255), (pool,)), tmp_path / "pool.npz")
+    np.save(tmp_path / "images.npy", np.zeros((2, 1, 4, 4)))
+    assert "ends in images, not logits" in refused(
+        "run", str(tmp_path / "pool.npz"), str(tmp_path / "images.npy")
+    )
+    assert "cannot take what comes to it" in refused("run", str(tmp_path / "pool.npz"), images)
+
+
+def test_export_refuses_before_it_trains(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*given: object) -> None:
+        raise AssertionError(given)
+
+    monkeypatch.setattr(Classifier, "model", trained)
+    for message, *words in (
+        ("no folder", "--integer", str(tmp_path / "none" / "net.npz")),
+        ("unknown backend 'int9'", "--backend", "int9"),
+        ("weight_bits must lie in 2..16", "--weight-bits", "1"),
+        ("unknown calibration", "--backend", "int8", "--calibration", "minmix"),
+        ("are those of a backend", "--rounding", "once"),
+        ("cannot trace", "--model", "digits-vit"),
+    ):
+        given = words if "--model" in words else ["--model", "digits-resnet", *words]
+        result = run("network", "export", *given)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr

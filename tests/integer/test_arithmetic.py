@@ -240,3 +240,49 @@ def test_bad_input() -> None:
         replace(layer, kind="pool")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidValue, match="have weights"):
         replace(layer, weight=None)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"groups": 0}, "groups of layer 'y' must lie in 1"),
+        ({"groups": "1"}, "groups of layer 'y' must be an integer"),
+        ({"groups": 2}, "2 groups do not divide its 3 outputs"),
+        ({"stride": (0, 1)}, "stride of layer 'y' must lie in 1"),
+        ({"padding": (1, -1)}, "padding of layer 'y' must lie in 0"),
+        ({"dilation": (0, 1)}, "dilation of layer 'y' must lie in 1"),
+        ({"window": (1,)}, "window is a pair"),
+        ({"weight": np.ones((3, 2))}, r"its weight has 4 axes, got \(3, 2\)"),
+        ({"weight": np.ones((0, 1, 3, 3))}, "its weight has 4 axes"),
+        ({"bias": np.ones(2)}, r"one number an output, got \(2,\)"),
+        ({"inputs": ("", "")}, "convolution takes 1, got 2 inputs"),
+        ({"kind": "add", "weight": None}, "add takes 2, got 1 inputs"),
+        ({"weight_length": 1.5}, "weight_length of layer 'y' must be an integer"),
+        ({"shift": -1}, "shift of layer 'y'"),
+    ],
+)
+def test_parts_that_cannot_be(part: dict[str, Any], message: str) -> None:
+    layer = IntegerLayer(
+        "y", "convolution", ("",), Codes(3, 0, 255), np.ones((3, 1, 3, 3), np.int64)
+    )
+    with pytest.raises((InvalidValue, InvalidType), match=message):
+        replace(layer, **part)
+    with pytest.raises(InvalidType, match="length must be an integer"):
+        Codes(1.5, 0, 255)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 1, 2, 5), "window of 3 x 3 is wider than the padded image of 2 x 5"),
+        ((1, 2, 5, 5), "weight takes 1 channels, got 2"),
+        ((1, 9), "windows are those of images"),
+    ],
+)
+def test_images_that_a_layer_cannot_take(shape: tuple[int, ...], message: str) -> None:
+    layer = IntegerLayer(
+        "y", "convolution", ("",), Codes(3, 0, 255), np.ones((3, 1, 3, 3), np.int64)
+    )
+    network = IntegerNetwork(Codes(3, 0, 255), (layer,))
+    with pytest.raises(InvalidValue, match=f"layer 'y' cannot take what comes to it: .*{message}"):
+        network.run(np.ones(shape, np.int64))

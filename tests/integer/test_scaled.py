@@ -286,3 +286,18 @@ def test_bad_input() -> None:
         ScaledCodes(1.0, 300, 0, 255)
     with pytest.raises(InvalidValue, match="scale of codes"):
         ScaledCodes(0.0, 3, 0, 255)
+
+
+def test_shifts_to_the_left_that_cannot_be() -> None:
+    codes, one = ScaledCodes(1.0, 0, -128, 127), multiplier_of(0.5)
+    layer = ScaledLayer("y", "add", ("", ""), codes, *SAME, operands=(one, one), left=20)
+    IntegerNetwork(codes, (layer,))
+    for left in (-1, 62):
+        with pytest.raises(InvalidValue, match=f"left of layer 'y' must lie in 0..30, got {left}"):
+            replace(layer, left=left)
+    with pytest.raises(InvalidValue, match="shifted to the left by 30 leaves int32"):
+        IntegerNetwork(codes, (replace(layer, left=30),))
+    with pytest.raises(InvalidValue, match="add takes 2, got 1 inputs"):
+        replace(layer, inputs=("",))
+    with pytest.raises(InvalidValue, match="stride of layer 'y'"):
+        replace(layer, stride=(0, 1))

@@ -252,6 +252,10 @@ def test_formats_of_many_levels_are_scanned_on_some_values(name: str) -> None:
     x = np.random.default_rng(3).standard_t(5, 10_000)
     form = as_scalar_format(name)
     found = MSE().best(form, x)
-    scales = np.append(np.geomspace(0.02, 2.2, 60) * np.abs(x).max() / form.max_value, found)
-    errors = quantization_error(form, x, scales).mse
+    far = np.geomspace(0.02, 2.2, 60) * np.abs(x).max() / form.max_value
+    errors = quantization_error(
+        form, x, np.concatenate([far, np.linspace(0.9, 1.1, 21) * found, [found]])
+    ).mse
+    assert errors[-1] <= errors[:60].min()
+    # A sample's error has thousands of minima; 33 scales of an octave missed 1.4 % of it in 9M9E.
     assert errors[-1] <= 1.02 * errors.min()

@@ -49,6 +49,15 @@ def test_nothing_is_left_on_the_processor(method: str) -> None:
     assert {each.device.type for each in found} == {"meta"}
 
 
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_leave_nothing_on_the_processor(name: str) -> None:
+    x = torch.empty(64, 512, device="meta", requires_grad=True)
+    y = BlockFakeQuantize(name)(x)
+    y.backward(torch.empty_like(y))
+    assert x.grad is not None
+    assert {y.device.type, x.grad.device.type} == {"meta"}
+
+
 @REAL
 @pytest.mark.parametrize("method", METHODS)
 def test_bits_of_every_method(method: str) -> None:

@@ -1,8 +1,10 @@
 """F8Net: units, lengths and folding against their definitions, and integers with the same codes."""
 
 import copy
+import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,13 @@ from torch import Tensor, nn
 from qerror import fractional_length_constant
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.integer.network import IntegerNetwork
-from qerror.pytorch.examples import Examples
+from qerror.pytorch.examples import Dataset, Examples
 from qerror.pytorch.f8net import F8Network, Lengths, f8net
 from qerror.pytorch.integer import to_integer
+from qerror.pytorch.studies import fixed_study
 from qerror.pytorch.training import Plan, train
+from qerror.pytorch.zoo import Classifier, digits
+from qerror.pytorch.zoo import networks as zoo_networks
 from qerror.pytorch.zoo.mobilenet import InvertedBottleneck
 from qerror.pytorch.zoo.resnet import BasicBlock
 from qerror_cli.main import main
@@ -313,6 +318,100 @@ def test_bad_input() -> None:
         f8net(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Sigmoid()).eval(), images())
 
 
+def test_all_calibration_images_count() -> None:
+    first, second = images(positive=True), 20 * images()
+    fixed, whole = (f8net(network("residual"), x) for x in ([first, second], first))
+    together = f8net(network("residual"), torch.cat([first, second]))
+    assert fixed.integer_network().input == together.integer_network().input
+    assert fixed.integer_network().input.low == -127
+    assert fixed.chosen_lengths() == together.chosen_lengths() != whole.chosen_lengths()
+    for given in ([first, first[..., :7]], []):
+        with pytest.raises(InvalidValue, match=r"one size, got \(1, 8, 7\)|no batch"):
+            f8net(network("residual"), given)
+        with pytest.raises(InvalidValue, match=r"one size, got \(1, 8, 7\)|no batch"):
+            to_integer(network("residual"), given)
+
+
+def test_normalisations_that_do_not_fold() -> None:
+    bare = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, affine=False)).eval()
+    with pytest.raises(InvalidValue, match="no factor and offset"):
+        f8net(bare, images())
+    to_integer(bare, [images()])
+    lost = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, track_running_stats=False)).eval()
+    for convert in (f8net, to_integer):
+        with pytest.raises(InvalidValue, match="BatchNorm2d '1' without running statistics"):
+            convert(lost, [images()])
+
+
+@pytest.mark.parametrize("names", [("a.b", "a_b"), ("pop", "keys")])
+def test_names_that_collide(names: tuple[str, str]) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Module()
+            for name in names:
+                part = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1))
+                (self.a if "." in name else self).add_module(name.split(".")[-1], part[0])
+            self.norm = nn.BatchNorm2d(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            one, other = (self.get_submodule(name) for name in names)
+            found: Tensor = self.norm(other(torch.relu(one(x))))
+            return found
+
+    with pytest.raises(InvalidValue, match=r"which is taken: rename it"):
+        f8net(Two().eval(), images())
+
+
+class Short(nn.Module):
+    """A layer with a normalisation, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        found: Tensor = self.head(torch.relu(self.norm(self.conv(x))).flatten(1))
+        return found
+
+
+def few_digits() -> Dataset:
+    found = digits()
+    return Dataset("few", found.train.first(96), found.test.first(64))
+
+
+def test_a_study_trains_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The integers are those of a training by hand, so of its rate and its epochs."""
+    monkeypatch.setenv("QERROR_CACHE", str(tmp_path))
+    short = Classifier("short", Short, few_digits, Plan(2, batch_size=32))
+    monkeypatch.setattr(zoo_networks, "NETWORKS", {"short": short})
+    numbers: list[list[Any]] = []
+    for training, plan in (
+        ("tiny", Plan(2, batch_size=32, learning_rate=short.plan.learning_rate / 100)),
+        ("whole", Plan(3, batch_size=32)),
+    ):
+        rows, found = fixed_study(["short"], trainings=(training,), epochs=3)
+        trained = f8net(short.model(), short.calibration())
+        train(trained, few_digits().train, plan, seed=0)
+        expected = trained.integer_network()
+        for ours, theirs in zip(found.layers, expected.layers, strict=True):
+            if ours.weight is not None:
+                np.testing.assert_array_equal(ours.weight, theirs.weight)
+                np.testing.assert_array_equal(ours.bias, theirs.bias)
+        numbers.append([each.bias for each in found.layers if each.weight is not None])
+        (row,) = rows
+        assert (row.training, row.epochs, row.unequal) == (training, plan.epochs, 0)
+        logits = short.run(trained)
+        assert row.accuracy == row.integer_accuracy == short.score(logits, logits)
+    start = f8net(short.model(), short.calibration()).integer_network()
+    numbers.append([each.bias for each in start.layers if each.weight is not None])
+    for one, other in itertools.combinations(numbers, 2):
+        assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 def test_bad_exports() -> None:
     fixed = f8net(network("residual"), images())
     with pytest.raises(InvalidValue, match=r"the network is in training mode: call eval"):
@@ -350,11 +449,20 @@ def test_other_bits() -> None:
         (["--bits", "1"], "bits must lie in 2..16"),
         (["--epochs", "0"], "--epochs must be at least 1"),
         (["--integer", "net.txt"], "must end in .npz or .safetensors"),
+        (["--integer", "nowhere/net.npz"], "no folder"),
+        (["--model", "digits-resnet,digits-vit"], "cannot trace"),
+        (["--model", "crepe-tiny"], "comes trained"),
     ],
 )
-def test_the_command_refuses_before_it_trains(options: list[str], message: str) -> None:
-    given = ["network", "f8net", "--model", "digits-resnet", *options]
-    result = CliRunner().invoke(main, given, prog_name="qerror")
+def test_the_command_refuses_before_it_trains(
+    options: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*given: object) -> None:
+        raise AssertionError(given)
+
+    monkeypatch.setattr(Classifier, "model", never)
+    given = options if "--model" in options else ["--model", "digits-resnet", *options]
+    result = CliRunner().invoke(main, ["network", "f8net", *given], prog_name="qerror")
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""

@@ -6,19 +6,17 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from qerror._arrays import integer, positive
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.pytorch.f8net.lengths import Lengths
 from qerror.pytorch.f8net.network import F8Network
 from qerror.pytorch.f8net.structure import Structure
-from qerror.pytorch.folding.batch_norm import NORMS
-from qerror.pytorch.integer.steps import Step, steps_of, values_of
-from qerror.pytorch.networks.layers import checked_batches
+from qerror.pytorch.folding.batch_norm import NORMS, fitting
+from qerror.pytorch.integer.steps import Step, images_of, steps_of, values_of
 from qerror.pytorch.tracing import traced
 
 CLIP = 8.0
@@ -48,7 +46,7 @@ def f8net(
         In evaluation mode, with normalisations: convolutions, linear layers, batch normalisations
         behind them, ReLU, additions, pools. A ReLU6 becomes a ReLU, as in F8Net: the clip does it.
     data : iterable of tensors
-        Images: they give the image's sign and length, and the starts of clips and lengths.
+        Images: all of them together give the image's sign and length, and the starts of lengths.
     lengths : Lengths, optional
         The rule of fractional lengths, and the bits of codes; by default the exact rule in 8 bits.
     clip : float
@@ -98,23 +96,21 @@ def f8net(
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
         raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
     steps = steps_of(model)
-    images = [_image(batch) for batch in checked_batches(data)]
-    if not images:
-        raise InvalidValue("clips and lengths start from data; the iterable has no batch")
-    values_of(steps, images[0])  # sets the windows of pools
-    structure = Structure(steps, negative=bool((images[0] < 0).any()))
+    reference = next(model.parameters())
+    images = torch.cat(images_of(data)).to(reference.device)
+    values_of(steps, images[:1])  # sets the windows of pools
+    structure = Structure(steps, negative=bool((images < 0).any()))
     modules = _modules(model, structure.layers)
     if all(norm is None for _, norm in modules.values()):
         raise InvalidValue(
             "the network has no batch normalisation behind a layer, so F8Net has nothing to fold; "
             "to_integer takes such networks as they are"
         )
-    found = F8Network(structure, modules, rule, start, tuple(images[0].shape[1:]))
-    reference = next(model.parameters())
+    found = F8Network(structure, modules, rule, start, tuple(images.shape[1:]))
     found.to(reference.device, reference.dtype)
     signed = not structure.positive[""]
     search = Lengths("search", rule.bits)
-    best = search.of(images[0], signed=signed)
+    best = search.of(images, signed=signed)
     if input_length is not None:
         most = rule.bits - signed
         if not 0 <= integer("input_length", input_length, -(2**31), 2**31) <= most:
@@ -124,17 +120,8 @@ def f8net(
             )
         best = torch.tensor(float(input_length))
     found.input_length.fill_(float(best))
-    found.settle([each.to(reference.device, reference.dtype) for each in images])
+    found.settle(images.to(reference.dtype))
     return found.eval()
-
-
-def _image(batch: object) -> Tensor:
-    first: Any = batch[0] if isinstance(batch, tuple | list) else batch
-    if not isinstance(first, Tensor) or not first.is_floating_point():
-        raise InvalidType("the batches must be tensors of floating-point images")
-    if not bool(torch.isfinite(first).all()):
-        raise InvalidValue("the images hold values that are not finite")
-    return first.detach().double()
 
 
 def _modules(
@@ -149,6 +136,8 @@ def _modules(
             norms[str(node.args[0].target)] = modules[str(node.target)]
     found: dict[str, tuple[nn.Module, nn.Module | None]] = {}
     for step in layers:
+        if step.name in norms:
+            fitting(modules[step.name], norms[step.name])
         if step.name not in modules:
             raise InvalidValue(
                 f"a layer is called twice, at step {step.name!r}: its two results would have two "

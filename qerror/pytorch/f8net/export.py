@@ -116,4 +116,4 @@ class Exporter:
 
 def _codes(values: Tensor, length: int) -> Any:
     """Return whole numbers that stand for values: exact, as they were rounded before."""
-    return torch.ldexp(values.double(), torch.tensor(length)).round().long().numpy()
+    return torch.ldexp(values.double(), torch.tensor(length)).round().long().cpu().numpy()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from qerror.integer.arithmetic import INT32
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
 from qerror.pytorch.f8net.lengths import Lengths
+from qerror.pytorch.functional.shared import power
 from qerror.pytorch.methods.shared_clip import MOMENTUM
 
 _START = 6
@@ -74,12 +75,12 @@ class FixedLayer(nn.Module):
         """Return the layer's output over its unit, before any ReLU."""
         length = coded_length if self.coded else self._length(x)
         q = x if self.coded else self._fixed(x, length, signed=self.signed)
-        if self.training and self.norm is not None:
-            weight, bias = self._by_batch(q, units)
+        if self.training:
+            weight, bias = self.effective(units) if self.norm is None else self._by_batch(q, units)
+            # The bias is rounded where the accumulator is one of integers: gradients pass it whole.
             return self._layer(q, self._fixed(weight, self.weight_length(weight)), bias)
         weight, _, bias = self.rounded(units, length)
-        # The bias is rounded where the accumulator is one of integers: gradients pass it whole.
-        return self._layer(q, weight, self.effective(units)[1] if self.training else bias)
+        return self._layer(q, weight, bias)
 
     # ---- lengths
 
@@ -121,7 +122,7 @@ class FixedLayer(nn.Module):
         """Return weight, its length and the bias, as an accumulator of integers has them."""
         weight, bias = self.effective(units)
         weight_length = self.weight_length(weight)
-        step = torch.ldexp(torch.ones_like(bias), -(length + weight_length).int())
+        step = power(-(length + weight_length).int(), bias)
         codes = torch.round(bias / step).clamp(-INT32, INT32)
         return self._fixed(weight, weight_length), weight_length, codes * step
 

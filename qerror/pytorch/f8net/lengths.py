@@ -1,6 +1,5 @@
 """How fractional lengths follow from data: from the standard deviation, or by a search."""
 
-import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, TypeAlias, final, get_args
@@ -12,8 +11,7 @@ from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.optimize import fractional_length_constant
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
-from qerror.pytorch.functional.shared import spread
-from qerror.pytorch.methods.fixed import SIGNED, UNSIGNED
+from qerror.pytorch.methods.fixed import SIGNED, UNSIGNED, any_length_of
 
 Rule: TypeAlias = Literal["exact", "paper", "search"]
 """FL = floor(log2(constant / std)) with the exact constant of a Gaussian (39.224 and, rectified,
@@ -87,11 +85,11 @@ class Lengths:
         Without a sign the standard deviation is that of the values before a ReLU, as the rule is
         for a rectified Gaussian.
         """
-        wide = x.detach().to(torch.promote_types(x.dtype, torch.float32))
         if self.rule == "search":
+            wide = x.detach().to(torch.promote_types(x.dtype, torch.float32))
             return self._searched(wide, signed=signed)
-        constant = math.log2(_constant(self.rule, self.bits, signed))
-        return self.legal(torch.floor(constant - torch.log2(spread(wide))), signed=signed)
+        constant = _constant(self.rule, self.bits, signed)
+        return self.legal(any_length_of(x, constant), signed=signed)
 
     def _searched(self, x: Tensor, *, signed: bool) -> Tensor:
         lengths = range(self.least, self.longest(signed=signed) + 1)

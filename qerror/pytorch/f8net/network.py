@@ -10,7 +10,7 @@ the weights, so that nothing is left of them but shifts.
 # pyright: reportUnknownVariableType=false, reportPrivateUsage=false
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -24,8 +24,9 @@ from qerror.pytorch.f8net.export import Exporter
 from qerror.pytorch.f8net.layer import FixedLayer, Units
 from qerror.pytorch.f8net.lengths import Lengths
 from qerror.pytorch.f8net.structure import WEIGHED, Structure
+from qerror.pytorch.functional import fixed_point
 from qerror.pytorch.functional.shared import FLOOR, fixed_codes, power
-from qerror.pytorch.gradients import AtLeast, apply
+from qerror.pytorch.gradients import AtLeast, apply, quotient
 from qerror.pytorch.integer.own import FixedPointNetwork
 from qerror.pytorch.integer.steps import Step
 
@@ -56,8 +57,12 @@ class F8Network(FixedPointNetwork):
         self.register_buffer("input_length", torch.tensor(0.0))
         self.layers = nn.ModuleDict()
         for step in structure.layers:
-            tensor = step.inputs[0]
-            self.layers[slot(step.name)] = FixedLayer(
+            tensor, key = step.inputs[0], slot(step.name)
+            if hasattr(self.layers, key) or hasattr(nn.ParameterDict, key):
+                raise InvalidValue(
+                    f"layer {step.name!r} would be kept as {key!r}, which is taken: rename it"
+                )
+            self.layers[key] = FixedLayer(
                 *modules[step.name],
                 lengths,
                 not structure.positive[tensor],
@@ -99,9 +104,12 @@ class F8Network(FixedPointNetwork):
         return value.clamp(min=0) if self.structure.rectified(name) else value
 
     def _image(self, x: Tensor) -> Tensor:
-        low, high = fixed_codes(self.lengths.bits, not self.structure.positive[""])
-        step = torch.ldexp(torch.ones_like(self.input_length), -self.input_length.int()).to(x.dtype)
-        return torch.round(x / step).clamp(low, high) * step
+        return fixed_point(
+            x,
+            word_length=self.lengths.bits,
+            fractional_length=self.input_length.int(),
+            signed=not self.structure.positive[""],
+        )
 
     # ---- units
 
@@ -123,7 +131,7 @@ class F8Network(FixedPointNetwork):
         size = apply(AtLeast, torch.where(alpha < 0, -alpha, alpha), FLOOR)
         high = fixed_codes(self.lengths.bits, layer.signed)[1]
         # Not ldexp of the size itself: its gradient is 0 where an integer exponent is negative.
-        return size / high * power(layer.kept().int(), size)
+        return quotient(size, high) * power(layer.kept().int(), size)
 
     def around(self, step: Step, units: Mapping[str, Tensor]) -> Units:
         """Return the units around a layer."""
@@ -133,10 +141,10 @@ class F8Network(FixedPointNetwork):
     # ---- before and after training
 
     @torch.no_grad()
-    def settle(self, batches: Sequence[Tensor]) -> None:
-        """Let the lengths of inputs run to where batches take them, with the network as it is.
+    def settle(self, images: Tensor) -> None:
+        """Let the lengths of inputs run to where images take them, with the network as it is.
 
-        A length changes the unit in which the next is measured: the batches are passed until the
+        A length changes the unit in which the next is measured: the images are passed until the
         lengths stand still, as often as there are lengths at most.
         """
         layers = [self.layer(step.name) for step in self.structure.layers]
@@ -147,7 +155,7 @@ class F8Network(FixedPointNetwork):
                 each.settling = True
             for _ in range(self.lengths.bits + 1):
                 before = [float(each.length) for each in layers]
-                self(batches[0])
+                self(images)
                 if before == [float(each.length) for each in layers]:
                     break
         finally:
@@ -208,5 +216,5 @@ class F8Network(FixedPointNetwork):
 
 
 def slot(name: str) -> str:
-    """Return the name of a layer in a ModuleDict."""
+    """Return the name of a layer in a ModuleDict, which takes no dots."""
     return name.replace(".", "_")

@@ -103,7 +103,7 @@ class FoldedBatchNorm(nn.Module):
                 f"unknown folding strategy {strategy!r}; it is one of "
                 f"{', '.join(f'{each.value} ({each.name.lower()})' for each in Folding)}"
             ) from None
-        self.module, self.norm = _fitting(module, norm)
+        self.module, self.norm = fitting(module, norm)
         self.quantizer = nn.Identity() if quantizer is None else quantizer
         with torch.no_grad():
             factor, shift = self._running()
@@ -268,7 +268,7 @@ class FoldedBatchNorm(nn.Module):
         return values.reshape(-1, *(1,) * spatial)
 
 
-def _fitting(module: Any, norm: Any) -> tuple[Any, Any]:
+def fitting(module: Any, norm: Any) -> tuple[Any, Any]:
     """Return the two modules, or refuse them."""
     if not isinstance(module, LAYERS):
         raise InvalidType(

@@ -86,6 +86,13 @@ def prepare(
         (the message names the module), there is nothing to quantize or, asked for, to fold, or
         the data do not fit.
 
+    Notes
+    -----
+    The weights of PACT and DoReFa lose their unit: they lie in [-1, 1], whatever the normalisation
+    behind them. In the study on digits (docs/networks.md) folding by strategy 4, the default on
+    backends that fold, made every training of PACT diverge and many of DoReFa, where they train
+    with 0 to 3.
+
     References
     ----------
     Li et al. 2021 (MQBench, arXiv 2111.03759), section 3.

@@ -23,10 +23,9 @@ from qerror.optimize.fractional_length import optimal_fractional_length
 from qerror.pytorch.backends import Backend
 from qerror.pytorch.integer.fake import FixedPointModel
 from qerror.pytorch.integer.own import FixedPointNetwork
-from qerror.pytorch.integer.scaled_convert import ScaledPlanner, rules_of
+from qerror.pytorch.integer.scaled_convert import Rules, ScaledPlanner, rules_of
 from qerror.pytorch.integer.scaled_fake import ScaledModel
-from qerror.pytorch.integer.steps import Step, steps_of, values_of
-from qerror.pytorch.networks.layers import checked_batches
+from qerror.pytorch.integer.steps import Step, images_of, steps_of, values_of
 
 _WEIGHED = ("convolution", "linear")
 _MOST = 1 << 17  # values that tell a length
@@ -110,29 +109,40 @@ def to_integer(
     >>> bool((both.integer.run(codes) == both.fake.codes(x)["2"].numpy()).all())
     True
     """
-    widths = (
-        integer("weight_bits", weight_bits, 2, 16),
-        integer("activation_bits", activation_bits, 2, 16),
-    )
+    widths, rules = checked_choices(weight_bits, activation_bits, backend, calibration, rounding)
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
         raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    rules = None
-    if backend is not None:
-        rules = rules_of(backend, widths, calibration or "minmax", rounding or "once")
-    elif calibration is not None or rounding is not None:
-        raise InvalidValue("a calibration and a rounding are those of a backend: give one, or int8")
     if isinstance(model, FixedPointNetwork):
         _refuse_choices(widths, backend)
         own = model.integer_network()
         return IntegerModel(own, FixedPointModel(own))
     steps = steps_of(model)
-    images = [_image(batch) for batch in checked_batches(data)]
+    images = images_of(data)
     seen, size = _observed(steps, images)
     if rules is not None:
         scaled = ScaledPlanner(steps, seen, rules).network(tuple(size))
         return IntegerModel(scaled, ScaledModel(scaled))
     network = _Planner(steps, seen, widths).network(tuple(size))
     return IntegerModel(network, FixedPointModel(network))
+
+
+def checked_choices(
+    weight_bits: int,
+    activation_bits: int,
+    backend: Backend | str | None,
+    calibration: str | None,
+    rounding: Rounding | None,
+) -> tuple[tuple[int, int], Rules | None]:
+    """Return the widths of codes and a backend's rules, or refuse them as `to_integer` does."""
+    widths = (
+        integer("weight_bits", weight_bits, 2, 16),
+        integer("activation_bits", activation_bits, 2, 16),
+    )
+    if backend is not None:
+        return widths, rules_of(backend, widths, calibration or "minmax", rounding or "once")
+    if calibration is not None or rounding is not None:
+        raise InvalidValue("a calibration and a rounding are those of a backend: give one, or int8")
+    return widths, None
 
 
 def _refuse_choices(widths: tuple[int, int], backend: object) -> None:
@@ -144,20 +154,13 @@ def _refuse_choices(widths: tuple[int, int], backend: object) -> None:
         )
 
 
-def _image(batch: object) -> Tensor:
-    first: Any = batch[0] if isinstance(batch, tuple | list) else batch
-    if not isinstance(first, Tensor) or not first.is_floating_point():
-        raise InvalidType("the batches must be tensors of floating-point images")
-    return first.detach().double()
-
-
 def _observed(steps: list[Step], images: list[Tensor]) -> tuple[dict[str, Tensor], torch.Size]:
     """Return values of every step on the data, a sample of large ones, and an image's shape."""
     kept: dict[str, list[Tensor]] = {}
     for x in images:
         for name, values in values_of(steps, x).items():
             if not bool(torch.isfinite(values).all()):
-                raise InvalidValue(f"{'the data' if not name else repr(name)} are not finite")
+                raise InvalidValue(f"the values of {name!r} are not finite")
             kept.setdefault(name, []).append(values)
     return {name: torch.cat(parts) for name, parts in kept.items()}, images[0].shape[1:]
 

@@ -15,8 +15,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own custom
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from qerror.exceptions import InvalidValue
+from qerror.exceptions import InvalidType, InvalidValue
 from qerror.pytorch.folding.batch_norm import NORMS
+from qerror.pytorch.networks.layers import checked_batches
 
 Kind: TypeAlias = Literal["convolution", "linear", "add", "average", "largest", "clip", "flatten"]
 
@@ -103,6 +104,32 @@ def steps_of(model: nn.Module) -> list[Step]:
             f"whose steps do not depend on the data ({str(error).split('. ')[0]})"
         ) from error
     return _Reader(graph).read()
+
+
+def images_of(data: object) -> list[Tensor]:
+    """Return batches of images in float64.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        If there is none, or one holds no finite floating-point images of the others' size.
+    """
+    images = [_image(batch) for batch in checked_batches(data)]
+    if not images:
+        raise InvalidValue("ranges and lengths follow from data; the iterable has no batch")
+    sizes = sorted({tuple(each.shape[1:]) for each in images})
+    if len(sizes) > 1:
+        raise InvalidValue(f"the images must have one size, got {sizes[0]} and {sizes[1]}")
+    return images
+
+
+def _image(batch: object) -> Tensor:
+    first: Any = batch[0] if isinstance(batch, tuple | list) else batch
+    if not isinstance(first, Tensor) or not first.is_floating_point():
+        raise InvalidType("the batches must be tensors of floating-point images")
+    if not bool(torch.isfinite(first).all()):
+        raise InvalidValue("the images hold values that are not finite")
+    return first.detach().double()
 
 
 def values_of(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
@@ -248,6 +275,9 @@ class _Reader:
         module = self.folded.get(name)
         if module is None or len(before.users) > 1 or self.steps[name].low == 0:
             raise self._unknown(node, f"{type(norm).__name__} {node.target!r} not behind a layer")
+        if norm.running_mean is None:
+            what = f"{type(norm).__name__} {node.target!r} without running statistics"
+            raise self._unknown(node, what)
         fuse: Any = fuse_linear_bn_eval if isinstance(module, nn.Linear) else fuse_conv_bn_eval
         fused = fuse(module, norm)
         self.steps[name].weight = fused.weight.detach().double()

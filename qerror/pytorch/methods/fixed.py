@@ -32,10 +32,13 @@ def length_of(x: Tensor, form: FixedPoint) -> Tensor:
     The standard deviation is unbiased, of all values; where it is 0, as of one value, the length is
     the longest.
     """
-    wide = x.detach().to(torch.float32 if x.dtype != torch.float64 else x.dtype)
-    constant = math.log2(SIGNED if form.signed else UNSIGNED)
-    length = torch.floor(constant - torch.log2(spread(wide)))
-    return legal(length, form)
+    return legal(any_length_of(x, SIGNED if form.signed else UNSIGNED), form)
+
+
+def any_length_of(x: Tensor, constant: float) -> Tensor:
+    """Return floor(log2(constant / std)) of data, legal or not."""
+    wide = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    return torch.floor(math.log2(constant) - torch.log2(spread(wide)))
 
 
 def legal(length: Tensor, form: FixedPoint) -> Tensor:

@@ -6,6 +6,7 @@
 
 import contextlib
 import copy
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +23,10 @@ from qerror.pytorch.backends import BACKENDS, Backend, Graph
 from qerror.pytorch.graphs import ALGORITHMS, check_combination, prepare
 from qerror.pytorch.graphs.algorithms import folding_of
 from qerror.pytorch.networks.quantize_model import update_bn
+from qerror.pytorch.tracing import traced
 from qerror.pytorch.training import train
-from qerror.pytorch.zoo import NETWORKS, Classifier
-from qerror.pytorch.zoo.networks import one_thread
+from qerror.pytorch.zoo import Classifier
+from qerror.pytorch.zoo.networks import one_thread, trained_here
 from qerror.storage.journal import Journal
 
 PARTS = ("backends", "foldings", "graphs")
@@ -55,7 +57,12 @@ class BenchCase:
     @property
     def key(self) -> str:
         """A name that no other case of a study has."""
-        backend = f"{self.backend.name}/graph {self.backend.graph}/folding {self.folding}"
+        own = self.backend
+        backend = f"{own.name}/graph {own.graph}/folding {self.folding}"
+        preset = BACKENDS.get(own.name)
+        if preset is None or own != replace(preset, graph=own.graph, folds=own.folds):
+            # A record of one's own may have changed since a journal was begun.
+            backend += f"/record {hashlib.sha256(repr(own).encode()).hexdigest()[:12]}"
         return f"{self.model}/{backend}/{self.algorithm}/{self.bits} bits/seed {self.seed}"
 
 
@@ -154,30 +161,45 @@ def bench_study(
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise InvalidValue(f"unknown part {unknown[0]!r}; it is one of {', '.join(PARTS)}")
-    for name in models:
-        _classifier(name, quick)
+    integer("bits", bits, 2, 16)
     length = min(epochs, _QUICK) if quick else epochs
     chosen = [each if isinstance(each, Backend) else BACKENDS[each] for each in backends]
     chosen = chosen or list(BACKENDS.values())
     if compared is None:
         compared = [name for name in _COMPARED if name in algorithms] if quick else algorithms
+    for name in (*algorithms, *compared):
+        _ = ALGORITHMS[name]  # an unknown name is no combination that does not exist
     settings, refused = _settings(algorithms, chosen, bits, parts, compared or algorithms)
+    _check_networks(models, quick)
     cases = [
         BenchCase(model, backend, algorithm, folding, bits, seed, length, quick)
         for model in models
         for backend, algorithm, folding in settings
         for seed in range(seeds)
     ]
+    _refuse_twins(cases)
     # What may differ from one start to the next is in the cases' own keys.
     work = {"study": "bench", "epochs": length, "quick": quick, "torch": torch.__version__}
     return Bench(tuple(_rows(cases, journal, work, executor, progress or silent)), refused)
 
 
-def _classifier(name: str, quick: bool) -> Classifier:
-    network = NETWORKS[name].quick() if quick else NETWORKS[name]
-    if not isinstance(network, Classifier):
-        raise InvalidValue(f"{name} comes trained; study networks that are trained here")
-    return network
+def _check_networks(models: Sequence[str], quick: bool) -> None:
+    """Refuse networks that cannot be studied, before any is trained."""
+    for name in models:
+        traced(trained_here(name, quick=quick).fresh(0), "Study networks that it can trace")
+
+
+def _refuse_twins(cases: Sequence[BenchCase]) -> None:
+    """Refuse unequal backends that the study's tables and journal could not tell apart."""
+    found: dict[str, Backend] = {}
+    for case in cases:
+        own = case.backend
+        name = f"{own.name} of graph {own.graph} and folding {case.folding}"
+        if found.setdefault(name, own) != own:
+            raise InvalidValue(
+                f"two backends are {name}: give each record a name of its own, "
+                "dataclasses.replace(backend, name=...)"
+            )
 
 
 _Setting = tuple[Backend, str, int]
@@ -207,8 +229,11 @@ def _settings(
             if ALGORITHMS[algorithm].deployable and _computes(backend, algorithm, bits, folding)
         ]
     if not wanted:
+        tried = [*(algorithms if "backends" in parts else ())]
+        tried += compared if set(parts) - {"backends"} else ()
         raise InvalidValue(
-            f"no backend computes {', '.join(algorithms)} in {bits} bits: nothing to study"
+            f"no backend computes {', '.join(dict.fromkeys(tried))} in {bits} bits: nothing to "
+            "study"
         )
     return list(dict.fromkeys(wanted)), tuple(refused)
 
@@ -225,7 +250,6 @@ def _varied(parts: Sequence[str]) -> Iterator[tuple[Backend, int]]:
 
 
 def _computes(backend: Backend, algorithm: str, bits: int, folding: int) -> bool:
-    _ = ALGORITHMS[algorithm]  # an unknown name is no combination that does not exist
     try:
         check_combination(backend, algorithm, bits=bits, folding=folding)
     except InvalidValue:
@@ -247,7 +271,7 @@ def _rows(
         left = [case for case in cases if case.key not in found]
         progress(len(cases) - len(left), len(cases))
         for model, seed in dict.fromkeys((case.model, case.seed) for case in left):
-            _classifier(model, left[0].quick).model(seed)  # into the cache, once
+            trained_here(model, quick=left[0].quick).model(seed)  # into the cache, once
         for case, row in zip(left, ordered_map(bench_case, left, executor=executor), strict=True):
             found[case.key] = row
             if notes is not None:
@@ -258,7 +282,7 @@ def _rows(
 
 def bench_case(case: BenchCase) -> BenchRow:
     """Quantize a network as a backend computes it, judge it, train it, and judge it again."""
-    network = _classifier(case.model, case.quick)
+    network = trained_here(case.model, quick=case.quick)
     with one_thread():
         model = network.model(case.seed)
         quantized = prepare(

@@ -20,8 +20,8 @@ from qerror.pytorch.f8net.lengths import Rule
 from qerror.pytorch.integer import to_integer
 from qerror.pytorch.studies.intervals import shown
 from qerror.pytorch.training import Plan, train
-from qerror.pytorch.zoo import NETWORKS, Classifier
-from qerror.pytorch.zoo.networks import one_thread
+from qerror.pytorch.zoo import Classifier
+from qerror.pytorch.zoo.networks import one_thread, trained_here
 from qerror.reporting import Document, View
 
 Training: TypeAlias = Literal["whole", "tiny"]
@@ -108,15 +108,18 @@ def fixed_study(
     for name in trainings:
         if name not in get_args(Training):
             raise InvalidValue(f"unknown training {name!r}; it is one of whole, tiny")
+    networks = [trained_here(model, quick=quick) for model in models]
     cases = [
-        (_network(model, quick), Lengths(cast("Rule", rule), bits), training, seed)
-        for model in models
+        (network, Lengths(cast("Rule", rule), bits), training, seed)
+        for network in networks
         for rule in rules
         for training in trainings
         for seed in range(seeds)
     ]
     if not cases:
         raise InvalidValue("there is nothing to train: give models, rules and trainings")
+    for network in networks:  # what fixed point cannot express is told before any training
+        f8net(network.fresh(0).eval(), network.calibration()[0][:1])
     most = min(epochs, _QUICK) if quick else epochs
     rows: list[FixedRow] = []
     found: IntegerNetwork | None = None
@@ -130,13 +133,6 @@ def fixed_study(
         rows.append(row)
     assert found is not None
     return rows, found
-
-
-def _network(name: str, quick: bool) -> Classifier:
-    network = NETWORKS[name].quick() if quick else NETWORKS[name]
-    if not isinstance(network, Classifier):
-        raise InvalidValue(f"{name} comes trained; study networks that are trained here")
-    return network
 
 
 def _part(progress: Progress, number: int, count: int) -> Progress:

@@ -17,7 +17,9 @@ from qerror.integer.network import IntegerNetwork, Width
 from qerror.integer.scaled import ScaledLayer
 from qerror.pytorch.backends import Backend
 from qerror.pytorch.integer import to_integer
-from qerror.pytorch.zoo import NETWORKS
+from qerror.pytorch.integer.convert import checked_choices
+from qerror.pytorch.integer.steps import steps_of
+from qerror.pytorch.zoo import NETWORKS, Classifier
 from qerror.reporting import Document, Row, View
 
 
@@ -64,11 +66,14 @@ def integer_study(
     InvalidValue
         If it has layers that integers do not express, or its inputs are no images.
     """
+    checked_choices(weight_bits, activation_bits, backend, calibration, rounding)
     network = NETWORKS[model]
-    original = network.model(seed)
+    if isinstance(network, Classifier):
+        steps_of(network.fresh(seed).eval())  # tells what cannot be before any training
     batches: Any = list(network.batches())
     if not all(isinstance(each, torch.Tensor) for each in batches):
         raise InvalidValue(f"{model} does not take images alone: integers cannot express it")
+    original = network.model(seed)
     both = to_integer(
         original,
         network.calibration(),

@@ -27,8 +27,8 @@ from qerror.pytorch.networks.quantize_model import INPUT, quantize_model
 from qerror.pytorch.networks.recipe import ModelRecipe, TensorRecipe
 from qerror.pytorch.studies.intervals import shown
 from qerror.pytorch.training import Plan, train
-from qerror.pytorch.zoo import NETWORKS, Classifier
-from qerror.pytorch.zoo.networks import one_thread
+from qerror.pytorch.zoo import Classifier
+from qerror.pytorch.zoo.networks import one_thread, trained_here
 from qerror.registry import Registry
 from qerror.reporting import Document, View
 
@@ -174,9 +174,7 @@ def qat_cases(
 ) -> Iterator[QatCase]:
     """Yield what is trained, with the plan of the training."""
     for name in models:
-        network = NETWORKS[name].quick() if quick else NETWORKS[name]
-        if not isinstance(network, Classifier):
-            raise InvalidValue(f"{name} comes trained; study networks that are trained here")
+        network = trained_here(name, quick=quick)
         plan = replace(network.plan, epochs=min(epochs, _QUICK) if quick else epochs)
         for form, start, mode, recipe in kinds:
             for seed in seeds:

@@ -13,6 +13,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor, nn
 
+from qerror.exceptions import InvalidValue
 from qerror.pytorch.examples import Dataset
 from qerror.pytorch.networks.layers import feed
 from qerror.pytorch.training.loop import train
@@ -135,6 +136,20 @@ class Classifier(Network):
         del reference
         right = outputs.argmax(1) == self.data().test.targets
         return 100 * float(right.double().mean())
+
+
+def trained_here(name: str, *, quick: bool = False) -> Classifier:
+    """Return a network that studies can train, with `quick` on less.
+
+    Raises
+    ------
+    InvalidValue
+        If it comes trained, or there is none of that name.
+    """
+    network = NETWORKS[name].quick() if quick else NETWORKS[name]
+    if not isinstance(network, Classifier):
+        raise InvalidValue(f"{name} comes trained; study networks that are trained here")
+    return network
 
 
 class one_thread:  # noqa: N801 - reads as a phrase

@@ -23,9 +23,11 @@ from qerror.pytorch.backends import BACKENDS
 from qerror.pytorch.examples import Dataset, Examples
 from qerror.pytorch.folding import FoldedBatchNorm
 from qerror.pytorch.graphs import prepare
-from qerror.pytorch.studies import Bench, BenchRow, bench, bench_document, bench_study
+from qerror.pytorch.studies import Bench, BenchRow, bench_document, bench_study
+from qerror.pytorch.studies.bench import BenchCase
 from qerror.pytorch.training import Plan
 from qerror.pytorch.zoo import Classifier, digits
+from qerror.pytorch.zoo import networks as zoo_networks
 
 
 class Tiny(nn.Module):
@@ -59,7 +61,7 @@ def tiny(learning_rate: float = 0.01) -> Classifier:
 @pytest.fixture
 def networks(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QERROR_CACHE", str(tmp_path_factory.getbasetemp() / "tiny"))
-    monkeypatch.setattr(bench, "NETWORKS", {"tiny": tiny()})
+    monkeypatch.setattr(zoo_networks, "NETWORKS", {"tiny": tiny()})
 
 
 def study(**options: Any) -> Bench:
@@ -120,9 +122,9 @@ def test_killed_three_times_it_gives_the_same(tmp_path: Path) -> None:
         textwrap.dedent(f"""
         import json, sys, torch
         from dataclasses import asdict
-        from tests.pytorch.networks.test_bench import bench, study, tiny
+        from tests.pytorch.networks.test_bench import study, tiny, zoo_networks
         torch.set_num_threads(1)
-        bench.NETWORKS = {{"tiny": tiny()}}
+        zoo_networks.NETWORKS = {{"tiny": tiny()}}
         found = study(
             journal={str(tmp_path / "run.jsonl")!r} if len(sys.argv) > 1 else None,
             parts=("backends", "graphs"),
@@ -174,7 +176,7 @@ def test_foldings_and_graphs() -> None:
 
 @pytest.mark.usefixtures("networks")
 def test_a_training_that_diverges_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "NETWORKS", {"tiny": tiny(1e30)})
+    monkeypatch.setattr(zoo_networks, "NETWORKS", {"tiny": tiny(1e30)})
     monkeypatch.setattr(Classifier, "model", lambda self, seed: self.fresh(seed).eval())
     found = study(parts=("backends",))
     assert any(row.diverged for row in found.rows)
@@ -242,6 +244,20 @@ def test_bad_input() -> None:
         bench_study(["tiny"], ["lsq"], ["TVMM"])
     with pytest.raises(InvalidValue, match="no backend computes apot"):
         bench_study(["tiny"], ["apot"], ["TVM"], parts=("backends",))
+    with pytest.raises(InvalidValue, match=r"no backend computes qil in 4 bits"):
+        study(parts=("graphs",), compared=["qil"])
+    with pytest.raises(UnknownName, match="algorithm"):
+        study(compared=["nope"])
+    twin = replace(BACKENDS["TVM"], power_of_two=False)
+    with pytest.raises(InvalidValue, match="two backends are TVM of graph"):
+        bench_study(["tiny"], ["lsq"], ["TVM", twin], parts=("backends",))
+
+
+def test_keys_tell_records_of_one_name_apart() -> None:
+    """Those of presets, with other graphs too, are what journals have had."""
     own = BACKENDS["TVM"]
-    assert study(parts=("backends",)).refused == (("TVM", "apot"),)
-    assert own.name == "TVM"
+    kinds = (own, replace(own, graph=2), replace(own, power_of_two=False), replace(own, source=""))
+    keys = [BenchCase("net", each, "lsq", 4, 4, 0, 3).key for each in kinds]
+    assert keys[0] == f"net/TVM/graph {own.graph}/folding 4/lsq/4 bits/seed 0"
+    assert keys[1] == "net/TVM/graph 2/folding 4/lsq/4 bits/seed 0"
+    assert len(set(keys)) == 4

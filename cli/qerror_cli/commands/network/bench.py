@@ -101,6 +101,8 @@ def bench(
     for name, value in (("seeds", seeds), ("epochs", given["epochs"])):
         if value < 1:
             raise click.UsageError(f"--{name} must be at least 1, got {value}")
+    if _ALL in backends and backends != [_ALL]:
+        raise click.UsageError("--backends all has every backend: leave out the other names")
     if executor is not None and jobs > 1:
         raise click.UsageError("--jobs and --executor each say where to work; give one of them")
     output.refuse_collisions({"--journal": journal, **plotted_files(plot)})

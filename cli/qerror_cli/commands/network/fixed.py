@@ -6,7 +6,13 @@ from typing import Any
 import click
 
 from qerror_cli.command import Command
-from qerror_cli.commands.network.options import Names, command, models_option, quick
+from qerror_cli.commands.network.options import (
+    Names,
+    check_integer_file,
+    command,
+    models_option,
+    quick,
+)
 from qerror_cli.output import Output, file_option, output_options, say
 from qerror_cli.progress import Bar
 
@@ -47,19 +53,14 @@ def f8net(models: list[str], integer: Path | None, output: Output, **given: Any)
     qerror network f8net --model digits-resnet --lengths exact,paper,search --training tiny
     qerror network f8net --model digits-mobilenet --integer net.npz
     """
-    from qerror.exceptions import InvalidValue
-    from qerror.integer.file import checked_suffix, save_network
+    from qerror.integer import save_network
     from qerror.pytorch.studies import fixed_document, fixed_study
 
     for name in ("seeds", "epochs"):
         if given[name] < 1:
             raise click.UsageError(f"--{name} must be at least 1, got {given[name]}")
     output.refuse_collisions({"--integer": integer})
-    if integer is not None:
-        try:
-            checked_suffix(integer)
-        except InvalidValue as error:
-            raise click.BadParameter(str(error), param_hint="--integer") from error
+    check_integer_file(integer)
     with Bar("f8net") as bar:
         rows, network = fixed_study(models, progress=bar, **given)
     if integer is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from qerror_cli.command import Command
-from qerror_cli.commands.network.options import command, one_model
+from qerror_cli.commands.network.options import check_integer_file, command, one_model
 from qerror_cli.output import Output, file_option, output_options, save, say
 
 _WHOLE = 32
@@ -50,16 +50,11 @@ def export(
     qerror network export --model digits-resnet --backend int8 --integer net.npz
     qerror network run net.npz images.npy
     """
-    from qerror.exceptions import InvalidValue
-    from qerror.integer.file import checked_suffix, save_network
+    from qerror.integer import save_network
     from qerror.pytorch.studies import integer_document, integer_study
 
     output.refuse_collisions({"--integer": integer})
-    if integer is not None:
-        try:
-            checked_suffix(integer)
-        except InvalidValue as error:
-            raise click.BadParameter(str(error), param_hint="--integer") from None
+    check_integer_file(integer)
     study = integer_study(model, **given)
     if integer is not None:
         save_network(study.network, integer)
@@ -106,15 +101,21 @@ def run(  # noqa: PLR0917 - click passes them by name
 
     from qerror.integer import load_network
     from qerror.reporting import classes_document
-    from qerror.storage import open_arrays
+    from qerror.storage import check_writable, open_arrays
 
     output.refuse_collisions({"--logits": logits}, {"NETWORK": network, "IMAGES": images})
+    if logits is not None:
+        check_writable(logits)
     net = load_network(network)
     arrays = open_arrays(images)
     if len(arrays) != 1:
         raise click.UsageError(f"{str(images)!r} must hold one array of images, not {len(arrays)}")
     codes = net.encode(arrays[0].values())
     found = net.run(codes, accumulator=accumulator, overflow=overflow)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - click has checked it
+    if found.ndim != 2:
+        raise click.UsageError(
+            f"{str(network)!r} ends in images, not logits: its result has {found.ndim} axes"
+        )
     if logits is not None:
         buffer = io.BytesIO()
         np.save(buffer, found)

@@ -73,6 +73,21 @@ qat_formats = click.option(
 quick = click.option("--quick", is_flag=True, help="Train and judge on less: under a minute.")
 
 
+def check_integer_file(path: Path | None) -> None:
+    """Refuse a file that cannot hold a network of integers, before any work."""
+    if path is None:
+        return
+    from qerror.exceptions import InvalidValue
+    from qerror.integer.file import checked_suffix
+    from qerror.storage import check_writable
+
+    try:
+        checked_suffix(path)
+        check_writable(path)
+    except InvalidValue as error:
+        raise click.BadParameter(str(error), param_hint="--integer") from error
+
+
 def recipe_option(*others: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return --recipe, which goes without the options that say what it says."""
 
