@@ -66,6 +66,16 @@ class RoundingRule(NamedTuple):
         return self.mode if self.bits is None else f"{self.mode}:{self.bits}"
 
     @property
+    def parts(self) -> int:
+        """The parts of a step among which the random bits tell; 1 without them."""
+        return 1 if self.bits is None else 1 << self.bits
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether Q(-x) = -Q(x) on levels that are symmetric about one at 0."""
+        return self.mode not in {"up", "down"}
+
+    @property
     def is_nearest(self) -> bool:
         """Whether the nearest level is taken, ties however."""
         return self.mode in {"nearest-even", "nearest-away"}

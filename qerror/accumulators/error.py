@@ -152,7 +152,7 @@ def _one(
 def accumulate(terms: Terms, length: int, register: Accumulator, way: Order) -> Outcome:
     """Return the moments of the error of a sum of so many terms."""
     found = _accumulate(terms, length, register, way)
-    directed = isinstance(register, IntegerAccumulator) or register.rule.mode in {"up", "down"}
+    directed = isinstance(register, IntegerAccumulator) or not register.rule.is_odd
     return found if directed or not terms.is_symmetric else found._replace(mean=0.0)
 
 

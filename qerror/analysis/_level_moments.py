@@ -18,15 +18,15 @@ from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
 _MOST = 2**18  # stretches
-_LITTLE = 0.1  # of E[X^2]: below, a digit of E[Q^2] or more would be lost
+LITTLE = 0.1  # of E[X^2]: below, a digit of E[Q^2] or more would be lost
 
 
 def cancels(power: float | FloatArray, cross: float | FloatArray, mse: float | FloatArray) -> bool:
     """Whether E[Q^2] is little of E[X^2], so that it cannot be told from the errors."""
     if isinstance(power, float):  # without arrays, nothing warns
-        return bool(power + 2 * cross + mse < _LITTLE * power)
+        return bool(power + 2 * cross + mse < LITTLE * power)
     with np.errstate(invalid="ignore"):  # inf - inf where powers are infinite
-        return bool(np.any(power + 2 * cross + mse < _LITTLE * power))
+        return bool(np.any(power + 2 * cross + mse < LITTLE * power))
 
 
 class LevelMoments(NamedTuple):
@@ -52,7 +52,7 @@ class LevelSource:
     @property
     def is_listed(self) -> bool:
         """Whether the levels are few enough to be visited one by one."""
-        parts = 1 if self.rule.bits is None else 1 << self.rule.bits
+        parts = self.rule.parts
         return 1 < self.grid.size <= _MOST // parts
 
     def moments(self) -> LevelMoments:

@@ -64,7 +64,7 @@ def measure_of(grid: Grid, density: Density, rule: RoundingRule) -> Measure:
 def _thresholds(grid: Grid, rule: RoundingRule) -> FloatArray:
     """Return the places between levels, and the levels, at which the error may jump."""
     points, gaps = grid.points, np.diff(grid.points)
-    parts = 2 if rule.bits is None else 1 << rule.bits
+    parts = 2 if rule.bits is None else rule.parts
     if gaps.size * parts > 2 * _MOST:
         raise TooLarge(
             f"a band under {rule.name} needs moments between {gaps.size * parts:,} thresholds, "

@@ -29,8 +29,8 @@ from qerror.grids import Grid
 from qerror.rounding import RoundingRule
 
 _MASS_NODES = 16  # a panel's mass to the last bit
-_CHUNK = 2**12  # stretches handled together
-_TOGETHER = 2**16  # stretches that are handled together
+_CHUNK = 2**12  # segments of a chunk of scales
+_TOGETHER = 2**16  # stretches that are visited together
 _MOST = 2**22  # stretches that are visited one by one
 
 
@@ -242,7 +242,7 @@ def _turned(zone: Runs, rule: RoundingRule) -> IntArray:
 
 
 def _check_count(intervals: int, rule: RoundingRule) -> None:
-    count = intervals * (1 if rule.bits is None else 1 << rule.bits)
+    count = intervals * rule.parts
     if count > _MOST:
         raise TooLarge(
             f"{rule.name} has {count:,} thresholds where the density is not smooth on the scale of "

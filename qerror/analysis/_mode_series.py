@@ -52,9 +52,7 @@ class Series:
 @lru_cache(maxsize=64)
 def series_of(rule: RoundingRule) -> Series:
     """Return the series of rounding toward the start of a run, to the nearest, or drawn."""
-    count = None if rule.mode == "stochastic" and rule.bits is None else 1
-    if rule.bits is not None:
-        count = 1 << rule.bits
+    count = None if rule.mode == "stochastic" and rule.bits is None else rule.parts
     bernoulli = _bernoulli(ORDER + 5)
 
     def plain(n: int) -> Fraction:

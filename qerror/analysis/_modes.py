@@ -29,7 +29,7 @@ _ATOMS = 2**13  # samples handled together: a few megabytes
 
 def mode_sums(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRule) -> Sums:
     """Add up what the density's pieces and point masses contribute under a rounding mode."""
-    symmetric = rule.mode not in {"up", "down"} and grid.is_symmetric and grid.size % 2 == 1
+    symmetric = rule.is_odd and grid.is_symmetric and grid.size % 2 == 1
     mirrored = symmetric and density.is_symmetric
     total = atom_sums(grid, density, scales, rule)
     for piece in density.pieces():
@@ -75,7 +75,7 @@ def between(grid: Grid, upper: bool) -> tuple[FloatArray, FloatArray, FloatArray
 
 def intervals(grid: Grid, rule: RoundingRule, upper: bool) -> Intervals:
     """List the stretches of a grid; of the upper half for both of them."""
-    count = (grid.size - 1) * (1 if rule.bits is None else 1 << rule.bits)
+    count = (grid.size - 1) * rule.parts
     if count > _MOST:
         raise TooLarge(
             f"{rule.name} has {count:,} thresholds on this grid, more than the {_MOST:,} that are "
@@ -209,7 +209,7 @@ def shares_up(
         case "stochastic":
             if rule.bits is None:
                 return part
-            count = float(1 << rule.bits)
+            count = float(rule.parts)
             return np.where(
                 inward_up, 1 - np.floor(count * (1 - part)) / count, np.floor(count * part) / count
             )

@@ -13,7 +13,8 @@ from qerror.analysis._runs import Runs
 from qerror.analysis._window import NODES, Ends, window_moments
 from qerror.densities.smooth_law import SmoothLaw
 
-_NARROW, _FEW_NODES = 0.06, 6  # a share of a panel and the nodes that it needs
+# A share s of a panel and the nodes that it needs: m leave (4.8/s)^-2m, as in `_lattice`: 1e-22.
+_NARROW, _FEW_NODES = 0.06, 6
 
 _Part: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 

@@ -38,7 +38,7 @@ def has_slope(grid: Grid, density: Density, rule: RoundingRule) -> bool:
 
     A level that passes a point mass moves the MSE by a jump.
     """
-    parts = 1 if rule.bits is None else 1 << rule.bits
+    parts = rule.parts
     return 1 < grid.size * parts <= _MOST and not density.atoms().positions.size
 
 
@@ -60,7 +60,7 @@ def mse_slope(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRu
     -------
     ndarray, shape (k,)
     """
-    symmetric = rule.mode not in {"up", "down"} and grid.is_symmetric and grid.size % 2 == 1
+    symmetric = rule.is_odd and grid.is_symmetric and grid.size % 2 == 1
     half = symmetric and density.is_symmetric
     form, jumps = intervals(grid, rule, upper=half), _jumps(grid, rule, half)
     base = grid.base_points
@@ -110,7 +110,7 @@ def _jumps(grid: Grid, rule: RoundingRule, upper: bool) -> _Jumps:
     """List the thresholds at which V jumps; those above 0 for both halves."""
     low, high, gaps, even = between(grid, upper)
     ways = ways_of(rule, low, high, even)
-    count = 1 if rule.bits is None else 1 << rule.bits
+    count = rule.parts
     j = np.arange(1, count + 1)
     loss = (2 * j / count - 1) / count
     upward = np.isin(ways, [LOWER, SHORT])

@@ -10,13 +10,13 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 import numpy as np
 
 from qerror._arrays import ArrayValue, FloatArray, integer
+from qerror.analysis._level_moments import LITTLE
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.report import ErrorReport, decibels
 from qerror.exceptions import InvalidType, InvalidValue
 
 Value = TypeVar("Value", float, FloatArray)
 _LONGEST = 2**53  # counts are exact in float64
-_LITTLE = 0.1  # of E[v^2]: a smaller E[Q^2] is taken from the levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +222,7 @@ class _Gain(NamedTuple):
         mean = np.asarray(report.signal_mean + report.mean_error)
         levels = report.level_moments()
         if levels is not None:
-            little = levels.power < _LITTLE * power
+            little = levels.power < LITTLE * power
             own = levels.cross / unit
             gain, excess = np.where(little, own, gain), np.where(little, own - 1, excess)
             apart = np.maximum(levels.power - levels.cross * own, 0.0)
