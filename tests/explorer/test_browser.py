@@ -198,6 +198,7 @@ def test_deep_links(browser: Page) -> None:
 @pytest.mark.parametrize(
     ("link", "words"),
     [
+        ("#f=int8&f=INT8&d=gaussian", "INT8 is named twice"),
         ("#f=e9m99&d=gaussian", "unknown format"),
         ("#d=gauss(", "unknown density"),
         ("#d=student-t(nu%3D-1)", "nu must be positive"),

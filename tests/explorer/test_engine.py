@@ -103,6 +103,14 @@ def test_best_ranges_of_data_and_jumps(evaluate: Evaluate) -> None:
         assert found["mse"] <= best.report.mse * (1 + 1e-3), (form, density)
 
 
+def test_what_a_format_holds_loses_nothing(evaluate: Evaluate) -> None:
+    """The best scale of the parabola, 1/127 for one value, would lose the rounding of 127 * s."""
+    densities = "discrete([1], [1])", "discrete([-1, 0.125, 2], [0.25, 0.5, 0.25])"
+    cases = [(form, density) for form in ("int8", "4M3E") for density in densities]
+    for case, found in zip(cases, evaluate(OPTIMA, cases), strict=True):
+        assert found["mse"] == optimal_scale(*case).report.mse == 0.0, case
+
+
 def test_lloyd_max(evaluate: Evaluate) -> None:
     body = """
     return input.map(([density, count]) =>

@@ -6,6 +6,7 @@ const PER_OCTAVE = 16;
 const RIPPLED = 64; // scales per octave where the MSE ripples: jumps, point masses, far centres
 const REFINED = 12; // minima
 const TIE = 1e-13;
+const ROUNDED = 1e-28; // of E[x^2]: what is left of an error that is 0
 const WIDEST = 28; // octaves
 
 /** The median of |X|, X not 0, within an octave. */
@@ -139,6 +140,7 @@ function optimum(format, density, perOctave = PER_OCTAVE) {
   brackets.sort((p, q) => p[2] - q[2]);
   const refine = density.pieces.length ? rootOfSlope : settled;
   const minima = brackets.slice(0, REFINED).map(([a, b]) => refine(format, density, a, b));
+  if (!density.pieces.length) minima.push(...exactOctave(format, density, minima));
   const ends = [curve[0], curve[count - 1]].sort((a, b) => a.mse - b.mse);
   const least = Math.min(ends[0].mse, ...minima.map((point) => point.mse));
   const tied = minima.filter((point) => point.mse <= least * (1 + TIE));
@@ -209,6 +211,18 @@ function settled(format, density, start) {
     best = point;
   }
   return best;
+}
+
+/** The smallest power of two that loses nothing at all, where others lose only their rounding. */
+function exactOctave(format, density, minima) {
+  if (!minima.some((point) => point.mse <= ROUNDED * density.power)) return [];
+  const reach = Math.max(...density.support.map(Math.abs));
+  const first = Math.ceil(Math.log2(reach / format.grid.max));
+  for (let k = first; k < first + 64; k++) {
+    const point = pointAt(format, density, 2 ** k);
+    if (point.mse === 0) return [point];
+  }
+  return [];
 }
 
 /** More scales about the best ones, where jumps and point masses make the MSE ripple. */

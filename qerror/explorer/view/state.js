@@ -80,7 +80,13 @@ function readHash(hash) {
   state.formats = [];
   if (found.formats.length > MOST_FORMATS) problems.push("only the first six formats are shown");
   for (const text of found.formats.slice(0, MOST_FORMATS)) {
-    attempt(() => state.formats.push({ text, format: parseFormat(text) }));
+    attempt(() => {
+      const format = parseFormat(text);
+      if (state.formats.some((entry) => entry.format.name === format.name)) {
+        refuse(`${format.name} is named twice`);
+      }
+      state.formats.push({ text, format });
+    });
   }
   if (!state.formats.length) {
     state.formats = DEFAULTS.formats.map((text) => ({ text, format: parseFormat(text) }));
