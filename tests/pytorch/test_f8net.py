@@ -3,6 +3,8 @@
 import copy
 import itertools
 import math
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -406,6 +408,13 @@ def test_a_study_trains_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert (row.training, row.epochs, row.unequal) == (training, plan.epochs, 0)
         logits = short.run(trained)
         assert row.accuracy == row.integer_accuracy == short.score(logits, logits)
+        with ThreadPoolExecutor(1) as pool:
+            pooled, again = fixed_study(["short"], trainings=(training,), epochs=3, executor=pool)
+        assert pooled == rows
+        for ours, theirs in zip(
+            pickle.loads(pickle.dumps(again)).layers, found.layers, strict=True
+        ):
+            assert np.array_equal(ours.weight, theirs.weight)
     start = f8net(short.model(), short.calibration()).integer_network()
     numbers.append([each.bias for each in start.layers if each.weight is not None])
     for one, other in itertools.combinations(numbers, 2):

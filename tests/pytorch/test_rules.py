@@ -276,6 +276,39 @@ def test_dorefa(bits: int) -> None:
         assert near(dw[i].item(), wanted)
 
 
+@pytest.mark.parametrize(
+    ("bits", "asymmetric", "power_of_two"),
+    [(2, False, False), (4, False, True), (4, True, False), (8, True, True), (8, False, False)],
+)
+def test_dorefa_in_its_own_unit(bits: int, asymmetric: bool, power_of_two: bool) -> None:
+    generator = torch.Generator().manual_seed(bits)
+    w = torch.randn(3, 20, generator=generator, dtype=torch.float64)
+    w *= torch.tensor([[0.02], [0.4], [3.0]])
+    w[1, 7], w[2, 0] = 0.0, 9.0
+    upstream = torch.randn(3, 20, generator=generator, dtype=torch.float64)
+    high = 2 ** (bits - 1) - 1
+    for largest in (None, w.abs().amax(1, keepdim=True)):
+        leaf = w.clone().requires_grad_()
+        options: Any = {"asymmetric": asymmetric, "power_of_two": power_of_two}
+        y = F.tanh_weight(leaf, largest, bits=bits, **options)
+        (dw,) = torch.autograd.grad(y, leaf, upstream)
+        for row in range(3):
+            own = w if largest is None else w[row]
+            m = mpmath.tanh(mpmath.mpf(own.abs().max().item()))
+            s = 2 * m / (2 * high + 1) if asymmetric else m / high
+            s = mpmath.mpf(2) ** mpmath.nint(mpmath.log(s, 2)) if power_of_two else s
+            z = int(mpmath.nint(m / s)) if asymmetric else 0
+            low, top = (-z, 2 * high + 1 - z) if asymmetric else (-high, high)
+            for i, value in enumerate(w[row].tolist()):
+                t = mpmath.tanh(mpmath.mpf(value))
+                code = int(mpmath.nint(t / s))
+                level = rules.fraction(s * min(max(code, low), top))
+                assert near(y[row, i].item(), level)
+                slope = 1 - t * t if low <= code <= top else 0
+                wanted = rules.fraction(mpmath.mpf(upstream[row, i].item()) * slope)
+                assert near(dw[row, i].item(), wanted)
+
+
 def test_standardised_weights() -> None:
     generator = torch.Generator().manual_seed(3)
     w = torch.randn(50, generator=generator, dtype=torch.float64) * 0.05 + 0.01

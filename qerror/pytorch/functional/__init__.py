@@ -20,5 +20,6 @@ from qerror.pytorch.functional.learned_step import lsq as lsq
 from qerror.pytorch.functional.learned_step import lsq_plus as lsq_plus
 from qerror.pytorch.functional.soft import dsq as dsq
 from qerror.pytorch.functional.tanh import dorefa_weight as dorefa_weight
+from qerror.pytorch.functional.tanh import tanh_weight as tanh_weight
 from qerror.pytorch.functional.tanh import unit_levels as unit_levels
 from qerror.pytorch.functional.threshold import tqt as tqt

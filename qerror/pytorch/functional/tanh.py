@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from qerror._arrays import integer
-from qerror.pytorch.functional.shared import affine, wide_codes
+from qerror.pytorch.functional.shared import FLOOR, affine, wide_codes
 from qerror.pytorch.gradients import RoundThrough, apply
+from qerror.pytorch.scales import PowerOfTwo
 
 
 def dorefa_weight(
@@ -48,6 +49,55 @@ def dorefa_weight(
             w.dtype
         )
     return apply(RoundThrough, u, float(steps)).to(w.dtype)
+
+
+def tanh_weight(
+    w: Tensor,
+    largest: Tensor | None = None,
+    *,
+    bits: int,
+    asymmetric: bool = False,
+    power_of_two: bool = False,
+) -> Tensor:
+    """Quantize weights through a hyperbolic tangent, in their own unit.
+
+    y = m Q(tanh(w) P/m)/P with m = max abs(tanh(w)): DoReFa's levels, not divided by m, so that
+    small weights stay what they are.
+
+    Parameters
+    ----------
+    w : Tensor
+    largest : Tensor, optional
+        max abs(w) of the weights that share a step, in a shape that broadcasts against `w`; by
+        default that of all weights. An m below 2^-100 counts as 2^-100.
+    bits : int
+    asymmetric, power_of_two : bool
+        As in `unit_levels`, with m times its step.
+
+    Returns
+    -------
+    Tensor
+
+    Notes
+    -----
+    dy/dw = 1 - tanh(w)^2 where the rounded value is within the codes; m is a constant for the
+    gradient.
+
+    References
+    ----------
+    Zhou et al. 2016 (arXiv 1606.06160), equation 9, without its division.
+    """
+    high = 2 ** (integer("bits", bits, 2, 32) - 1) - 1
+    wide = wide_codes(w, -high - 1, high)
+    most = w.detach().abs().amax() if largest is None else largest.detach()
+    size = torch.tanh(most.to(wide.dtype)).clamp(min=FLOOR)
+    squeezed = torch.tanh(wide)
+    s = 2 * size / (2 * high + 1) if asymmetric else size / high
+    s = PowerOfTwo()(s) if power_of_two else s
+    if not asymmetric:
+        return affine(w, squeezed, s, None, None, (-high, high), "closed-rounded", "none")
+    codes = (0, 2 * high + 1)
+    return affine(w, squeezed, s, torch.round(size / s), None, codes, "closed-rounded", "none")
 
 
 def unit_levels(

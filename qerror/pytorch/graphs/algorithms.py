@@ -26,6 +26,9 @@ class Algorithm:
     edges : str, optional
         The method in place of both where a backend gives the first and the last layer a width of
         their own.
+    folded : str, optional
+        The method on weights of backends that fold normalisations into them: one that keeps their
+        unit, which the factor of a normalisation is a part of.
     deployable : bool
         Whether hardware with integer arithmetic can compute it: levels at equal steps, of values
         that keep their unit.
@@ -42,17 +45,24 @@ class Algorithm:
     activations: str
     calibration: str | None = None
     edges: str | None = None
+    folded: str | None = None
     deployable: bool = True
     source: str = ""
 
     def __post_init__(self) -> None:
         _ = METHODS[self.weights], METHODS[self.activations]
-        _ = self.edges and METHODS[self.edges], self.calibration and CALIBRATIONS[self.calibration]
+        _ = [METHODS[name] for name in (self.edges, self.folded) if name]
+        _ = self.calibration and CALIBRATIONS[self.calibration]
 
-    def method(self, role: str, *, edge: bool = False) -> str:
-        """Return the method on "weight" or "activation", at a first or last layer or not."""
+    def method(self, role: str, *, edge: bool = False, folds: bool = False) -> str:
+        """Return the method on "weight" or "activation".
+
+        At a first or last layer or not, on a backend that folds normalisations or not.
+        """
         if edge and self.edges is not None:
             return self.edges
+        if folds and role == "weight" and self.folded is not None:
+            return self.folded
         return self.weights if role == "weight" else self.activations
 
 
@@ -60,13 +70,15 @@ ALGORITHMS: Registry[Algorithm] = Registry("algorithm", "qerror.pytorch.graphs.A
 """The algorithms by name: those of MQBench, and quantization after training."""
 
 _TABLE = "Li et al. 2021 (arXiv 2111.03759), table 1 and appendix F"
+# Divided by their maximum, folded weights would lose the normalisation's factor: see `prepare`.
+_UNIT = "dorefa-unit"
 
 for _algorithm in (
     Algorithm("lsq", "lsq", "lsq", source=_TABLE),
     Algorithm("lsq+", "lsq+", "lsq+", source="Bhalgat et al. 2020 (arXiv 2004.09576)"),
     Algorithm("dsq", "dsq", "dsq", source=_TABLE),
-    Algorithm("pact", "dorefa", "pact", source=f"{_TABLE}: weights as DoReFa"),
-    Algorithm("dorefa", "dorefa", "dorefa", source=_TABLE),
+    Algorithm("pact", "dorefa", "pact", folded=_UNIT, source=f"{_TABLE}: weights as DoReFa"),
+    Algorithm("dorefa", "dorefa", "dorefa", folded=_UNIT, source=_TABLE),
     Algorithm("qil", "qil", "qil", edges="lsq", deployable=False, source=_TABLE),
     Algorithm("apot", "apot", "apot", edges="lsq", deployable=False, source=_TABLE),
     Algorithm("minmax", "straight-through", "straight-through", "minmax", source="after training"),
@@ -158,7 +170,7 @@ def check_combination(
                 backend.quantizer(
                     width,
                     role,
-                    algorithm.method(role, edge=edge),
+                    algorithm.method(role, edge=edge, folds=backend.folds),
                     channels=1,
                     negative=negative,
                     calibration=calibration,

@@ -88,10 +88,12 @@ def prepare(
 
     Notes
     -----
-    The weights of PACT and DoReFa lose their unit: they lie in [-1, 1], whatever the normalisation
-    behind them. In the study on digits (docs/networks.md) folding by strategy 4, the default on
-    backends that fold, made every training of PACT diverge and many of DoReFa, where they train
-    with 0 to 3.
+    DoReFa divides weights by the largest tanh, so that they lie in [-1, 1] whatever their unit.
+    Where a normalisation stands behind the layer, it takes that up. Folded into the weight, its
+    factor gamma/s would be divided away: evaluation would compute in another unit than training,
+    and by strategy 4 the running deviation s would be multiplied, batch by batch, by the ratio of
+    what the divided weights give to gamma, without an end unless that is below 1. Backends that
+    fold therefore compute the weights of PACT and DoReFa in their own unit (`dorefa-unit`).
 
     References
     ----------
@@ -253,7 +255,7 @@ class _Work:
         return self.backend.quantizer(
             bits or self.bits,
             role,
-            self.algorithm.method(role, edge=edge),
+            self.algorithm.method(role, edge=edge, folds=self.backend.folds),
             channels=channels,
             axis=axis,
             negative=negative,

@@ -1,4 +1,8 @@
-"""DoReFa: weights through a hyperbolic tangent, activations clipped to [0, 1]."""
+"""DoReFa: weights through a hyperbolic tangent, activations clipped to [0, 1].
+
+Twice for weights: to [-1, 1] as published, and in their own unit, for layers whose normalisation is
+folded into them.
+"""
 
 import math
 from collections.abc import Mapping
@@ -59,6 +63,46 @@ METHODS.register(
         states=_states,
         levels=_levels,
         check=_check,
+        calibration=no_calibration,
+        example=Setting(as_scalar_format("int4")),
+    ),
+)
+
+
+def _check_unit(setting: Setting) -> None:
+    require(setting.role == "weight", "dorefa-unit", "weights", setting)
+    require(setting.rule == "straight-through", "dorefa-unit", "its own gradient only", setting)
+    ruled = isinstance(setting.scale_rule, Free | PowerOfTwo)
+    require(ruled, "dorefa-unit", "any scale or powers of two", setting)
+    suits = codes_of(setting) == ("unsigned" if setting.asymmetric else "symmetric")
+    takes = "symmetric integers, unsigned ones with a zero point"
+    require(suits, "dorefa-unit", takes, setting)
+
+
+def _unit_levels(
+    x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: bool
+) -> Tensor:
+    del state, training
+    granularity = setting.granularity
+    largest = granularity.rows(granularity.join(x.detach())).abs().amax(1)
+    return F.tanh_weight(
+        x,
+        granularity.against(largest.reshape(granularity.shape), x),
+        bits=setting.bits,
+        asymmetric=setting.asymmetric,
+        power_of_two=not isinstance(setting.scale_rule, Free),
+    )
+
+
+METHODS.register(
+    "dorefa-unit",
+    Recipe(
+        source="Zhou et al. 2016 (arXiv 1606.06160), equation 9, not divided by m",
+        forward="weights: m Q(tanh(w) P/m)/P, m = max abs(tanh w) of a tensor or a channel",
+        gradient="1 - tanh(w)^2, m a constant",
+        states=_states,
+        levels=_unit_levels,
+        check=_check_unit,
         calibration=no_calibration,
         example=Setting(as_scalar_format("int4")),
     ),

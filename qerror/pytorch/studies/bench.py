@@ -270,14 +270,21 @@ def _rows(
         found = {} if notes is None else {k: BenchRow(**v) for k, v in notes.finished.items()}
         left = [case for case in cases if case.key not in found]
         progress(len(cases) - len(left), len(cases))
-        for model, seed in dict.fromkeys((case.model, case.seed) for case in left):
-            trained_here(model, quick=left[0].quick).model(seed)  # into the cache, once
+        originals = dict.fromkeys((case.model, case.seed, case.quick) for case in left)
+        for _ in ordered_map(train_original, originals, executor=executor):
+            pass  # into the cache, once
         for case, row in zip(left, ordered_map(bench_case, left, executor=executor), strict=True):
             found[case.key] = row
             if notes is not None:
                 notes.note(case.key, asdict(row))
             progress(len(found), len(cases))
     return [found[case.key] for case in cases]
+
+
+def train_original(case: tuple[str, int, bool]) -> None:
+    """Train a network before it is quantized, by its name, a seed and whether quickly."""
+    name, seed, quick = case
+    trained_here(name, quick=quick).model(seed)
 
 
 def bench_case(case: BenchCase) -> BenchRow:

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -12,7 +13,7 @@ import torch
 
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
-from qerror.execution import Progress, silent
+from qerror.execution import Progress, ordered_map, silent
 from qerror.integer.layer import Codes
 from qerror.integer.network import IntegerNetwork
 from qerror.pytorch.f8net import Lengths, f8net
@@ -28,6 +29,32 @@ Training: TypeAlias = Literal["whole", "tiny"]
 """As long as the network's own, or a few steps at a hundredth of the learning rate."""
 
 _QUICK, _TINY = 6, 2
+
+
+@dataclass(frozen=True)
+class FixedCase:
+    """One training in fixed point: all that its result depends on."""
+
+    model: str
+    lengths: Lengths
+    training: Training
+    seed: int
+    epochs: int
+    quick: bool = False
+
+    @property
+    def network(self) -> Classifier:
+        """What is trained."""
+        return trained_here(self.model, quick=self.quick)
+
+    @property
+    def plan(self) -> Plan:
+        """How."""
+        plan = replace(self.network.plan, epochs=self.epochs)
+        if self.training == "tiny":
+            rate = 0.01 * plan.learning_rate
+            return replace(plan, epochs=min(self.epochs, _TINY), learning_rate=rate)
+        return plan
 
 
 @dataclass(frozen=True)
@@ -67,6 +94,7 @@ def fixed_study(
     seeds: int = 1,
     epochs: int = 20,
     quick: bool = False,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[FixedRow], IntegerNetwork]:
     """Train networks in fixed point as F8Net does, from their weights in floating point.
@@ -85,8 +113,10 @@ def fixed_study(
     seeds, epochs : int
     quick : bool
         Train less: a third before, six epochs in fixed point at most.
+    executor : concurrent.futures.Executor, optional
+        Where trainings run: any pool of processes, dask's included; by default here.
     progress : callable, optional
-        Called with (done, total) steps of all trainings.
+        Called with (done, total) steps of all trainings, or with an executor trainings.
 
     Returns
     -------
@@ -109,30 +139,30 @@ def fixed_study(
         if name not in get_args(Training):
             raise InvalidValue(f"unknown training {name!r}; it is one of whole, tiny")
     networks = [trained_here(model, quick=quick) for model in models]
+    most = min(epochs, _QUICK) if quick else epochs
     cases = [
-        (network, Lengths(cast("Rule", rule), bits), training, seed)
-        for network in networks
+        FixedCase(
+            model, Lengths(cast("Rule", rule), bits), cast("Training", each), seed, most, quick
+        )
+        for model in models
         for rule in rules
-        for training in trainings
+        for each in trainings
         for seed in range(seeds)
     ]
     if not cases:
         raise InvalidValue("there is nothing to train: give models, rules and trainings")
     for network in networks:  # what fixed point cannot express is told before any training
         f8net(network.fresh(0).eval(), network.calibration()[0][:1])
-    most = min(epochs, _QUICK) if quick else epochs
-    rows: list[FixedRow] = []
-    found: IntegerNetwork | None = None
-    for number, (network, lengths, training, seed) in enumerate(cases):
-        plan = replace(network.plan, epochs=most)
-        if training == "tiny":
-            rate = 0.01 * plan.learning_rate
-            plan = replace(plan, epochs=min(most, _TINY), learning_rate=rate)
-        report = _part(progress or silent, number, len(cases))
-        row, found = _trained(network, lengths, training, plan, seed, report)
-        rows.append(row)
-    assert found is not None
-    return rows, found
+    report = progress or silent
+    if executor is None:
+        count = len(cases)
+        found = [fixed_case(case, _part(report, i, count)) for i, case in enumerate(cases)]
+    else:
+        pooled = ordered_map(
+            fixed_case, cases, executor=executor, total=len(cases), progress=report
+        )
+        found = list(pooled)
+    return [row for row, _ in found], found[-1][1]
 
 
 def _part(progress: Progress, number: int, count: int) -> Progress:
@@ -140,15 +170,17 @@ def _part(progress: Progress, number: int, count: int) -> Progress:
     return lambda done, total: progress(number * total + done, count * total)
 
 
-def _trained(  # noqa: PLR0917 - a case by its parts
-    network: Classifier, lengths: Lengths, training: str, plan: Plan, seed: int, progress: Progress
+def fixed_case(
+    case: FixedCase, progress: Progress | None = None
 ) -> tuple[FixedRow, IntegerNetwork]:
-    model, nothing = network.model(seed), torch.empty(0)
+    """Train a network in fixed point, judge it, and export it to integers."""
+    network, plan = case.network, case.plan
+    model, nothing = network.model(case.seed), torch.empty(0)
     before = network.score(network.run(model), nothing)
-    fixed = f8net(model, network.calibration(), lengths=lengths)
+    fixed = f8net(model, network.calibration(), lengths=case.lengths)
     start = network.score(network.run(fixed), nothing)
     with one_thread():
-        train(fixed, network.data().train, plan, seed=seed, progress=progress)
+        train(fixed, network.data().train, plan, seed=case.seed, progress=progress)
     logits = network.run(fixed)
     whole = to_integer(fixed, ()).integer
     codes = whole.encode(torch.cat(network.batches()).numpy())
@@ -156,10 +188,10 @@ def _trained(  # noqa: PLR0917 - a case by its parts
     weights, inputs = zip(*fixed.chosen_lengths().values(), strict=True)
     row = FixedRow(
         network.name,
-        lengths.rule,
-        training,
-        lengths.bits,
-        seed,
+        case.lengths.rule,
+        case.training,
+        case.lengths.bits,
+        case.seed,
         plan.epochs,
         before,
         start,

@@ -22,9 +22,9 @@ from qerror.exceptions import InvalidValue, UnknownName
 from qerror.pytorch.backends import BACKENDS
 from qerror.pytorch.examples import Dataset, Examples
 from qerror.pytorch.folding import FoldedBatchNorm
-from qerror.pytorch.graphs import prepare
+from qerror.pytorch.graphs import ALGORITHMS, Algorithm, prepare
 from qerror.pytorch.studies import Bench, BenchRow, bench_document, bench_study
-from qerror.pytorch.studies.bench import BenchCase
+from qerror.pytorch.studies.bench import BenchCase, bench_case
 from qerror.pytorch.training import Plan
 from qerror.pytorch.zoo import Classifier, digits
 from qerror.pytorch.zoo import networks as zoo_networks
@@ -185,25 +185,37 @@ def test_a_training_that_diverges_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_strategy_four_feeds_back_where_weights_lose_their_unit() -> None:
-    """DoReFa's weights lie in [-1, 1]: the running deviation multiplies itself, LSQ's does not."""
+    """In [-1, 1] weights let the running deviation multiply itself, in their own unit not."""
     folded = replace(BACKENDS["Academic"], folds=True)
     x = few_digits().train.inputs
-    torch.manual_seed(0)
-    model = Tiny().eval()
     growth: dict[str, tuple[float, float]] = {}
-    for algorithm in ("lsq", "pact"):
+    plain = Algorithm("plain", "dorefa", "pact")
+    for algorithm in (ALGORITHMS["lsq"], ALGORITHMS["pact"], plain):
+        torch.manual_seed(0)
+        model = Tiny().eval()
         quantized = prepare(model, [x], folded, algorithm, bits=4, folding=4).train()
         norm: Any = next(m for m in quantized.modules() if isinstance(m, FoldedBatchNorm)).norm
         values: list[float] = []
         with torch.no_grad():
-            for _ in range(60):
+            for _ in range(150):
                 quantized(x)
                 values.append(float(norm.running_var.mean()))
-        growth[algorithm] = values[49] / values[39], values[59] / values[49]
-    earlier, later = growth["pact"]
+        growth[algorithm.name] = values[139] / values[129], values[149] / values[139]
+    earlier, later = growth["plain"]
     assert later > 1.1  # in ten batches, and so on without an end
     assert later == pytest.approx(earlier, rel=0.05)
     assert growth["lsq"][1] == pytest.approx(1, abs=0.02)
+    assert growth["pact"][1] == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("algorithm", ["pact", "dorefa"])
+@pytest.mark.thinned(2)
+def test_weights_through_a_tangent_train_with_folding(algorithm: str) -> None:
+    """By strategy 4 on backends: without their unit they stay at one class, 9.9 %."""
+    case = BenchCase("digits-resnet", BACKENDS["TensorRT"], algorithm, 4, 4, 0, 2, quick=True)
+    found = bench_case(case)
+    assert not found.diverged
+    assert found.accuracy > found.fp32_accuracy - 5
 
 
 def row(backend: str, algorithm: str, seed: int, accuracy: float) -> BenchRow:

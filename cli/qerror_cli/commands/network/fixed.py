@@ -1,5 +1,6 @@
 """``qerror network f8net``: networks that are trained in fixed point."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,14 @@ from qerror_cli.progress import Bar
 @click.option("--seeds", type=int, default=1, show_default=True, help="Trainings of a network.")
 @click.option("--epochs", type=int, default=20, show_default=True, help="Of a whole training.")
 @file_option("--integer", help="Write the last network, as integers, to FILE (.npz, .safetensors).")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that train."
+)
 @quick
 @output_options
-def f8net(models: list[str], integer: Path | None, output: Output, **given: Any) -> None:
+def f8net(
+    *, models: list[str], integer: Path | None, jobs: int, output: Output, **given: Any
+) -> None:
     r"""Train networks in fixed point: 8-bit products, sums and shifts alone (F8Net).
 
     Fractional lengths follow from standard deviations, clips learn, normalisations are folded at
@@ -53,6 +59,7 @@ def f8net(models: list[str], integer: Path | None, output: Output, **given: Any)
     qerror network f8net --model digits-resnet --lengths exact,paper,search --training tiny
     qerror network f8net --model digits-mobilenet --integer net.npz
     """
+    from qerror.execution import processes
     from qerror.integer import save_network
     from qerror.pytorch.studies import fixed_document, fixed_study
 
@@ -61,8 +68,9 @@ def f8net(models: list[str], integer: Path | None, output: Output, **given: Any)
             raise click.UsageError(f"--{name} must be at least 1, got {given[name]}")
     output.refuse_collisions({"--integer": integer})
     check_integer_file(integer)
-    with Bar("f8net") as bar:
-        rows, network = fixed_study(models, progress=bar, **given)
+    pool: Any = processes(jobs) if jobs > 1 else nullcontext()
+    with pool as where, Bar("f8net") as bar:
+        rows, network = fixed_study(models, executor=where, progress=bar, **given)
     if integer is not None:
         save_network(network, integer)
         say(f"wrote {integer}")
