@@ -48,6 +48,12 @@ def test_blocks(evaluate: Evaluate) -> None:
     assert [each for each in wrong if each] == []
 
 
+def test_blocks_up_to_their_largest_value_do_not_clip(evaluate: Evaluate) -> None:
+    states = [(form, "laplace", None) for form in ("int4:g32", "int8:g128", "nf4:g64", "4M3E:g16")]
+    for each in evaluate(REPORTS, states):
+        assert (each["clippingLow"], each["clippingHigh"]) == (0.0, 0.0)
+
+
 def test_blocks_on_data_and_point_masses(evaluate: Evaluate) -> None:
     found = evaluate(REPORTS, BLOCK_DATA_STATES)
     assert [each for each in found if "error" in each] == []

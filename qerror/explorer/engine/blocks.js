@@ -234,6 +234,12 @@ function absmaxErrors(format, density) {
   });
   const places = [1 / gain > grid.max ? "clippingHigh" : "rounding",
     -1 / gain < grid.min ? "clippingLow" : "rounding"];
+  const within = (sum) => { // what the rounding of gain * m leaves beyond a level at m is no clipping
+    ["clippingHigh", "clippingLow"].forEach((name, i) => {
+      if (ends[i] === 0) [sum.rounding, sum[name]] = [sum.rounding + sum[name], 0];
+    });
+    return sum;
+  };
   const at = (m) => {
     const outside = massBetween(density, m, Infinity) + massBetween(density, -Infinity, -m);
     const logF = outside < 0.5 ? Math.log1p(-outside) : Math.log(massBetween(density, -m, m));
@@ -241,7 +247,7 @@ function absmaxErrors(format, density) {
     const sides = [pdfOf(density, m), pdfOf(density, -m)];
     if (n > 1) {
       const others = (n - 1) * Math.exp((n - 2) * logF) * (sides[0] + sides[1]);
-      if (others > 0) addScaled(found, errorsAt(grid, density, gain * m, -m, m), others);
+      if (others > 0) addScaled(found, within(errorsAt(grid, density, gain * m, -m, m)), others);
     }
     const own = n > 1 ? Math.exp((n - 1) * logF) : 1;
     sides.forEach((p, i) => {
