@@ -218,7 +218,6 @@ function rangeFigure() {
   const { best, plateau, undefinedPower, message, block, atEdge } = optimumOf(entry);
   if (block) {
     figure.caption = `${entry.format.name} has no range to choose, and ${inDb(block.sqnr)} dB.`;
-    figure.yRange = series.length ? undefined : [block.sqnr - 5, block.sqnr + 5];
   } else if (message) figure.caption = message;
   else if (undefinedPower) figure.caption = "E[x²] is infinite: every range has an infinite error.";
   else {
@@ -231,10 +230,24 @@ function rangeFigure() {
   }
   if (state.top !== null) figure.marks.push({ x: state.top, label: "", hue: HUES[state.active] });
   figure.xRange = rangeToShow(series);
+  series.push(...blockLines(figure.xRange || [0.1, 10]));
   return figure;
 }
 
 /** The ranges drawn: all of the active format's, and a thousandfold more for wide ones. */
+/** A level line for each block format, which any range of the others may be compared with. */
+function blockLines(ends) {
+  return state.formats.flatMap((entry, i) => {
+    if (!(optimumIsKnown(entry) || i === state.active)) return [];
+    const { block } = optimumOf(entry);
+    if (!block || !Number.isFinite(block.sqnr)) return [];
+    return [{
+      label: entry.format.name, x: ends, y: ends.map(() => block.sqnr), hue: HUES[i],
+      dash: DASHES[i], wide: i === state.active,
+    }];
+  });
+}
+
 function rangeToShow(series) {
   const own = curvesOf(activeEntry()).x;
   const all = series.flatMap(({ x }) => x);
