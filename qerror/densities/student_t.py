@@ -122,14 +122,22 @@ class StandardStudentT(SmoothLaw):
         return np.where(square < 1e300, np.log1p(square), far)
 
     def cdf(self, z: FloatArray) -> FloatArray:
-        return np.asarray(special.stdtr(self.nu, z), dtype=np.float64)
+        found = np.asarray(special.stdtr(self.nu, z), dtype=np.float64)
+        far = np.abs(z) > _OUTER_LARGEST
+        if self.nu < 3 and far.any():  # there z^2 leaves float64, and the library the tail
+            tail = np.exp(self._log_tail - self.nu * np.log(np.abs(z[far])))
+            found[far] = np.where(z[far] < 0, tail, 1 - tail)
+        return found
+
+    @cached_property
+    def _log_tail(self) -> float:
+        """Return ln C of the mass C z^-nu beyond z, far out: C = peak nu^((nu - 1) / 2)."""
+        return math.log(self.peak / self.nu) + self.power * math.log(self.nu)
 
     def ppf(self, probability: FloatArray) -> FloatArray:
         quantile = np.asarray(special.stdtrit(self.nu, probability), dtype=np.float64)
-        # Far out the tail is p = peak nu^((nu - 1) / 2) |x|^-nu, and the library gives up.
-        with np.errstate(divide="ignore", over="ignore"):
-            log_size = math.log(self.peak / self.nu) + self.power * math.log(self.nu)
-            far = -np.exp((log_size - np.log(probability)) / self.nu)
+        with np.errstate(divide="ignore", over="ignore"):  # far out, the library gives up
+            far = -np.exp((self._log_tail - np.log(probability)) / self.nu)
         return np.where(far < -1e9 * (self.root + self.nu), far, quantile)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:

@@ -138,17 +138,17 @@ def test_own_law(name: str, scale: float) -> None:
     ours_report = quantization_error(name, ours, scale)
     if name != "INT16":
         report = quantization_error(name, theirs, scale)
-        assert ours_report.mse == pytest.approx(report.mse, rel=1e-11)
+        assert ours_report.mse == pytest.approx(report.mse, rel=1e-11, abs=0)
         assert ours_report.cross_moment == pytest.approx(report.cross_moment, abs=1e-11)
     else:
         top = as_scalar_format(name).scale_for(1.0) ** -1 * scale
         inside = float(theirs.cdf(top) - theirs.cdf(-top))
-        assert ours_report.rounding == pytest.approx(scale**2 / 12 * inside, rel=1e-9)
+        assert ours_report.rounding == pytest.approx(scale**2 / 12 * inside, rel=1e-9, abs=0)
     x = np.linspace(-3, 3, 7)
-    assert ours.cdf(x) == pytest.approx(theirs.cdf(x), rel=1e-12)
-    assert ours.pdf(x) == pytest.approx(theirs.pdf(x), rel=1e-12)
-    assert ours.ppf(ours.cdf(x)) == pytest.approx(x, rel=1e-11)
-    assert ours.second_moment == pytest.approx(1.09, rel=1e-15)
+    assert ours.cdf(x) == pytest.approx(theirs.cdf(x), rel=1e-12, abs=0)
+    assert ours.pdf(x) == pytest.approx(theirs.pdf(x), rel=1e-12, abs=0)
+    assert ours.ppf(ours.cdf(x)) == pytest.approx(x, rel=1e-11, abs=0)
+    assert ours.second_moment == pytest.approx(1.09, rel=1e-15, abs=0)
 
 
 def test_own_law_wrapped() -> None:
@@ -165,7 +165,7 @@ def test_own_pieces(name: str) -> None:
     scale = as_scalar_format(name).scale_for(5.0)
     ours = quantization_error(name, AsymmetricLaplace(0.8, 0.8), scale)
     theirs = quantization_error(name, Laplace(0.0, 0.8), scale)
-    assert ours.mse == pytest.approx(theirs.mse, rel=1e-13)
+    assert ours.mse == pytest.approx(theirs.mse, rel=1e-13, abs=0)
     assert ours.cross_moment == pytest.approx(theirs.cross_moment, abs=1e-13 * ours.mse)
     assert ours.mean_error == pytest.approx(theirs.mean_error, abs=1e-15)
 
@@ -173,15 +173,15 @@ def test_own_pieces(name: str) -> None:
 def test_own_pieces_have_moments_and_quantiles() -> None:
     density = AsymmetricLaplace(1.0, 3.0)
     # E X = right - left and E X^2 = 2 (left^3 + right^3) / (left + right)
-    assert density.mean == pytest.approx(2.0, rel=1e-14)
-    assert density.second_moment == pytest.approx(14.0, rel=1e-14)
-    assert density.variance == pytest.approx(10.0, rel=1e-14)
+    assert density.mean == pytest.approx(2.0, rel=1e-14, abs=0)
+    assert density.second_moment == pytest.approx(14.0, rel=1e-14, abs=0)
+    assert density.variance == pytest.approx(10.0, rel=1e-14, abs=0)
     assert density.support == (-math.inf, math.inf)
     assert density.kinks == (0.0,)
     p = np.array([0.01, 0.25, 0.5, 0.99])
     exact = np.where(p < 0.25, np.log(p / 0.25), -3 * np.log((1 - p) / 0.75))
-    assert density.ppf(p) == pytest.approx(exact, rel=1e-13)
-    assert density.cdf(density.ppf(p)) == pytest.approx(p, rel=1e-14)
+    assert density.ppf(p) == pytest.approx(exact, rel=1e-13, abs=1e-16)
+    assert density.cdf(density.ppf(p)) == pytest.approx(p, rel=1e-14, abs=0)
     x = density.sample(20_000, np.random.default_rng(1))
     assert abs(x.mean() - 2) < 5 * math.sqrt(10 / 20_000)
 
@@ -189,9 +189,9 @@ def test_own_pieces_have_moments_and_quantiles() -> None:
 def test_gaps_in_the_density() -> None:
     density = SquaredDice()
     assert density.cdf([0.5, 1.5, 3.0, 4.0]) == pytest.approx([0.125, 0.25, 0.625, 1.0])
-    assert density.ppf([0.125, 0.25, 0.625]) == pytest.approx([0.5, 1.0, 3.0], rel=1e-14)
+    assert density.ppf([0.125, 0.25, 0.625]) == pytest.approx([0.5, 1.0, 3.0], rel=1e-14, abs=0)
     # Rounding to integers: 1/12 everywhere.
-    assert quantization_error("INT8", density).mse == pytest.approx(1 / 12, rel=1e-14)
+    assert quantization_error("INT8", density).mse == pytest.approx(1 / 12, rel=1e-14, abs=0)
 
 
 PAIRS: list[tuple[Density, Frozen, float]] = [
@@ -215,13 +215,13 @@ def test_scipy_against_built_in(
     scale = as_scalar_format(name).scale_for(top)
     built_in = quantization_error(name, ours, scale)
     wrapped = quantization_error(name, FromScipy(theirs), scale)
-    assert wrapped.rounding == pytest.approx(built_in.rounding, rel=digits)
-    assert wrapped.mse == pytest.approx(built_in.mse, rel=digits)
+    assert wrapped.rounding == pytest.approx(built_in.rounding, rel=digits, abs=0)
+    assert wrapped.mse == pytest.approx(built_in.mse, rel=digits, abs=0)
     lever = max(abs(built_in.cross_moment), built_in.mse)
     assert wrapped.cross_moment == pytest.approx(built_in.cross_moment, abs=digits * lever)
     error = digits * math.sqrt(built_in.mse)
     assert wrapped.mean_error == pytest.approx(built_in.mean_error, abs=error)
-    assert wrapped.signal_power == pytest.approx(built_in.signal_power, rel=1e-12)
+    assert wrapped.signal_power == pytest.approx(built_in.signal_power, rel=1e-12, abs=0)
 
 
 def test_scipy_heavy_tails() -> None:
@@ -229,7 +229,7 @@ def test_scipy_heavy_tails() -> None:
         report = quantization_error("E2M1", FromScipy(stats.t(nu)), 0.5)
         built_in = quantization_error("E2M1", StudentT(nu), 0.5)
         assert report.mse == report.signal_power == math.inf
-        assert report.rounding == pytest.approx(built_in.rounding, rel=1e-12)
+        assert report.rounding == pytest.approx(built_in.rounding, rel=1e-12, abs=0)
         assert math.isnan(report.sqnr_db)
         assert math.isnan(report.mean_error) == (nu == 1.0)
 
@@ -243,7 +243,7 @@ def test_scipy_skewed() -> None:
     mse = 0.0
     for q, a, b in zip(levels.tolist(), edges[:-1], edges[1:], strict=True):
         mse += integrate.quad(lambda x, q=q: (x - q) ** 2 * theirs.pdf(x), a, b, epsabs=1e-14)[0]
-    assert report.mse == pytest.approx(mse, rel=1e-10)
+    assert report.mse == pytest.approx(mse, rel=1e-10, abs=0)
 
 
 SINGULAR = [
@@ -288,7 +288,7 @@ def test_scipy_with_a_pole(theirs: Frozen, support: tuple[float, float], pdf: An
                 ends = [start, *(x for x in (0, 2, 8, 20, 50) if start < x < stop), stop]
                 mse += mpmath.quad(lambda x, q=q: (x - q) ** 2 * pdf(x), ends)
                 mean += mpmath.quad(lambda x, q=q: (q - x) * pdf(x), ends)
-    assert report.mse == pytest.approx(float(mse), rel=1e-10)
+    assert report.mse == pytest.approx(float(mse), rel=1e-10, abs=0)
     assert report.mean_error == pytest.approx(float(mean), abs=1e-10 * math.sqrt(mse))
 
 
@@ -296,9 +296,9 @@ def test_scipy_arcsine() -> None:
     """A pole at either end, one of them where 1 - x is rounded."""
     theirs = FromScipy(stats.arcsine(-1, 2))
     four = quantization_error("int4:full", theirs, 1 / 8)
-    assert four.mse == pytest.approx(0.00236911277378448, rel=1e-11)
+    assert four.mse == pytest.approx(0.00236911277378448, rel=1e-11, abs=0)
     eight = quantization_error("int8:full", theirs, 1 / 128)
-    assert eight.mse == pytest.approx(6.124624439e-6, rel=1e-9)
+    assert eight.mse == pytest.approx(6.124624439e-6, rel=1e-9, abs=0)
 
 
 def test_scipy_histogram() -> None:
@@ -310,9 +310,9 @@ def test_scipy_histogram() -> None:
     report = quantization_error(
         "int8", FromScipy(stats.rv_histogram((heights, edges)).freeze()), 3 / 127
     )
-    assert report.mse == pytest.approx(ours.mse, rel=1e-13)
-    assert report.rounding == pytest.approx(ours.rounding, rel=1e-13)
-    assert report.signal_power == pytest.approx(ours.signal_power, rel=1e-13)
+    assert report.mse == pytest.approx(ours.mse, rel=1e-13, abs=0)
+    assert report.rounding == pytest.approx(ours.rounding, rel=1e-13, abs=0)
+    assert report.signal_power == pytest.approx(ours.signal_power, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -332,8 +332,8 @@ def test_scipy_refused_by_bounded_work(theirs: Frozen, kind: type[Exception], wh
 def test_scipy_wrapped() -> None:
     density = Rectified(FromScipy(stats.norm(0.5, 1.0)))
     ours = Rectified(Gaussian(0.5))
-    assert density.second_moment == pytest.approx(ours.second_moment, rel=1e-12)
-    assert density.cdf([0.0, 1.0]) == pytest.approx(ours.cdf([0.0, 1.0]), rel=1e-12)
+    assert density.second_moment == pytest.approx(ours.second_moment, rel=1e-12, abs=0)
+    assert density.cdf([0.0, 1.0]) == pytest.approx(ours.cdf([0.0, 1.0]), rel=1e-12, abs=0)
     assert FromScipy(stats.gamma(2.0)).support == (0.0, math.inf)
 
 

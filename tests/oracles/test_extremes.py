@@ -110,8 +110,8 @@ def test_student_t_becomes_gaussian(nu: float) -> None:
         scale = as_scalar_format(name).scale_for(4.0)
         ours = quantization_error(name, StudentT(nu), scale)
         limit = quantization_error(name, Gaussian(), scale)
-        assert ours.mse == pytest.approx(limit.mse, rel=max(200 / nu, 1e-13))
-        assert ours.signal_power == pytest.approx(1, rel=max(4 / nu, 1e-14))
+        assert ours.mse == pytest.approx(limit.mse, rel=max(200 / nu, 1e-13), abs=0)
+        assert ours.signal_power == pytest.approx(1, rel=max(4 / nu, 1e-14), abs=0)
 
 
 def laws() -> list[tuple[SmoothLaw, Shape]]:
@@ -204,7 +204,7 @@ def test_extreme_scales(form: ScalarFormat, scale: float) -> None:
         assert 0 <= report.mse <= report.signal_power * (1 + 1e-12) + top * top
         if form.bits <= 8 and scale < 1:
             # All is clipped to next to nothing.
-            assert report.mse == pytest.approx(report.signal_power, rel=1e-12)
+            assert report.mse == pytest.approx(report.signal_power, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("scale", [1e5, 1e20, 1e200, 1e300])
@@ -216,7 +216,7 @@ def test_grids_far_wider_than_the_density(scale: float) -> None:
         for density in (Gaussian(), Laplace(), Logistic(), GeneralizedGaussian(1.5), Uniform()):
             report = quantization_error(name, density, scale)
             if scale * as_scalar_format(name).grid().dead_zone > 800:
-                assert report.mse == pytest.approx(density.second_moment, rel=1e-14)
+                assert report.mse == pytest.approx(density.second_moment, rel=1e-14, abs=0)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 16])
@@ -239,7 +239,7 @@ def test_extreme_quantiles_of_student_t(nu: float) -> None:
     x, p = x[np.isfinite(x)], p[np.isfinite(x)]  # t(0.5) leaves float64 before 1e-200
     assert x.size >= 2
     assert (np.diff(x) < 0).all()
-    assert density.cdf(x) == pytest.approx(p, rel=1e-9)
+    assert density.cdf(x) == pytest.approx(p, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.7])
@@ -264,7 +264,7 @@ def test_nothing_left_over_is_reported_as_such() -> None:
     """One step over the whole density: the end terms of a series alone would say 0."""
     grid = Grid.uniform(-(2.0**20), 1.0, 2**21)
     report = quantization_error(grid, Gaussian(0.25, 1e-4))
-    assert report.mse == pytest.approx(0.0625 + 1e-8, rel=1e-13)
+    assert report.mse == pytest.approx(0.0625 + 1e-8, rel=1e-13, abs=0)
     report = quantization_error(grid, Gaussian(1e5 + 0.25, 0.01))
-    assert report.mse == pytest.approx(0.0625 + 1e-4, rel=1e-12)
-    assert report.cross_moment == pytest.approx(-0.25 * (1e5 + 0.25) - 1e-4, rel=1e-12)
+    assert report.mse == pytest.approx(0.0625 + 1e-4, rel=1e-12, abs=0)
+    assert report.cross_moment == pytest.approx(-0.25 * (1e5 + 0.25) - 1e-4, rel=1e-12, abs=0)
