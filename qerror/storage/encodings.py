@@ -98,7 +98,8 @@ class Coded(Encoding):
 
     @cached_property
     def _single(self) -> npt.NDArray[np.float32]:
-        return self.table.astype(np.float32)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            return frozen(self.table.astype(np.float32))
 
     def distribution(self, counts: IntArray) -> tuple[FloatArray, IntArray]:
         """Return the value of every code and how often it occurs.

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,9 +85,17 @@ def walk(value: object, path: str, seen: dict[int, object]) -> Iterator[tuple[st
 
 
 def names(value: object) -> list[str]:
-    """Return the attributes of an object, those that were remembered included."""
+    """Return the attributes of an object, those included that are remembered once asked for."""
     public = [name for name in dir(value) if not name.startswith("_")]
-    return [*public, *(name for name in getattr(value, "__dict__", {}) if name.startswith("_"))]
+    kept = {name for name in getattr(value, "__dict__", {}) if name.startswith("_")}
+    kinds = (vars(kind) for kind in type(value).__mro__)
+    kept |= {
+        name
+        for kind in kinds
+        for name, what in kind.items()
+        if name.startswith("_") and isinstance(what, cached_property)
+    }
+    return public + sorted(kept)
 
 
 def writable(value: object) -> str:
