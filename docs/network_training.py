@@ -69,7 +69,8 @@ def fixed() -> str:
             f"after {rows[0]['epochs']} epochs, and of the integers that come of it, {seeds} "
             f"seeds. Of the integers' logits {unequal} are others:",
             table(["network", "FP32", "before", "after", "integers", "bits of sums"], body),
-            "`qerror network f8net --model digits-resnet,digits-mobilenet --seeds 3 --epochs 6`",
+            "`qerror network f8net --model digits-resnet,digits-mobilenet --seeds "
+            f"{seeds} --epochs {rows[0]['epochs']}`",
         )
     )
 
