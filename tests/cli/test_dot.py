@@ -247,7 +247,9 @@ def test_a_register_adds_its_rows(run: Run) -> None:
     assert (row["accumulator"], row["order"]) == ("BF16", "blocked:16")
     both = row["mse"] + row["accumulation_mse"]
     assert row["total_mse"] == pytest.approx(both, rel=0.01)
-    assert row["accumulation_loss_db"] == pytest.approx(row["sqnr_db"] - row["total_sqnr_db"])
+    assert row["accumulation_loss_db"] == pytest.approx(
+        row["sqnr_db"] - row["total_sqnr_db"], rel=1e-12, abs=0
+    )
 
 
 def test_every_pair_has_its_register(run: Run) -> None:

@@ -103,7 +103,9 @@ def test_quantize_at_the_range_of_a_rule(folder: Path, rule: str, axis: int | No
     (row,) = rows_of(*line, *([] if axis is None else ["--axis", str(axis)]))
     wanted = quantize(x, "int8", scale)
     assert (np.load("y.npy") == wanted).all()
-    assert row["scale"] == pytest.approx(scale.reshape(-1).tolist() if scale.ndim else float(scale))
+    assert row["scale"] == pytest.approx(
+        scale.reshape(-1).tolist() if scale.ndim else float(scale), rel=1e-12, abs=0
+    )
     error = wanted.astype(float) - x
     assert row["mse"] == pytest.approx(np.mean(error**2), rel=1e-12)
     assert row["predicted_mse"] > 0

@@ -188,7 +188,9 @@ def test_own_pieces_have_moments_and_quantiles() -> None:
 
 def test_gaps_in_the_density() -> None:
     density = SquaredDice()
-    assert density.cdf([0.5, 1.5, 3.0, 4.0]) == pytest.approx([0.125, 0.25, 0.625, 1.0])
+    assert density.cdf([0.5, 1.5, 3.0, 4.0]) == pytest.approx(
+        [0.125, 0.25, 0.625, 1.0], rel=1e-12, abs=0
+    )
     assert density.ppf([0.125, 0.25, 0.625]) == pytest.approx([0.5, 1.0, 3.0], rel=1e-14, abs=0)
     # Rounding to integers: 1/12 everywhere.
     assert quantization_error("INT8", density).mse == pytest.approx(1 / 12, rel=1e-14, abs=0)

@@ -41,7 +41,9 @@ def test_each_channel_has_its_own_optimum(form: str, axis: int) -> None:
     assert found.scale.ndim == found.max_value.ndim == 3
     assert found.scale.shape[axis] == found.scale.size == len(channels)
     assert found.report.mse == pytest.approx(error_power(X, form, found.scale), rel=1e-12)
-    assert found.report.signal_power == pytest.approx(float(np.mean(X.astype(float) ** 2)))
+    assert found.report.signal_power == pytest.approx(
+        float(np.mean(X.astype(float) ** 2)), rel=1e-12, abs=0
+    )
     y = quantize(X.astype(float), form, found.scale)
     assert np.mean((y - X) ** 2) == pytest.approx(found.report.mse, rel=1e-12)
 

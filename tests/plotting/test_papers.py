@@ -206,7 +206,7 @@ def assert_is_labelled(figure: Figure) -> None:
             below = [other for other in sharing if other.get_xlabel()]
             alone = [other for other in sharing if other.xaxis.get_tick_params()["labelbottom"]]
             assert ax.get_xlabel() or below == alone != [], ax.get_title(loc="left")
-    assert figure.get_figwidth() == pytest.approx(8.5 / 2.54)
+    assert figure.get_figwidth() == pytest.approx(8.5 / 2.54, rel=1e-12, abs=0)
     letters = [ax.get_title(loc="left")[:3] for ax in figure.axes if ax.get_title(loc="left")]
     assert sorted(letters) == [f"({letter})" for letter in "abcdefgh"[: len(letters)]]
     legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes)]

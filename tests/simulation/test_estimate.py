@@ -42,7 +42,9 @@ def test_figures_are_the_means_of_the_same_samples() -> None:
         assert getattr(found, name) == pytest.approx(y.mean(), rel=1e-11, abs=1e-14)
         error = y.std(ddof=1) / math.sqrt(size)
         assert getattr(found.standard_error, name) == pytest.approx(error, rel=1e-9)
-    assert found.sqnr_db == pytest.approx(10 * math.log10((x * x).mean() / (e * e).mean()))
+    assert found.sqnr_db == pytest.approx(
+        10 * math.log10((x * x).mean() / (e * e).mean()), rel=1e-12, abs=0
+    )
     assert found.clipped == (below.sum(), above.sum())
     assert found.size == size
     # The delta method against groups: the spread of the SQNR over 400 of them.

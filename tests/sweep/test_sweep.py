@@ -123,7 +123,9 @@ def test_the_best_format_of_a_group_is_zero_below_itself() -> None:
         group = rows[start : start + 7]
         top = max(number(row, "sqnr_db") for row in group)
         for row in group:
-            assert number(row, "below_best_db") == pytest.approx(top - number(row, "sqnr_db"))
+            assert number(row, "below_best_db") == pytest.approx(
+                top - number(row, "sqnr_db"), rel=1e-12, abs=0
+            )
         assert min(number(row, "below_best_db") for row in group) == 0
 
 
