@@ -50,14 +50,14 @@ def test_products_have_the_moments_of_their_factors(form: str) -> None:
     power = [r.signal_power + 2 * r.cross_moment + r.mse for r in (w.report, x.report)]
     mean = [r.signal_mean + r.mean_error for r in (w.report, x.report)]
     second = terms.variance + terms.mean**2
-    assert unit**2 * second == pytest.approx(math.prod(power), rel=1e-11)
+    assert unit**2 * second == pytest.approx(math.prod(power), rel=1e-11, abs=0)
     assert unit * terms.mean == pytest.approx(math.prod(mean), rel=1e-11, abs=1e-12)
 
 
 def test_wide_formats_are_represented_with_their_power() -> None:
     w = Operand("bf16", "gaussian", scale=1.0).factor(as_scalar_format("bf16"))
     terms = product_terms(w, w)
-    assert terms.variance == pytest.approx(w.report.signal_power**2, rel=1e-3)
+    assert terms.variance == pytest.approx(w.report.signal_power**2, rel=1e-3, abs=0)
     assert terms.finest < -20
 
 
@@ -67,8 +67,8 @@ def test_values_of_one_sample_may_be_ties() -> None:
     terms = product_terms(one, one)
     drawn = quantize(np.array([-1.5, 0.5, 1.5, 3.0]), "int4")
     products = np.multiply.outer(drawn, drawn).reshape(-1)
-    assert terms.mean == pytest.approx(products.mean(), rel=1e-14)
-    assert terms.variance == pytest.approx(products.var(), rel=1e-14)
+    assert terms.mean == pytest.approx(products.mean(), rel=1e-14, abs=0)
+    assert terms.variance == pytest.approx(products.var(), rel=1e-14, abs=0)
 
 
 def test_the_last_bit_of_numbers() -> None:
@@ -99,7 +99,7 @@ def test_one_product_is_rounded_exactly(register: str) -> None:
     form = as_accumulator(register)
     assert isinstance(form, FloatAccumulator)
     exact = quantization_error(form.format, law, rounding=form.rounding)
-    assert found.mse == pytest.approx(unit**2 * exact.mse, rel=1e-9)
+    assert found.mse == pytest.approx(unit**2 * exact.mse, rel=1e-9, abs=0)
     # the analysis rounds these ties by code, the theory half of them each way
     slack = 1e-9 if form.rule.mode != "nearest-even" else 2e-3
     assert found.mean_error == pytest.approx(unit * exact.mean_error, rel=slack, abs=1e-9 + slack)
@@ -153,11 +153,11 @@ def test_integers_against_their_markov_chain(values: list[float], wrap: bool) ->
     error = (np.arange(2 * half) - half)[:, None] - (np.arange(size) - size // 2)[None, :]
     register = IntegerAccumulator(6, overflow="wrap" if wrap else "saturate")
     found = accumulate(terms_of(values), count, register, Order())
-    assert found.second == pytest.approx(float((law * error**2).sum()), rel=0.08)
+    assert found.second == pytest.approx(float((law * error**2).sum()), rel=0.08, abs=0)
     if wrap:
-        assert found.overflow == pytest.approx(float(law[error != 0].sum()), rel=0.05)
+        assert found.overflow == pytest.approx(float(law[error != 0].sum()), rel=0.05, abs=0)
     else:
-        assert found.overflow == pytest.approx(float(beyond.sum()), rel=0.1)
+        assert found.overflow == pytest.approx(float(beyond.sum()), rel=0.1, abs=0)
 
 
 def test_rare_overflow_of_a_walk_is_exact_to_a_tenth() -> None:
@@ -173,7 +173,7 @@ def test_rare_overflow_of_a_walk_is_exact_to_a_tenth() -> None:
             absorbed += float(wide[:2].sum() + wide[-2:].sum())
             law = wide[2:-2]
         found = way_beyond(Sums(terms), count, -barrier, barrier)
-        assert found == pytest.approx(absorbed, rel=0.1)
+        assert found == pytest.approx(absorbed, rel=0.1, abs=0)
 
 
 def test_drift_carries_a_walk_over_a_barrier() -> None:
@@ -270,7 +270,7 @@ def test_blocks_and_fused_products_of_the_whole_length_change_nothing() -> None:
     w = side("int8")
     plain = accumulation_error(w, w, 64, "fp16")
     block = accumulation_error(w, w, 64, "fp16", "blocked:64")
-    assert block.mse == pytest.approx(plain.mse, rel=1e-12)
+    assert block.mse == pytest.approx(plain.mse, rel=1e-12, abs=0)
     fused = accumulation_error(w, w, 64, "fp22:fused=64")
     assert fused.counts.tolist() == [64]
     with pytest.raises(QErrorException, match="multiple of fused"):
@@ -363,8 +363,10 @@ def test_channels_are_averaged() -> None:
     x = side("int4")
     found = accumulation_error(w, x, 64, "bf16")
     each = [accumulation_error(channel, x, 64, "bf16") for channel in w.channels]
-    assert found.mse == pytest.approx(np.mean([one.mse for one in each]), rel=1e-12)
-    assert found.product.mse == pytest.approx(np.mean([one.product.mse for one in each]), rel=1e-12)
+    assert found.mse == pytest.approx(np.mean([one.mse for one in each]), rel=1e-12, abs=0)
+    assert found.product.mse == pytest.approx(
+        np.mean([one.product.mse for one in each]), rel=1e-12, abs=0
+    )
     with pytest.raises(QErrorException, match="channels are for the weights"):
         accumulation_error(x, w, 64, "bf16")
 

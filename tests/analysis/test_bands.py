@@ -102,10 +102,10 @@ def test_points_have_the_moments_of_every_mode(density: Density, rounding: str) 
         grid = as_scalar_format(form).grid(as_scalar_format(form).scale_for(top))
         x, e, w = measure_of(grid, density, as_rule(rounding))
         report = quantization_error(grid, density, rounding=rounding)
-        assert w @ e**2 == pytest.approx(report.mse, rel=1e-13)
+        assert w @ e**2 == pytest.approx(report.mse, rel=1e-13, abs=0)
         assert w @ e == pytest.approx(report.mean_error, rel=1e-12, abs=1e-14)
         assert w @ (x * e) == pytest.approx(report.cross_moment, rel=1e-12, abs=1e-14)
-        assert w.sum() == pytest.approx(1.0, rel=1e-12)
+        assert w.sum() == pytest.approx(1.0, rel=1e-12, abs=0)
 
 
 def test_drawn_levels_widen_a_band() -> None:
@@ -118,8 +118,8 @@ def test_drawn_levels_widen_a_band() -> None:
     # e^2 is 1/16 or 9/16, the latter with a chance of 1/4.
     spread = 1.959963984540054 * 0.5 * math.sqrt(0.25 * 0.75 / 10**6)
     assert band.method == "delta"
-    assert band.low == pytest.approx(0.1875 - spread, rel=1e-13)
-    assert band.high == pytest.approx(0.1875 + spread, rel=1e-13)
+    assert band.low == pytest.approx(0.1875 - spread, rel=1e-13, abs=0)
+    assert band.high == pytest.approx(0.1875 + spread, rel=1e-13, abs=0)
 
 
 @pytest.mark.exhaustive
@@ -152,9 +152,9 @@ def test_both_methods_agree_where_both_hold() -> None:
     drawn = expected_bands("int8", Gaussian(), max_value=5.5, size=10**6)["sqnr_db"]
     assert (delta.method, drawn.method) == ("delta", "simulation")
     narrow, wide = delta.high - delta.low, drawn.high - drawn.low
-    assert wide == pytest.approx(math.sqrt(10) * narrow, rel=0.03)
+    assert wide == pytest.approx(math.sqrt(10) * narrow, rel=0.03, abs=0)
     far = expected_bands("int8", Gaussian(), max_value=5.5, size=4 * 10**7)["sqnr_db"]
-    assert far.high - far.low == pytest.approx(narrow / 2, rel=1e-13)
+    assert far.high - far.low == pytest.approx(narrow / 2, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("name", DENSITIES)
@@ -166,9 +166,9 @@ def test_points_have_the_moments_of_the_analysis(name: str) -> None:
         x, e, w = measure_of(grid, density, as_rule("nearest-even"))
         report = quantization_error(grid, density)
         if math.isfinite(report.mse):
-            assert w @ e**2 == pytest.approx(report.mse, rel=close)
+            assert w @ e**2 == pytest.approx(report.mse, rel=close, abs=0)
             assert w @ (x * e) == pytest.approx(report.cross_moment, rel=close, abs=1e-14)
-            assert w @ x**2 == pytest.approx(report.signal_power, rel=close)
+            assert w @ x**2 == pytest.approx(report.signal_power, rel=close, abs=0)
 
 
 def test_the_centre_is_the_exact_figure() -> None:
@@ -177,7 +177,7 @@ def test_the_centre_is_the_exact_figure() -> None:
     assert low < report.sqnr_db < high
     assert high - low < 0.02  # rare clipping decides: 4 sigma are too few
     band = expected_bands("int8", Gaussian(), max_value=4.0, size=10**9)["mse"]
-    assert band.centre == pytest.approx(report.mse, rel=1e-13)
+    assert band.centre == pytest.approx(report.mse, rel=1e-13, abs=0)
 
 
 def test_infinite_power_still_has_a_band() -> None:

@@ -246,7 +246,7 @@ def test_sums_on_lattices(
     n: int,
     relative: float,
 ) -> None:
-    assert error(density, n).mse == pytest.approx(on_lattices(pdf, n, far), rel=relative)
+    assert error(density, n).mse == pytest.approx(on_lattices(pdf, n, far), rel=relative, abs=0)
 
 
 def test_single_values_by_plain_integration() -> None:
@@ -267,7 +267,7 @@ def test_single_values_by_plain_integration() -> None:
                 middle = 0.5 * (low + high)
                 total += _laplace(one if abs(one - middle) < abs(two - middle) else two, low, high)
     # Below 1e-3 all errors are below 1e-6, of that probability.
-    assert error(Laplace(), 1).mse == pytest.approx(float(total), rel=1e-7)
+    assert error(Laplace(), 1).mse == pytest.approx(float(total), rel=1e-7, abs=0)
 
 
 def _laplace(q: float, low: float, high: float) -> Any:
@@ -355,7 +355,7 @@ def _least_below(
 )
 def test_few_uniform_values_by_rational_numbers(n: int, tensor: float, high: float) -> None:
     exact = float(by_fractions(n, tensor, high))
-    assert error(Uniform(-high, high), n, tensor).mse == pytest.approx(exact, rel=2e-12)
+    assert error(Uniform(-high, high), n, tensor).mse == pytest.approx(exact, rel=2e-12, abs=0)
 
 
 @pytest.mark.parametrize("choice", ["", "=mae"])
@@ -365,7 +365,7 @@ def test_two_gaussian_values_by_nested_integrals(mean: float, choice: str) -> No
     tensor = 500.0
     expected = _of_two(mean, tensor, 8.5, absolute=bool(choice))
     found = error(Gaussian(mean), 2, tensor, choice)
-    assert found.mse == pytest.approx(expected, rel=1e-12)
+    assert found.mse == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def _of_two(mean: float, tensor: float, far: float, *, absolute: bool) -> float:
@@ -511,7 +511,7 @@ def test_samples_agree(density: Density, n: int, choice: str) -> None:
 
 def test_powers_of_two_change_the_unit_alone() -> None:
     one, eight = error(Gaussian()), error(Gaussian(0.0, 8.0), tensor=8 * TENSOR)
-    assert eight.mse == pytest.approx(64 * one.mse, rel=1e-13)
+    assert eight.mse == pytest.approx(64 * one.mse, rel=1e-13, abs=0)
     assert eight.code_probabilities == pytest.approx(dict(one.code_probabilities), abs=1e-14)
 
 
@@ -552,7 +552,7 @@ def test_a_tensor_scale_of_one_block_and_of_many() -> None:
     assert abs(one.mse - least.mean()) < 5 * least.std() / math.sqrt(least.size)
     # A large tensor has the scale of its largest value, which hardly varies.
     many = error(Uniform(-1, 1), 16, str(2**20))
-    assert many.mse == pytest.approx(error(Uniform(-1, 1), 16, 1 / (6 * 256)).mse, rel=1e-4)
+    assert many.mse == pytest.approx(error(Uniform(-1, 1), 16, 1 / (6 * 256)).mse, rel=1e-4, abs=0)
 
 
 def test_a_scale_format_with_half_the_scales_is_refused() -> None:
@@ -571,7 +571,7 @@ def test_parts_too_narrow_to_tell_gains_apart_are_refused() -> None:
     with pytest.raises(InvalidValue, match=r"point masses, which are exact.*estimate_error"):
         error(spikes(1e-4))
     points = error(Discrete([-1.3, 0.4, 2.1], [0.3, 0.4, 0.3]))
-    assert error(spikes(3e-3)).mse == pytest.approx(points.mse, rel=0.02)
+    assert error(spikes(3e-3)).mse == pytest.approx(points.mse, rel=0.02, abs=0)
 
 
 def test_choices_by_absolute_error_are_others() -> None:

@@ -46,7 +46,7 @@ def test_the_reference(case: dict[str, Any]) -> None:
     density = _DENSITIES[case["density"]](**case["parameters"])
     zero: Zero = "real" if case["rule"] == "minmax-float" else "integer"
     found = minmax_sums(density, case["block_size"], 4, zero)
-    assert found.singles[:3].sum() == pytest.approx(float(case["mse"]), rel=1e-13)
+    assert found.singles[:3].sum() == pytest.approx(float(case["mse"]), rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize(("n", "bits"), [(3, 2), (5, 4), (17, 3), (64, 4)])
@@ -54,7 +54,7 @@ def test_uniform_values_have_a_closed_form(n: int, bits: int) -> None:
     # Spacings of uniform order statistics are exchangeable: E[W^2] / (12 (2^b - 1)^2) inside.
     found = minmax_sums(Uniform(-0.3, 1.7), n, bits, "real").singles[0]
     expected = (n - 1) * (n - 2) / ((n + 1) * (n + 2)) * 4.0 / (12 * (2**bits - 1) ** 2)
-    assert found == pytest.approx(expected, rel=1e-12)
+    assert found == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def _enumerated(density: Discrete, n: int, bits: int, zero: Zero) -> FloatArray:
@@ -192,7 +192,7 @@ def test_rules_of_the_extremes_agree_with_panels(
 ) -> None:
     found = minmax_sums(density, n, bits, "integer").singles
     mse, cross = expected
-    assert found[:3].sum() == pytest.approx(mse, rel=2e-13)
+    assert found[:3].sum() == pytest.approx(mse, rel=2e-13, abs=0)
     assert found[4] == pytest.approx(cross, abs=5e-13 * mse)
 
 
@@ -282,4 +282,4 @@ def _above(low: float, n: int, steps: int, ratios: FloatArray) -> float:
 def test_jumps_inside_the_density(n: int) -> None:
     density = Mixture([Uniform(-1.0, 0.3), Uniform(-0.2, 2.0)], [0.6, 0.4])
     found = float(minmax_sums(density, n, 4, "real").singles[:3].sum())
-    assert found == pytest.approx(_between_extremes(n, 15), rel=1e-13)
+    assert found == pytest.approx(_between_extremes(n, 15), rel=1e-13, abs=0)

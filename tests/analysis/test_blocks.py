@@ -204,7 +204,7 @@ def test_a_sample_is_its_point_masses() -> None:
     masses = Discrete((-1.75, 0.3, 1.0, 3.0), (0.2, 0.4, 0.2, 0.2))
     for name in ("mxfp4", "nvfp4:tensor=0.01", "nf4:g16", "nvfp4:of=64"):
         a, b = error(name, sample), error(name, masses)
-        assert a.mse == pytest.approx(b.mse, rel=1e-12)
+        assert a.mse == pytest.approx(b.mse, rel=1e-12, abs=0)
         assert a.pair_error == pytest.approx(b.pair_error, rel=1e-9, abs=1e-15)
 
 
@@ -230,7 +230,7 @@ def test_one_value_is_quantized_at_its_own_scale(name: str, density: Density) ->
             if mass > 1e-200:
                 inner = Truncated(density, a, b)
                 total += mass * quantization_error(form.element, inner, float(scale)).mse
-    assert error(name, density).mse == pytest.approx(total, rel=3e-13)
+    assert error(name, density).mse == pytest.approx(total, rel=3e-13, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_one_value_is_quantized_at_its_own_scale(name: str, density: Density) ->
 def test_doubling_the_data_doubles_the_errors(name: str, density: Density) -> None:
     wide = name.replace("0.01", "0.02")
     one, two = error(name, density), error(wide, density.affine(2.0))
-    assert two.mse == pytest.approx(4 * one.mse, rel=2e-13)
+    assert two.mse == pytest.approx(4 * one.mse, rel=2e-13, abs=0)
     assert two.pair_error == pytest.approx(4 * one.pair_error, rel=1e-11, abs=1e-15 * one.mse)
     assert two.clipped_blocks == pytest.approx(one.clipped_blocks, abs=1e-14)
 
@@ -262,22 +262,24 @@ def test_point_masses_are_the_limit_of_narrow_pieces() -> None:
     masses = Discrete((-1.6, 0.33, 2.9), weights)
     for name in ("mxfp4:n=4", "nf4:g4", "nvfp4:n=4:tensor=0.02"):
         exact = error(name, masses).mse
-        assert error(name, Mixture(narrow, weights)).mse == pytest.approx(exact, rel=1e-5), name
+        assert error(name, Mixture(narrow, weights)).mse == pytest.approx(exact, rel=1e-5, abs=0), (
+            name
+        )
 
 
 def test_a_phase_average_does_not_depend_on_the_phase() -> None:
     first = error("mxfp4", Gaussian(), binade_average=True)
     other = error("mxfp4", Gaussian(std=1.37), binade_average=True)
-    assert other.mse / 1.37**2 == pytest.approx(first.mse, rel=1e-13)
-    assert first.signal_power == pytest.approx(1.0, rel=1e-14)
+    assert other.mse / 1.37**2 == pytest.approx(first.mse, rel=1e-13, abs=0)
+    assert first.signal_power == pytest.approx(1.0, rel=1e-14, abs=0)
 
 
 def test_blocks_that_all_saturate() -> None:
     # Of a million values the largest always lies beyond the largest scale, which holds alone.
     found = error("nvfp4:n=1000000:tensor=0.001", Gaussian())
     alone = quantization_error("e2m1", Gaussian(), 448 * 0.001)
-    assert found.mse == pytest.approx(alone.mse, rel=1e-13)
-    assert found.clipped_blocks == pytest.approx(1, rel=1e-13)
+    assert found.mse == pytest.approx(alone.mse, rel=1e-13, abs=0)
+    assert found.clipped_blocks == pytest.approx(1, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("nu", [1.2, 2.0])
@@ -326,7 +328,7 @@ def test_the_rule_of_the_maximum_agrees_with_panels(name: str, size: int, densit
     chosen = absmax_sums(grid, density, size, gain)
     panels = _block_absmax._by_panels(grid, density, size, gain, edge_of(grid, gain))
     mse = float(panels.singles[:3].sum())
-    assert float(chosen.singles[:3].sum()) == pytest.approx(mse, rel=1e-13)
+    assert float(chosen.singles[:3].sum()) == pytest.approx(mse, rel=1e-13, abs=0)
     assert chosen.pair_error == pytest.approx(panels.pair_error, rel=1e-11, abs=5e-14 * mse)
     assert chosen.pair_cross == pytest.approx(panels.pair_cross, rel=1e-11, abs=5e-14 * mse)
 
@@ -348,4 +350,6 @@ def test_a_tensor_of_many_bounded_values() -> None:
 def test_a_channel_of_many_uniform_values(n: int) -> None:
     # Steps are uniform too: E[M^2] / (12 * 127^2), and the largest value has no error.
     expected = (n - 1) / (n + 2) / (12 * 127**2)
-    assert error(f"int8:channel={n}", Uniform(-1, 1)).mse == pytest.approx(expected, rel=1e-14)
+    assert error(f"int8:channel={n}", Uniform(-1, 1)).mse == pytest.approx(
+        expected, rel=1e-14, abs=0
+    )

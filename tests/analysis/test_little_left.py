@@ -80,8 +80,8 @@ def test_levels_have_the_moments_of_their_definition(mode: str, mean: float) -> 
         found = report.level_moments()
         assert (found is not None) == bool(square < signal / 10)
         if found is not None:
-            assert float(found.power) == pytest.approx(float(square), rel=2e-13)
-            assert float(found.cross) == pytest.approx(float(cross), rel=2e-13)
+            assert float(found.power) == pytest.approx(float(square), rel=2e-13, abs=0)
+            assert float(found.cross) == pytest.approx(float(cross), rel=2e-13, abs=0)
             unit = float(mp.sqrt(square * partial(-np.inf, np.inf, 0.0, 0)))
             assert float(found.mean) == pytest.approx(float(value), rel=2e-13, abs=1e-14 * unit)
 
@@ -97,11 +97,13 @@ def test_large_errors_on_little_that_is_left(spread: float, large: float, mean: 
     one = w[1] * x[1] - 2 * w[2] * x[2] + w[0] * x[0]
     shift = w[4] * x[4] - w[3] * x[3]
     for first, second in (reports, reports[::-1]):
-        assert scalar_product_error(first, second).mse == pytest.approx(float(one), rel=1e-13)
+        assert scalar_product_error(first, second).mse == pytest.approx(
+            float(one), rel=1e-13, abs=0
+        )
         found = scalar_product_error(first, second, 50)
         assert found.mean_error == pytest.approx(float(50 * shift), rel=1e-12, abs=1e-13 * spread)
         whole = 50 * one + 50 * 49 * shift**2
-        assert found.mse == pytest.approx(float(whole), rel=1e-12)
+        assert found.mse == pytest.approx(float(whole), rel=1e-12, abs=0)
 
 
 def test_arrays_of_scales_and_point_masses() -> None:
@@ -113,9 +115,9 @@ def test_arrays_of_scales_and_point_masses() -> None:
     loud_one = quantization_error(Grid.from_points([-1e7, 1e7]), Gaussian())
     for scale, mse in zip(scales.tolist(), quiet.mse.tolist(), strict=True):
         one = scalar_product_error(loud_one, quantization_error("int4", law, scale))
-        assert one.mse == pytest.approx(mse, rel=1e-13)
+        assert one.mse == pytest.approx(mse, rel=1e-13, abs=0)
     nothing = scalar_product_error(loud_one, quantization_error("int4", law, 1e9))
-    assert nothing.mse == pytest.approx(loud_one.signal_power * law.second_moment, rel=1e-15)
+    assert nothing.mse == pytest.approx(loud_one.signal_power * law.second_moment, rel=1e-15, abs=0)
 
 
 @pytest.mark.parametrize("density", [Gaussian(), StudentT(3.0)], ids=repr)
@@ -125,5 +127,5 @@ def test_six_terms_where_they_do_not_cancel(density: Density) -> None:
     six = (
         found.weight_error + found.activation_error + found.both_errors + found.cross_moments
     ) + (found.weight_error_cross + found.activation_error_cross)
-    assert found.mse == pytest.approx(six, rel=1e-13)
+    assert found.mse == pytest.approx(six, rel=1e-13, abs=0)
     assert w.level_moments() is None

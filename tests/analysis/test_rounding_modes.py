@@ -127,7 +127,7 @@ def test_thirty_two_bits(rounding: str) -> None:
     short = 1 / 6 + 1 / (6 * count * count)
     share = {"down": 1 / 3, "to-odd": 1 / 3, "stochastic": 1 / 6, "stochastic:12": short}[rounding]
     step = 0.5 / (2**31 - 1)
-    assert report.rounding == pytest.approx(share * step * step, rel=1e-13)
+    assert report.rounding == pytest.approx(share * step * step, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
@@ -174,7 +174,7 @@ def test_stochastic_rounding_has_no_bias_and_few_bits_have_some() -> None:
     assert abs(plain.mean_error) < 1e-4  # clipping's alone
     few = quantization_error("int8", Uniform(0.0, 1.0), max_value=1.0, rounding="sr:3")
     step = 1 / 127
-    assert few.mean_error == pytest.approx(-step / 16, rel=1e-12)
+    assert few.mean_error == pytest.approx(-step / 16, rel=1e-12, abs=0)
 
 
 def test_infinite_power_leaves_rounding_finite() -> None:
@@ -207,4 +207,4 @@ def test_no_closed_form_but_for_the_nearest() -> None:
 def test_one_level_clips_alike_in_every_mode() -> None:
     for mode in MODES:
         report = quantization_error(Codebook([0.5]), Gaussian(), rounding=mode)
-        assert report.mse == pytest.approx(1.25, rel=1e-14)
+        assert report.mse == pytest.approx(1.25, rel=1e-14, abs=0)

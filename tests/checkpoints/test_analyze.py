@@ -129,9 +129,11 @@ def test_block_formats_are_measured_as_numpy_does(
     (found,) = [each for each in report[tensor].formats if each.format == name]
     q = int4_groups(x.astype(np.float32)) if name == "INT4:g32" else mxfp4(x)
     mse = float(np.mean((q.astype(np.float64) - x) ** 2))
-    assert found.best_mse == pytest.approx(mse, rel=1e-12)
+    assert found.best_mse == pytest.approx(mse, rel=1e-12, abs=0)
     assert found.best_sqnr_db == found.absmax_sqnr_db
-    assert found.best_sqnr_db == pytest.approx(10 * math.log10(np.mean(x**2) / mse), rel=1e-12)
+    assert found.best_sqnr_db == pytest.approx(
+        10 * math.log10(np.mean(x**2) / mse), rel=1e-12, abs=0
+    )
     assert found.best_max_value is None
 
 
@@ -140,15 +142,15 @@ def test_what_stands_beside_the_formats(report: CheckpointReport, path: Path) ->
     found = report["w.BF16"]
     assert found.shape == x.shape
     assert found.dtype == "BF16"
-    assert found.mean == pytest.approx(x.mean(), rel=1e-12)
-    assert found.signal_power == pytest.approx(np.mean(x**2), rel=1e-12)
+    assert found.mean == pytest.approx(x.mean(), rel=1e-12, abs=0)
+    assert found.signal_power == pytest.approx(np.mean(x**2), rel=1e-12, abs=0)
     d = x - x.mean()
-    assert found.kurtosis == pytest.approx(np.mean(d**4) / np.mean(d**2) ** 2, rel=1e-12)
+    assert found.kurtosis == pytest.approx(np.mean(d**4) / np.mean(d**2) ** 2, rel=1e-12, abs=0)
     assert found.largest_over_rms == pytest.approx(
         np.abs(x).max() / np.sqrt(np.mean(x**2)), rel=1e-12, abs=0
     )
     assert found.density.startswith("gaussian")
-    assert found.parameters["std"] == pytest.approx(x.std(), rel=1e-9)
+    assert found.parameters["std"] == pytest.approx(x.std(), rel=1e-9, abs=0)
     assert [each.holds for each in found.formats] == [False, True, True, True]
     assert "its 6,144 values do not reach as far" in found.formats[0].note
 
@@ -192,7 +194,7 @@ def test_totals_are_those_of_all_values_together(path: Path) -> None:
     power = sum(each.finite * each.signal_power for each in everything)
     noise = sum(each.finite * each.formats[0].best_mse for each in everything)
     (total,) = report.totals
-    assert total.best_sqnr_db == pytest.approx(10 * math.log10(power / noise), rel=1e-12)
+    assert total.best_sqnr_db == pytest.approx(10 * math.log10(power / noise), rel=1e-12, abs=0)
     assert total.tensors == len(everything) > len(names)
 
 
@@ -231,8 +233,10 @@ def test_a_large_tensor_in_parts_is_the_same_as_whole(
     assert rows(split) == rows(by_part)
     for a, b in zip(whole, split, strict=True):
         for one, other in zip(a.formats, b.formats, strict=True):
-            assert one.best_mse == pytest.approx(other.best_mse, rel=1e-9 if exact else 1e-6)
-            assert one.absmax_mse == pytest.approx(other.absmax_mse, rel=1e-9 if exact else 1e-6)
+            assert one.best_mse == pytest.approx(other.best_mse, rel=1e-9 if exact else 1e-6, abs=0)
+            assert one.absmax_mse == pytest.approx(
+                other.absmax_mse, rel=1e-9 if exact else 1e-6, abs=0
+            )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -243,9 +247,11 @@ def test_a_summary_says_how_far_off_it_may_be(tmp_path: Path, dtype: Any) -> Non
     summary = analyze_checkpoint(place, "int8,int16,4M3E", families=())
     exact = analyze_checkpoint(place, "int8,int16,4M3E", families=(), exact=True)
     wide = x.astype(np.float64)
-    assert summary["x"].signal_power == pytest.approx(np.mean(wide**2), rel=1e-12)
+    assert summary["x"].signal_power == pytest.approx(np.mean(wide**2), rel=1e-12, abs=0)
     d = wide - wide.mean()
-    assert summary["x"].kurtosis == pytest.approx(np.mean(d**4) / np.mean(d**2) ** 2, rel=1e-6)
+    assert summary["x"].kurtosis == pytest.approx(
+        np.mean(d**4) / np.mean(d**2) ** 2, rel=1e-6, abs=0
+    )
     for short, known in zip(summary["x"].formats, exact["x"].formats, strict=True):
         assert known.bound_db == 0 < short.bound_db < (6 if short.format == "INT16" else 0.01)
         # At the same range, which a summary and all values may choose differently by a little.
@@ -367,15 +373,17 @@ def test_rows_by_channel_and_by_group(tmp_path: Path) -> None:
         for i in range(5):
             alone = x[i].astype(np.float64)
             assert found[f"x[{i}]"].shape == (3, 50)
-            assert found[f"x[{i}]"].signal_power == pytest.approx(np.mean(alone**2), rel=1e-14)
+            assert found[f"x[{i}]"].signal_power == pytest.approx(
+                np.mean(alone**2), rel=1e-14, abs=0
+            )
             top = float(np.abs(alone).max())
             mse = np.mean((int8(alone, top) - alone) ** 2)
-            assert found[f"x[{i}]"].formats[0].absmax_mse == pytest.approx(mse, rel=1e-12)
+            assert found[f"x[{i}]"].formats[0].absmax_mse == pytest.approx(mse, rel=1e-12, abs=0)
     found = analyze_checkpoint(place, "int8", by="group:32", only=["x"], families=())
     assert len(found) == 5 * 3 * 2
     assert found["x[4,2,32:50]"].size == 18
     wanted = np.mean(x[4, 2, 32:50].astype(np.float64) ** 2)
-    assert found["x[4,2,32:50]"].signal_power == pytest.approx(wanted, rel=1e-14)
+    assert found["x[4,2,32:50]"].signal_power == pytest.approx(wanted, rel=1e-14, abs=0)
     with pytest.raises(InvalidValue, match="a budget is for whole tensors"):
         plan_budget(found, 6)
     with pytest.raises(InvalidValue, match="fits no tensor; they are called"):

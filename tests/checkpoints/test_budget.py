@@ -41,12 +41,12 @@ def test_never_beaten_by_trying_everything(seed: int) -> None:
         pairs = [*zip(lists, chosen, strict=True)]
         if sum(each.cost[i] for each, i in pairs) <= limit:
             best = min(best, sum(each.error[i] for each, i in pairs))
-    assert found.error == pytest.approx(best, rel=1e-12)
+    assert found.error == pytest.approx(best, rel=1e-12, abs=0)
     assert found.is_proven
     assert found.bound <= found.error
     pairs = [*zip(lists, found.chosen, strict=True)]
     assert sum(each.cost[i] for each, i in pairs) <= limit
-    assert sum(each.error[i] for each, i in pairs) == pytest.approx(found.error, rel=1e-12)
+    assert sum(each.error[i] for each, i in pairs) == pytest.approx(found.error, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("seed", range(20))

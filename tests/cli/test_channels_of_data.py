@@ -46,7 +46,7 @@ def test_formats_ranked_with_a_range_for_every_channel() -> None:
         wanted = optimal_scale(row["format"], x, axis=0)
         assert (scale == wanted.scale).all()
         error = quantize(x.astype(float), row["format"], scale) - x
-        assert row["mse"] == pytest.approx(np.mean(error**2), rel=1e-12)
+        assert row["mse"] == pytest.approx(np.mean(error**2), rel=1e-12, abs=0)
     text = run("optimize --bits 4 --data x.npy --axis 1").stdout
     assert "a range for each of 80 channels along axis 1" in text
     assert "FIXED4.0: each channel has a fractional length of its own" in " ".join(text.split())
@@ -61,7 +61,7 @@ def test_block_formats_measured_as_they_lie() -> None:
             assert length % row["block_size"] == 0
             assert row["bits_per_value"] <= 9
             error = quantize(x, row["format"], axis=axis).astype(float) - x
-            assert row["mse"] == pytest.approx(np.mean(error**2), rel=1e-12)
+            assert row["mse"] == pytest.approx(np.mean(error**2), rel=1e-12, abs=0)
     last = document("optimize --bits-per-value 4.5 --data x.npy --formats nf4:g64,nvfp4")
     assert {row["format"] for row in last["rows"]} == {"NF4:g40", "NVFP4"}
     text = " ".join(run("optimize --bits-per-value 4.5 --data x.npy").stdout.split())
@@ -88,7 +88,7 @@ def test_a_sweep_over_channels() -> None:
         peak = float(np.abs(channel).max())
         assert row["max_value"] == peak
         wanted = quantization_error(row["format"], channel, max_value=peak)
-        assert row["mse"] == pytest.approx(wanted.mse, rel=1e-12)
+        assert row["mse"] == pytest.approx(wanted.mse, rel=1e-12, abs=0)
     best = document("sweep --data x.npy --axis 0 --formats int8 --max-value best")["rows"]
     assert [row["scale"] for row in best] == [optimal_scale("int8", each).scale for each in x]
     text = run("sweep --data x.npy --axis 0 --formats int8,4M3E --plot p.svg").stdout
@@ -117,8 +117,10 @@ def test_what_is_not_finite_has_no_part_in_quantize_and_error(rule: str) -> None
     assert np.isnan(y).tolist() == np.isnan(x).tolist()
     assert (row["nan"], row["infinite"], row["size"]) == (1, 2, 3)
     scale = {"best": optimal_scale("int4", kept).scale, "absmax": 2.5 / 7, "3": 3 / 7}[rule]
-    assert row["scale"] == pytest.approx(scale, rel=1e-15)
-    assert row["mse"] == pytest.approx(quantization_error("int4", kept, scale).mse, rel=1e-12)
+    assert row["scale"] == pytest.approx(scale, rel=1e-15, abs=0)
+    assert row["mse"] == pytest.approx(
+        quantization_error("int4", kept, scale).mse, rel=1e-12, abs=0
+    )
     (again,) = document(f"error int4 --data holes.npy --max-value {rule}")["rows"]
     assert again["mse"] == row["mse"]
 

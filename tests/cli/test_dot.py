@@ -75,7 +75,7 @@ def test_each_side_stands_at_its_best_range(run: Run) -> None:
     assert (row["weight_scale"], row["activation_scale"]) == (w.scale, x.scale)
     assert (row["weight_bias"], row["activation_bias"]) == (w.bias, None)
     total = 512 * sum(row[term] for term in TERMS) + row["coherent"]
-    assert row["mse"] == pytest.approx(total, rel=1e-14)
+    assert row["mse"] == pytest.approx(total, rel=1e-14, abs=0)
 
 
 def test_ranges_that_are_told(run: Run) -> None:
@@ -118,11 +118,11 @@ def test_terms_are_the_double_integral(run: Run) -> None:
         # E[(Q(w) Q(x) - w x)^2] and E[Q(w) Q(x) - w x], each a double integral that factors
         square = product(0, 2) - 2 * product(1, 1) + product(2, 0)
         mean = product(0, 1) - product(1, 0)
-        assert sum(row[term] for term in TERMS) == pytest.approx(float(square), rel=1e-12)
-        assert row["mean_error"] == pytest.approx(float(3 * mean), rel=1e-12)
-        assert row["mse"] == pytest.approx(float(3 * square + 6 * mean**2), rel=1e-12)
+        assert sum(row[term] for term in TERMS) == pytest.approx(float(square), rel=1e-12, abs=0)
+        assert row["mean_error"] == pytest.approx(float(3 * mean), rel=1e-12, abs=0)
+        assert row["mse"] == pytest.approx(float(3 * square + 6 * mean**2), rel=1e-12, abs=0)
         power = 3 * product(2, 0) + 6 * product(1, 0) ** 2
-        assert row["signal_power"] == pytest.approx(float(power), rel=1e-12)
+        assert row["signal_power"] == pytest.approx(float(power), rel=1e-12, abs=0)
 
 
 MATRIX = (
@@ -246,7 +246,7 @@ def test_a_register_adds_its_rows(run: Run) -> None:
     (row,) = rows(run, line)
     assert (row["accumulator"], row["order"]) == ("BF16", "blocked:16")
     both = row["mse"] + row["accumulation_mse"]
-    assert row["total_mse"] == pytest.approx(both, rel=0.01)
+    assert row["total_mse"] == pytest.approx(both, rel=0.01, abs=0)
     assert row["accumulation_loss_db"] == pytest.approx(
         row["sqnr_db"] - row["total_sqnr_db"], rel=1e-12, abs=0
     )

@@ -19,7 +19,7 @@ def test_bands(run: Run) -> None:
     row = document["rows"][0]
     assert row["figure"] == "sqnr_db"
     wanted = sqnr_band("int8", Gaussian(), size=100_000, max_value=4.0)
-    assert (row["low"], row["high"]) == pytest.approx(wanted, rel=1e-12)
+    assert (row["low"], row["high"]) == pytest.approx(wanted, rel=1e-12, abs=0)
     table = run(*GIVEN).stdout
     assert "95% of measurements on 100,000 values" in table
     assert max(map(len, table.splitlines())) <= 80

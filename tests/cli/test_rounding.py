@@ -19,7 +19,7 @@ def test_error(run: Run) -> None:
     document = json.loads(result.stdout)
     assert document["params"]["rounding"] == "stochastic:6"
     wanted = quantization_error("4M3E", Gaussian(), max_value=4.0, rounding="stochastic:6")
-    assert document["rows"][0]["mse"] == pytest.approx(wanted.mse, rel=1e-14)
+    assert document["rows"][0]["mse"] == pytest.approx(wanted.mse, rel=1e-14, abs=0)
     shown = run("error", "4M3E", "--dist", "gaussian", "--max-value", "4", "--rounding", "RTZ")
     assert "rounding toward-zero" in shown.stdout
 
@@ -31,7 +31,7 @@ def test_optimize_and_sweep(run: Run) -> None:
         ("sweep", "--formats", "int4", "--dist", "gaussian", "--rounding", "ceil", "--json"),
     ):
         document = json.loads(run(*command).stdout)
-        assert document["rows"][0]["max_value"] == pytest.approx(best, rel=1e-12)
+        assert document["rows"][0]["max_value"] == pytest.approx(best, rel=1e-12, abs=0)
         assert document["params"]["rounding"] == "up"
 
 
@@ -45,7 +45,7 @@ def test_verify_and_quantize(run: Run) -> None:
     assert result.exit_code == 0, result.stderr
     line = next(line for line in result.stdout.splitlines() if line.startswith("MSE"))
     measured, predicted = (float(word) for word in line.split()[-2:])
-    assert predicted == pytest.approx(measured, rel=0.05)
+    assert predicted == pytest.approx(measured, rel=0.05, abs=0)
 
 
 @pytest.mark.parametrize(

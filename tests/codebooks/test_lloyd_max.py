@@ -135,7 +135,7 @@ def exponential_half(start: Sequence[float]) -> list[Number]:
 @pytest.mark.parametrize(("levels", "mse"), [(4, 0.1174818478293), (16, 0.009501008008192)])
 def test_published_optima_of_the_gaussian(levels: int, mse: float) -> None:
     # Max 1960, table I, has five digits of them.
-    assert lloyd_max(Gaussian(), levels).report.mse == pytest.approx(mse, rel=1e-12)
+    assert lloyd_max(Gaussian(), levels).report.mse == pytest.approx(mse, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("levels", [33, 256])
@@ -157,7 +157,7 @@ def test_levels_in_a_tail_that_barely_has_a_variance() -> None:
     q = np.array(found.codebook.values)
     assert q[-1] > 1e29  # levels grow by a factor of about twenty there
     # In the last cell the density is a power law: its centroid is nu / (nu - 1) of its edge.
-    assert q[-1] == pytest.approx(0.5 * (q[-1] + q[-2]) * 2.1 / 1.1, rel=1e-9)
+    assert q[-1] == pytest.approx(0.5 * (q[-1] + q[-2]) * 2.1 / 1.1, rel=1e-9, abs=0)
     assert found.report.mse < 0.243
 
 
@@ -206,7 +206,7 @@ def test_nothing_with_as_many_levels_is_better(name: str) -> None:
 
 def test_moving_and_stretching_moves_and_stretches_the_levels() -> None:
     plain, moved = lloyd_max(StudentT(4), 7), lloyd_max(StudentT(4, 100.0, 0.5), 7)
-    assert moved.report.mse == pytest.approx(0.25 * plain.report.mse, rel=1e-13)
+    assert moved.report.mse == pytest.approx(0.25 * plain.report.mse, rel=1e-13, abs=0)
     expected = 100 + 0.5 * np.array(plain.codebook.values)
     np.testing.assert_allclose(moved.codebook.values, expected, rtol=0, atol=1e-10)
 
@@ -214,7 +214,7 @@ def test_moving_and_stretching_moves_and_stretches_the_levels() -> None:
 def test_a_narrow_density_far_from_zero() -> None:
     found = lloyd_max(Gaussian(1e6, 1e-3), 16)
     # The levels themselves are rounded to 1e-10.
-    assert found.report.mse == pytest.approx(0.009501008008192e-6, rel=1e-11)
+    assert found.report.mse == pytest.approx(0.009501008008192e-6, rel=1e-11, abs=0)
 
 
 @pytest.mark.parametrize("density", [Gaussian(), StudentT(3), Uniform(), Clipped(Laplace(), -3, 3)])
@@ -227,7 +227,7 @@ def test_a_symmetric_density_has_symmetric_levels(density: Density, levels: int)
 def test_uniform_density_has_equal_steps() -> None:
     found = lloyd_max(Uniform(-1, 3), 10)
     np.testing.assert_allclose(found.codebook.values, -0.8 + 0.4 * np.arange(10), atol=1e-14)
-    assert found.report.mse == pytest.approx(0.16 / 12, rel=1e-14)
+    assert found.report.mse == pytest.approx(0.16 / 12, rel=1e-14, abs=0)
 
 
 # ---- where there are several minima
@@ -244,7 +244,7 @@ def test_a_peaked_density_breaks_the_symmetry() -> None:
     sides = (-far, np.zeros(4000)), (np.zeros(4000), far)
     parts = [piece.integrals(threshold, *side) for side in sides]
     scanned = np.sum([part.second - part.first**2 / part.mass for part in parts], axis=0).min()
-    assert found.report.mse == pytest.approx(scanned, rel=1e-5)
+    assert found.report.mse == pytest.approx(scanned, rel=1e-5, abs=0)
     assert found.report.mse <= scanned
 
 
@@ -254,14 +254,14 @@ def test_a_gap_in_the_density_holds_no_level() -> None:
         found = lloyd_max(density, levels)
         assert len(found.codebook.values) == levels
         assert all(1 <= abs(q) <= 2 for q in found.codebook.values)
-    assert lloyd_max(density, 4).report.mse == pytest.approx(0.25 / 12, rel=1e-13)
+    assert lloyd_max(density, 4).report.mse == pytest.approx(0.25 / 12, rel=1e-13, abs=0)
 
 
 def test_narrow_peak_and_wide_floor() -> None:
     density = Mixture((Gaussian(0, 1e-6), Gaussian()), (0.5, 0.5))
     found = lloyd_max(density, 9)
     atom = lloyd_max(Mixture((Discrete((0.0,), (1.0,)), Gaussian()), (0.5, 0.5)), 9)
-    assert found.report.mse == pytest.approx(atom.report.mse, rel=1e-9)
+    assert found.report.mse == pytest.approx(atom.report.mse, rel=1e-9, abs=0)
 
 
 def test_discrete_densities_are_cut_in_the_best_way() -> None:
@@ -272,7 +272,7 @@ def test_discrete_densities_are_cut_in_the_best_way() -> None:
     for levels in (1, 2, 3, 4, 8):
         cuts = combinations(range(1, 9), levels - 1)
         least = min(sum(_spread(x[a:b], p[a:b]) for a, b in _runs(cut, 9)) for cut in cuts)
-        assert lloyd_max(density, levels).report.mse == pytest.approx(least, rel=1e-13)
+        assert lloyd_max(density, levels).report.mse == pytest.approx(least, rel=1e-13, abs=0)
 
 
 def _runs(cut: Sequence[int], size: int) -> list[tuple[int, int]]:
@@ -291,7 +291,7 @@ def test_fewer_values_than_levels_are_all_kept() -> None:
         assert found.codebook.values == (-1.0, 0.125, 2.0)
         assert found.report.mse == 0
     many = Discrete(np.linspace(0, 1, 3000).tolist(), [1 / 3000] * 3000)
-    assert lloyd_max(many, 30).report.mse == pytest.approx((1 / 30) ** 2 / 12, rel=1e-3)
+    assert lloyd_max(many, 30).report.mse == pytest.approx((1 / 30) ** 2 / 12, rel=1e-3, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -350,8 +350,8 @@ def test_numbers_of_levels_that_are_no_integers_are_refused(levels: Any) -> None
 )
 def test_published_best_steps_of_the_gaussian(levels: int, step: float, mse: float) -> None:
     found = best_uniform(Gaussian(), levels)
-    assert found.step == pytest.approx(step, rel=1e-12)
-    assert found.report.mse == pytest.approx(mse, rel=1e-12)
+    assert found.step == pytest.approx(step, rel=1e-12, abs=0)
+    assert found.report.mse == pytest.approx(mse, rel=1e-12, abs=0)
     assert found.lowest == -0.5 * (levels - 1) * found.step
 
 
@@ -398,15 +398,15 @@ def test_neither_step_nor_place_can_be_improved(name: str) -> None:
 def test_integers_are_uniform_quantizers_with_a_level_at_zero() -> None:
     integers = optimal_scale("int4", Gaussian())
     free = best_uniform(Gaussian(), 15)
-    assert free.step == pytest.approx(integers.scale, rel=1e-10)
-    assert free.report.mse == pytest.approx(integers.report.mse, rel=1e-14)
+    assert free.step == pytest.approx(integers.scale, rel=1e-10, abs=0)
+    assert free.report.mse == pytest.approx(integers.report.mse, rel=1e-14, abs=0)
 
 
 def test_one_level_is_the_mean() -> None:
     for density in (Gaussian(3, 2), Rectified(Gaussian()), Discrete((1.0, 4.0), (0.5, 0.5))):
         for found in (lloyd_max(density, 1), best_uniform(density, 1)):
-            assert found.codebook.values[0] == pytest.approx(density.mean, rel=1e-14)
-            assert found.report.mse == pytest.approx(density.variance, rel=1e-13)
+            assert found.codebook.values[0] == pytest.approx(density.mean, rel=1e-14, abs=0)
+            assert found.report.mse == pytest.approx(density.variance, rel=1e-13, abs=0)
     assert isinstance(lloyd_max("gaussian", 1), LloydMax)
 
 

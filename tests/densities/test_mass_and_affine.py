@@ -97,7 +97,7 @@ def test_affine(density: Density, scale: float, shift: float) -> None:
     x = density.ppf([0.02, 0.31, 0.77])
     away = ~np.isin(x, density.atoms().positions)
     y = scale * x + shift
-    assert image.pdf(y) == pytest.approx(density.pdf(x) / abs(scale), rel=1e-12)
+    assert image.pdf(y) == pytest.approx(density.pdf(x) / abs(scale), rel=1e-12, abs=0)
     for at in y[away].tolist():
         back = (at - shift) / scale
         wanted = float(exact_cdf(density, back))
@@ -107,11 +107,11 @@ def test_affine(density: Density, scale: float, shift: float) -> None:
         mean = float(exact.mean) * scale + shift
         assert image.mean == pytest.approx(mean, rel=1e-14, abs=1e-14)
         power = float(exact.variance) * scale**2 + mean**2
-        assert image.second_moment == pytest.approx(power, rel=1e-13)
-        assert image.variance == pytest.approx(float(exact.variance) * scale**2, rel=1e-13)
+        assert image.second_moment == pytest.approx(power, rel=1e-13, abs=0)
+        assert image.variance == pytest.approx(float(exact.variance) * scale**2, rel=1e-13, abs=0)
     turned = image.affine(1 / scale, -shift / scale)
     assert turned.support == pytest.approx(density.support, rel=1e-12, abs=0)
-    assert turned.cdf(x[away]) == pytest.approx(density.cdf(x[away]), rel=1e-13)
+    assert turned.cdf(x[away]) == pytest.approx(density.cdf(x[away]), rel=1e-13, abs=0)
 
 
 def test_affine_stays_in_the_family() -> None:
@@ -132,15 +132,15 @@ def test_affine_of_others() -> None:
     image = density.affine(-2.0, 1.0)
     assert isinstance(image, Affine)
     assert image.support == (-INF, 1.0)
-    assert image.mean == pytest.approx(-3.0, rel=1e-14)
-    assert image.variance == pytest.approx(8.0, rel=1e-14)
+    assert image.mean == pytest.approx(-3.0, rel=1e-14, abs=0)
+    assert image.variance == pytest.approx(8.0, rel=1e-14, abs=0)
     x = np.array([-40.0, -7.0, 0.5])
-    assert image.cdf(x) == pytest.approx(stats.gamma(2.0).sf((1 - x) / 2), rel=1e-12)
-    assert image.ppf(image.cdf(x)) == pytest.approx(x, rel=1e-12)
+    assert image.cdf(x) == pytest.approx(stats.gamma(2.0).sf((1 - x) / 2), rel=1e-12, abs=0)
+    assert image.ppf(image.cdf(x)) == pytest.approx(x, rel=1e-12, abs=0)
     here = quantization_error("codebook:-9,-2,0.5", image)
     there = quantization_error("codebook:0.25,1.5,5", density)
-    assert here.mse == pytest.approx(4 * there.mse, rel=1e-12)
-    assert here.clipping_high == pytest.approx(4 * there.clipping_low, rel=1e-12)
+    assert here.mse == pytest.approx(4 * there.mse, rel=1e-12, abs=0)
+    assert here.clipping_high == pytest.approx(4 * there.clipping_low, rel=1e-12, abs=0)
     assert here.mean_error == pytest.approx(-2 * there.mean_error, abs=1e-12)
     assert image.affine(-0.5, 0.5) == density.affine(1.0, 0.0)
     sample = image.sample(2000, np.random.default_rng(1))
@@ -158,7 +158,9 @@ def test_bare_distributions_of_scipy() -> None:
     assert as_density(frozen) == FromScipy(frozen)
     assert Truncated(frozen, 0.0).density == FromScipy(frozen)  # type: ignore[arg-type]
     ours = quantization_error("INT4", frozen)
-    assert ours.mse == pytest.approx(quantization_error("INT4", Gaussian(0.5, 2.0)).mse, rel=1e-12)
+    assert ours.mse == pytest.approx(
+        quantization_error("INT4", Gaussian(0.5, 2.0)).mse, rel=1e-12, abs=0
+    )
     with pytest.raises(InvalidType, match="density"):
         as_density(stats.poisson(3.0))  # type: ignore[arg-type]
 

@@ -88,7 +88,7 @@ def test_best_ranges_and_plateaus(evaluate: Evaluate) -> None:
     ]
     for (form, density), found in zip(cases, evaluate(OPTIMA, cases), strict=True):
         best = optimal_scale(form, density)
-        assert found["mse"] == pytest.approx(best.report.mse, rel=1e-12), (form, density)
+        assert found["mse"] == pytest.approx(best.report.mse, rel=1e-12, abs=0), (form, density)
         assert found["atEdge"] == best.at_edge
         if form != "fixed8.4":
             ends = [float(end) for end in found["plateau"]]
@@ -129,7 +129,7 @@ def test_lloyd_max(evaluate: Evaluate) -> None:
     ]
     for (density, count), mse in zip(cases, evaluate(body, cases), strict=True):
         wanted = lloyd_max(parse_density(density), count).report.mse
-        assert mse == pytest.approx(wanted, rel=1e-9), (density, count)
+        assert mse == pytest.approx(wanted, rel=1e-9, abs=0), (density, count)
 
 
 def test_every_registered_format_has_its_levels(evaluate: Evaluate) -> None:

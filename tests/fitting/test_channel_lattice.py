@@ -32,7 +32,7 @@ def test_uniform_grids_of_channels(axis: int, order: Any, form: str, top: int) -
     # A channel whose codes have a common factor lies on a coarser grid too.
     ratio = steps / scale[:, 0]
     np.testing.assert_allclose(ratio, np.rint(ratio), rtol=1e-5)
-    assert np.median(ratio) == pytest.approx(1, rel=1e-6)
+    assert np.median(ratio) == pytest.approx(1, rel=1e-6, abs=0)
     assert "a uniform grid of its own, steps" in found.description
 
 
@@ -53,11 +53,13 @@ def test_they_are_predicted_as_they_are() -> None:
     assert found.candidates == ()
     assert found.lattice is None
     assert found.channels is None
-    assert found.density.second_moment == pytest.approx(np.mean(y.astype(float) ** 2), rel=1e-12)
+    assert found.density.second_moment == pytest.approx(
+        np.mean(y.astype(float) ** 2), rel=1e-12, abs=0
+    )
     for scale in (0.3, PEAK / 7):
         error = quantize(y.astype(float), "int4", scale) - y
         predicted = predicted_error(found, "int4", scale)
-        assert predicted.mse == pytest.approx(np.mean(error**2), rel=1e-12)
+        assert predicted.mse == pytest.approx(np.mean(error**2), rel=1e-12, abs=0)
         assert predicted.mean_error == pytest.approx(np.mean(error), abs=1e-12)
 
 
@@ -65,7 +67,7 @@ def test_blocks_within_channels() -> None:
     y = quantize(X, "int4", PEAK / 7)
     error = quantize(y, "nf4:g40").astype(float) - y
     within = predicted_error(fit(y), "nf4:g40").mse
-    assert within == pytest.approx(np.mean(error**2), rel=0.1)
+    assert within == pytest.approx(np.mean(error**2), rel=0.1, abs=0)
     assert within < 0.85 * predicted_error(fit(y.reshape(-1)), "nf4:g40").mse
 
 

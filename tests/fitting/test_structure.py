@@ -28,14 +28,14 @@ def test_uniform_grids(name: str, scale: float, kind: Any) -> None:
     y = quantize(x.astype(kind), name, scale)
     found = lattice_of(y)
     assert (found.kind, found.origin, found.is_coarse) == ("uniform", 0.0, True)
-    assert found.step == pytest.approx(scale, rel=1e-6)
+    assert found.step == pytest.approx(scale, rel=1e-6, abs=0)
     assert found.count == np.unique(y).size
     assert "on a uniform grid of step" in found.description
 
 
 def test_a_grid_that_misses_zero_and_one_with_gaps() -> None:
     found = lattice_of(np.round(X) + 0.3)
-    assert found.step == pytest.approx(1.0, rel=1e-12)
+    assert found.step == pytest.approx(1.0, rel=1e-12, abs=0)
     assert abs(found.origin % 1 - 0.3) < 1e-9
     gaps = RNG.choice([0.0, 6.0, 10.0, 15.0], 1000)  # multiples of 1, by no difference of 1
     assert lattice_of(gaps).step == 1.0
@@ -80,9 +80,11 @@ def test_point_masses_predict_what_is_measured() -> None:
     y = quantize(X, "int8", 0.03)
     found = fit(y)
     assert found.candidates == ()
-    assert found.density.second_moment == pytest.approx(float(np.mean(y * y)), rel=1e-12)
+    assert found.density.second_moment == pytest.approx(float(np.mean(y * y)), rel=1e-12, abs=0)
     predicted = predicted_error(found, "4M3E", 0.25)
-    assert predicted.mse == pytest.approx(np.mean((quantize(y, "4M3E", 0.25) - y) ** 2), rel=1e-12)
+    assert predicted.mse == pytest.approx(
+        np.mean((quantize(y, "4M3E", 0.25) - y) ** 2), rel=1e-12, abs=0
+    )
     many = fit(quantize(X, "int16", 0.004))
     assert isinstance(many.density, Empirical)
 
@@ -114,10 +116,10 @@ def test_the_axis_and_the_spreads_are_found(axis: int, order: Any) -> None:
     found = channels_of(x)
     assert (found.axis, found.dimensions, found.family) == (axis, 3, "gaussian")
     np.testing.assert_allclose(found.spread / found.spread.mean(), spread / spread.mean(), rtol=0.2)
-    assert found.ratio == pytest.approx(spread.max() / spread.min(), rel=0.3)
+    assert found.ratio == pytest.approx(spread.max() / spread.min(), rel=0.3, abs=0)
     density = fit(x).density
     assert isinstance(density, Mixture)
-    assert density.second_moment == pytest.approx(float(np.mean(x * x)), rel=0.05)
+    assert density.second_moment == pytest.approx(float(np.mean(x * x)), rel=0.05, abs=0)
     view = fit(np.concatenate([x, x])[::2][:8])  # in no order of memory
     assert view.size == 8 * 256
 
@@ -140,7 +142,7 @@ def test_the_log_likelihood_is_that_of_the_channels_own_densities() -> None:
     assert isinstance(shape, Gaussian)
     unit = found.spread[:, None]
     wanted = np.sum(stats.norm.logpdf(x, unit * shape.mean, unit * shape.std))
-    assert found.log_likelihood == pytest.approx(wanted, rel=1e-12)
+    assert found.log_likelihood == pytest.approx(wanted, rel=1e-12, abs=0)
     assert found.parameters == 2 + 7
 
 
@@ -158,7 +160,7 @@ def test_channels_of_zeros() -> None:
     assert found.channels is not None
     assert (found.channels.spread[:3] == 0).all()
     assert found.atoms == ((0.0, 3 / 32),)
-    assert found.density.second_moment == pytest.approx(float(np.mean(x * x)), rel=0.03)
+    assert found.density.second_moment == pytest.approx(float(np.mean(x * x)), rel=0.03, abs=0)
 
 
 def test_prediction_for_one_scale_and_for_one_a_channel() -> None:
@@ -167,13 +169,13 @@ def test_prediction_for_one_scale_and_for_one_a_channel() -> None:
     found = fit(x)
     one = predicted_error(found, "int8", 0.1)
     measured = np.mean((quantize(x, "int8", 0.1) - x) ** 2)
-    assert one.mse == pytest.approx(measured, rel=0.03)
+    assert one.mse == pytest.approx(measured, rel=0.03, abs=0)
     truth = np.mean([quantization_error("int8", Gaussian(std=s), 0.1).mse for s in spread])
-    assert one.mse == pytest.approx(truth, rel=0.05)
+    assert one.mse == pytest.approx(truth, rel=0.05, abs=0)
     scales = (4 / 127 * spread)[:, None]
     many = predicted_error(found, "int8", scales)
     measured = np.mean((quantize(x, "int8", scales) - x) ** 2)
-    assert many.mse == pytest.approx(measured, rel=0.05)
+    assert many.mse == pytest.approx(measured, rel=0.05, abs=0)
 
 
 @pytest.mark.exhaustive
@@ -182,7 +184,9 @@ def test_prediction_for_blocks_within_channels() -> None:
     found = fit(x)
     for form, axis in (("mxfp4", None), ("int4:g32", 1), ("int4:g32", 0)):
         measured = np.mean((quantize(x, form, axis=-1 if axis is None else axis) - x) ** 2)
-        assert predicted_error(found, form, axis=axis).mse == pytest.approx(measured, rel=0.1)
+        assert predicted_error(found, form, axis=axis).mse == pytest.approx(
+            measured, rel=0.1, abs=0
+        )
 
 
 def test_channels_without_a_variance_predict_what_is_finite() -> None:

@@ -369,7 +369,7 @@ def test_af4_is_the_least_absolute_error_for_blocks_of_64() -> None:
         cuts = np.append(0.0, 0.5 * (side[:-1] + side[1:]))
         for level, low, high in zip(side[:-1], cuts[:-1], cuts[1:], strict=True):
             left, right = below(level) - below(low), below(high) - below(level)
-            assert left == pytest.approx(right, rel=3e-7)
+            assert left == pytest.approx(right, rel=3e-7, abs=0)
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("affin", "affine"), ("alhpa=2", "alpha")])

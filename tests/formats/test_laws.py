@@ -119,7 +119,7 @@ def test_cards_are_text(member: ScalarFormat) -> None:
 
 @registered
 def test_scale_for_puts_the_largest_level_there(member: ScalarFormat) -> None:
-    assert member.grid(member.scale_for(3.7)).max == pytest.approx(3.7, rel=3e-16)
+    assert member.grid(member.scale_for(3.7)).max == pytest.approx(3.7, rel=3e-16, abs=0)
 
 
 @registered
@@ -195,7 +195,7 @@ def test_bias_at_a_scale_gives_that_grid(member: ScalarFormat, scale: float) -> 
     except InvalidValue:
         return  # float64 does not hold its largest binade
     # The bias is rounded: a relative error of its last bit in the levels.
-    assert varied == pytest.approx(member.grid(scale).max, rel=3e-13)
+    assert varied == pytest.approx(member.grid(scale).max, rel=3e-13, abs=0)
 
 
 def test_bias_at_refuses_what_is_no_scale() -> None:

@@ -29,8 +29,8 @@ def test_both_formats_are_equally_good_where_nu_switches() -> None:
     assert [form.name for form in found.winners] == ["NVFP4", "NF4:g32"]
     (switch,) = found.switches
     a, b = (mse(name, StudentT(switch.value)) for name in ("nvfp4", "nf4:g32"))
-    assert a == pytest.approx(b, rel=1e-12)
-    assert switch.mse == pytest.approx(a, rel=1e-12)
+    assert a == pytest.approx(b, rel=1e-12, abs=0)
+    assert switch.mse == pytest.approx(a, rel=1e-12, abs=0)
     assert mse("nvfp4", StudentT(5)) < mse("nf4:g32", StudentT(5))
     assert mse("nvfp4", StudentT(6)) > mse("nf4:g32", StudentT(6))
 
@@ -48,7 +48,7 @@ def test_block_sizes_switch_at_the_first_whole_number() -> None:
             for form in (switch.below, switch.above)
         ]
         assert min(errors) == quantization_error(replace(best, block_size=size), Gaussian()).mse
-    assert switch.mse == pytest.approx(min(errors), rel=1e-15)
+    assert switch.mse == pytest.approx(min(errors), rel=1e-15, abs=0)
 
 
 def test_powers_of_two_are_averaged_unless_it_is_refused() -> None:

@@ -62,9 +62,9 @@ def test_the_constant_solves_its_equation(word_length: int, signed: bool) -> Non
 
 def test_the_constants_of_8_bits() -> None:
     # The equation above at 40 digits; F8Net has 40 and 70 for them.
-    assert fractional_length_constant(8) == pytest.approx(39.22400346918751, rel=1e-13)
+    assert fractional_length_constant(8) == pytest.approx(39.22400346918751, rel=1e-13, abs=0)
     assert fractional_length_constant(8, signed=False) == pytest.approx(
-        72.11808933337147, rel=1e-13
+        72.11808933337147, rel=1e-13, abs=0
     )
 
 
@@ -138,8 +138,8 @@ def test_a_choice_lists_exact_errors(signed: bool) -> None:
     assert min(entry.mse for entry in choice.nearby) == choice.best.mse
     for entry in choice.nearby:
         mse = quantization_error(entry.format, density).mse
-        assert entry.mse == pytest.approx(mse, rel=1e-13)
-        assert entry.relative_error == pytest.approx(math.sqrt(mse) / 0.3, rel=1e-13)
+        assert entry.mse == pytest.approx(mse, rel=1e-13, abs=0)
+        assert entry.relative_error == pytest.approx(math.sqrt(mse) / 0.3, rel=1e-13, abs=0)
         assert entry.above_best_db == pytest.approx(
             10 * math.log10(mse / choice.best.mse), abs=1e-11
         )

@@ -26,7 +26,7 @@ def test_the_best_integer_bias_is_the_best_of_all(density: Density, bias: float 
         quantization_error(form.with_bias(b), density).mse
         for b in range(round(found.bias or 0) - 12, round(found.bias or 0) + 13)
     ]
-    assert found.report.mse == pytest.approx(min(tried), rel=1e-13)
+    assert found.report.mse == pytest.approx(min(tried), rel=1e-13, abs=0)
 
 
 def test_a_power_of_two_is_listed_where_it_is_not_an_integer_bias() -> None:
@@ -47,7 +47,7 @@ def test_the_zero_point_is_the_best_of_all(density: Density) -> None:
         for z in range(15)
     ]
     assert found.report.mse <= min(tried) * (1 + 1e-12)
-    assert found.report.mse == pytest.approx(min(tried), rel=1e-4)
+    assert found.report.mse == pytest.approx(min(tried), rel=1e-4, abs=0)
 
 
 @pytest.mark.parametrize("name", ["int4", "int8", "4M3E", "e4m3"])
@@ -65,10 +65,10 @@ def test_no_symmetric_rule_beats_the_best_scale(name: str, density: Density) -> 
 
 def test_limits_and_quantiles_are_where_they_say() -> None:
     choices = by_rule(compare_ranges("int8", Uniform(-0.5, 2.0), (0.9,)))
-    assert choices["min-max"].max_value == pytest.approx(2.0, rel=1e-15)
-    assert choices["quantile 0.9"].max_value == pytest.approx(-0.5 + 2.5 * 0.9, rel=1e-14)
+    assert choices["min-max"].max_value == pytest.approx(2.0, rel=1e-15, abs=0)
+    assert choices["quantile 0.9"].max_value == pytest.approx(-0.5 + 2.5 * 0.9, rel=1e-14, abs=0)
     reach = 0.75 + 3 * 2.5 / math.sqrt(12)
-    assert choices["mean +- 3 std"].max_value == pytest.approx(reach, rel=1e-14)
+    assert choices["mean +- 3 std"].max_value == pytest.approx(reach, rel=1e-14, abs=0)
 
 
 @pytest.mark.parametrize("quantile", [0.5, 1.0, math.nan, 1.5])

@@ -153,7 +153,7 @@ def test_both_formats_are_equally_good_at_a_switch(along_nu: FormatSwitches) -> 
     for switch in along_nu.switches:
         at = StudentT(switch.value)
         errors = [_best(form, at) for form in (switch.below, switch.above)]
-        assert errors == pytest.approx([switch.mse] * 2, rel=1e-12)
+        assert errors == pytest.approx([switch.mse] * 2, rel=1e-12, abs=0)
         for side, better in ((-1e-10, switch.below), (1e-10, switch.above)):
             beside = StudentT(switch.value * (1 + side))
             least = min((switch.below, switch.above), key=lambda f: _best(f, beside))
@@ -169,13 +169,13 @@ def test_two_points_are_enough_where_winners_differ(along_nu: FormatSwitches) ->
     found = format_switches(8, StudentT(3), "nu", 2.1, 100, points=2)
     assert found.winners == along_nu.winners
     for a, b in zip(found.switches, along_nu.switches, strict=True):
-        assert a.value == pytest.approx(b.value, rel=1e-11)
+        assert a.value == pytest.approx(b.value, rel=1e-11, abs=0)
 
 
 def test_flat_densities_give_way_to_integers() -> None:
     found = format_switches(["int8", "5M2E"], GeneralizedGaussian(2), "beta", 1, 30, points=5)
     assert names(found.winners) == ["5M2E", "INT8"]
-    assert found.switches[0].value == pytest.approx(3.2859072828935, rel=1e-11)
+    assert found.switches[0].value == pytest.approx(3.2859072828935, rel=1e-11, abs=0)
 
 
 def test_a_range_given_to_all_formats() -> None:
@@ -214,7 +214,7 @@ def test_min_max_ranges_want_ever_more_exponent_bits() -> None:
         for form in (switch.below, switch.above):
             assert isinstance(form, ScalarFormat)
             report = quantization_error(form, Clipped(StudentT(8), -r, r), form.scale_for(r))
-            assert report.mse == pytest.approx(switch.mse, rel=1e-11)
+            assert report.mse == pytest.approx(switch.mse, rel=1e-11, abs=0)
 
 
 def test_a_parameter_that_changes_nothing_has_no_switch() -> None:

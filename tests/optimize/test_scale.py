@@ -99,7 +99,7 @@ def test_what_is_returned_is_consistent(form: ScalarFormat, density: Density) ->
     best = optimal_scale(form, density)
     low, high = best.searched
     assert low * (1 - 1e-12) <= best.max_value <= high * (1 + 1e-12)
-    assert best.max_value == pytest.approx(best.scale * form.max_value, rel=1e-15)
+    assert best.max_value == pytest.approx(best.scale * form.max_value, rel=1e-15, abs=0)
     assert best.report == quantization_error(form, density, best.scale)
     assert all(low <= each.max_value <= high for each in best.local_minima)
     assert list(best.local_minima) == sorted(best.local_minima)
@@ -157,27 +157,27 @@ def test_student_t_three(name: str, low: float, high: float) -> None:
 def test_the_best_range_follows_the_scale(name: str, factor: float) -> None:
     base = optimal_scale(name, Laplace())
     moved = optimal_scale(name, Laplace(0.0, factor))
-    assert moved.max_value == pytest.approx(factor * base.max_value, rel=1e-6)
-    assert moved.report.mse == pytest.approx(factor**2 * base.report.mse, rel=1e-12)
+    assert moved.max_value == pytest.approx(factor * base.max_value, rel=1e-6, abs=0)
+    assert moved.report.mse == pytest.approx(factor**2 * base.report.mse, rel=1e-12, abs=0)
 
 
 def test_known_uniform_quantizers() -> None:
     """Best mid-rise quantizers of a Gaussian: step and MSE of Max 1960, to 13 digits."""
     four = Codebook([-1.5, -0.5, 0.5, 1.5])
     best = optimal_scale(four, Gaussian())
-    assert best.scale == pytest.approx(0.9956866859435, rel=1e-8)
-    assert best.report.mse == pytest.approx(0.1188460503841, rel=1e-12)
+    assert best.scale == pytest.approx(0.9956866859435, rel=1e-8, abs=0)
+    assert best.report.mse == pytest.approx(0.1188460503841, rel=1e-12, abs=0)
     sixteen = Codebook((np.arange(16) - 7.5).tolist())
     best = optimal_scale(sixteen, Gaussian())
-    assert best.scale == pytest.approx(0.3352006121999727, rel=1e-8)
-    assert best.report.mse == pytest.approx(0.01154288443135, rel=1e-12)
+    assert best.scale == pytest.approx(0.3352006121999727, rel=1e-8, abs=0)
+    assert best.report.mse == pytest.approx(0.01154288443135, rel=1e-12, abs=0)
 
 
 def test_one_bit_quantizer() -> None:
     """sign(X) E|X|: the best level is the mean magnitude."""
     best = optimal_scale(Codebook([-1.0, 1.0]), Gaussian())
-    assert best.scale == pytest.approx(math.sqrt(2 / math.pi), rel=1e-9)
-    assert best.report.mse == pytest.approx(1 - 2 / math.pi, rel=1e-13)
+    assert best.scale == pytest.approx(math.sqrt(2 / math.pi), rel=1e-9, abs=0)
+    assert best.report.mse == pytest.approx(1 - 2 / math.pi, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("nu", [0.5, 1.0, 2.0])
@@ -195,7 +195,7 @@ def test_infinite_power_has_no_best_range(name: str, nu: float) -> None:
 def test_no_interior_minimum() -> None:
     best = optimal_scale("2M5E", StudentT(2.2))
     assert best.at_edge
-    assert best.max_value == pytest.approx(best.searched[1], rel=1e-12)
+    assert best.max_value == pytest.approx(best.searched[1], rel=1e-12, abs=0)
     assert not optimal_scale("INT8", StudentT(2.2)).at_edge
 
 
@@ -229,7 +229,9 @@ def test_all_good_minima_are_listed(name: str, density: Density) -> None:
     dips = 1 + np.flatnonzero((found[1:-1] < found[:-2]) & (found[1:-1] <= found[2:]))
     dips = dips[found[dips] <= 2 * best.report.mse]
     good = [each for each in best.local_minima if each.mse <= 2 * best.report.mse]
-    assert [each.max_value for each in good] == pytest.approx(ranges[dips].tolist(), rel=5e-3)
+    assert [each.max_value for each in good] == pytest.approx(
+        ranges[dips].tolist(), rel=5e-3, abs=0
+    )
 
 
 @pytest.mark.parametrize("density", EXAMPLES.values(), ids=list(EXAMPLES))
@@ -248,11 +250,11 @@ def test_fixed_point_moves_by_powers_of_two(name: str, density: Density) -> None
 def test_limits_are_kept() -> None:
     best = optimal_scale("INT8", "gaussian", low=5.0, high=9.0)
     assert best.at_edge
-    assert best.max_value == pytest.approx(5.0, rel=1e-14)
+    assert best.max_value == pytest.approx(5.0, rel=1e-14, abs=0)
     assert best.searched == (5.0, 9.0)
     best = optimal_scale("INT8", "gaussian", high=2.0)
     assert best.at_edge
-    assert best.max_value == pytest.approx(2.0, rel=1e-14)
+    assert best.max_value == pytest.approx(2.0, rel=1e-14, abs=0)
     best = optimal_scale("INT8", "gaussian", low=3.0, high=5.0)
     assert not best.at_edge
     assert best.max_value == pytest.approx(3.920501, abs=1e-6)

@@ -258,10 +258,10 @@ def test_fp8_fig1_has_the_levels_of_the_definition() -> None:
     for name in ("INT8", "5M2E", "4M3E", "3M4E", "2M5E"):
         found = [row["level"] for row in select(data("fp8-fig1"), panel="levels", format=name)]
         expected = [x for x in levels(name, 1.0) if x >= 0]
-        assert found == pytest.approx(expected, rel=1e-15)
+        assert found == pytest.approx(expected, rel=1e-15, abs=0)
         steps = select(data("fp8-fig1"), panel="density", format=name)
         total = math.fsum((row["high"] - row["low"]) * row["share_per_unit"] for row in steps)  # type: ignore[operator]
-        assert total == pytest.approx(1, rel=1e-14)
+        assert total == pytest.approx(1, rel=1e-14, abs=0)
 
 
 def test_fp8_fig2_errors_are_those_of_the_nearest_level() -> None:
@@ -272,7 +272,7 @@ def test_fp8_fig2_errors_are_those_of_the_nearest_level() -> None:
         seen = max(row["w"] + row["error"] for row in rows)
         place = min(levels(name, 1.0), key=lambda q: abs(q * top - seen))
         grid = levels(name, seen / place)
-        assert grid[-1] == pytest.approx(top, rel=1e-7)
+        assert grid[-1] == pytest.approx(top, rel=1e-7, abs=0)
         assert [row["w"] for row in rows] == sorted(row["w"] for row in rows)
         for row in rows[::7]:
             least = min(abs(q - row["w"]) for q in grid)
@@ -375,7 +375,7 @@ def test_fp8_fig5_landscape_and_optimum() -> None:
         rows: list[Any] = select(document, panel="landscape", m=m)
         for row in rows[::48]:
             grid = levels(f"{m}M{7 - m}E", row["c"])
-            assert row["mse"] == pytest.approx(float(oracle(grid, "gaussian")[0]), rel=1e-12)
+            assert row["mse"] == pytest.approx(float(oracle(grid, "gaussian")[0]), rel=1e-12, abs=0)
         (best,) = select(document, panel="optimum", m=m)
         assert best["mse"] <= min(row["mse"] for row in rows)
     optima: list[Any] = select(document, panel="optimum")
@@ -396,7 +396,7 @@ def test_fp8_fig7_from_the_papers_expansion() -> None:
             sides.append(oracle(levels(name, tops[law, name]), LAWS[law]))  # type: ignore[arg-type]
         (ew, sw, mw), (ex, sx, mx) = sides
         mse = ew * mx + ex * mw + 2 * sw * sx + ew * ex + 2 * ew * sx + 2 * ex * sw
-        assert row["mse"] == pytest.approx(float(mse), rel=1e-11)
+        assert row["mse"] == pytest.approx(float(mse), rel=1e-11, abs=0)
         assert row["sqnr_db"] == pytest.approx(decibels(mw * mx, mse), abs=1e-10)
     gaussian: list[Any] = select(data("fp8-fig7"), activation_density="gaussian")
     best = max(gaussian, key=lambda row: row["sqnr_db"])
@@ -429,7 +429,7 @@ def test_fp8_fig10_formats_tie_at_the_switches() -> None:
                     oracle(levels(name, row["r"]), f"t{nu}", limit=row["r"])[0]
                     for name in (below, row["format"])
                 ]
-                assert float(pair[0] / pair[1]) == pytest.approx(1, rel=1e-10)
+                assert float(pair[0] / pair[1]) == pytest.approx(1, rel=1e-10, abs=0)
     curves: list[Any] = select(document, panel="curves", format="4M3E")
     for row in curves[10::40]:
         mse, _, power = oracle(levels("4M3E", row["r"]), "t2.000000001", limit=row["r"])
@@ -514,7 +514,9 @@ def test_int8_fig9_counts() -> None:
     assert all(x in exact for x in grid if abs(x) >= 8)
     assert any(x not in exact for x in grid if 4 <= abs(x) < 8)
     top = 9.781049836120014  # the best largest level of 3M4E on N(0, 1)
-    assert row["of_gaussian_data"] == pytest.approx(math.erfc(top / 15 / math.sqrt(2)), rel=1e-12)
+    assert row["of_gaussian_data"] == pytest.approx(
+        math.erfc(top / 15 / math.sqrt(2)), rel=1e-12, abs=0
+    )
     binades: list[Any] = select(document, panel="binades")
     assert sum(each["levels"] for each in binades) == 128
     assert sum(each["exact"] for each in binades) == 40
@@ -530,20 +532,20 @@ def test_f8net_fig3_against_partial_moments() -> None:
                 mse = oracle([step * k for k in codes], "gaussian")[0]
             else:  # half of a Gaussian on the same codes and their mirror images
                 mse = oracle([step * k for k in range(-255, 256)], "gaussian")[0] / 2
-            assert row["relative_error"] == pytest.approx(float(mpmath.sqrt(mse)), rel=1e-12)
+            assert row["relative_error"] == pytest.approx(float(mpmath.sqrt(mse)), rel=1e-12, abs=0)
 
 
 def test_f8net_fig4_thresholds_solve_their_equation() -> None:
     for signed, most in ((True, 127), (False, 255)):
         rows: list[Any] = select(data("f8net-fig4"), panel="threshold", signed=signed)
         constant: float = rows[0]["threshold"] * 2
-        assert constant == pytest.approx(fractional_length_constant(8, signed), rel=1e-15)
+        assert constant == pytest.approx(fractional_length_constant(8, signed), rel=1e-15, abs=0)
 
         def mse(s: Any, most: int = most) -> Any:
             return oracle([float(k / s) for k in range(-most, most + 1)], "gaussian")[0]
 
         # In units of the std, M(s) / s^2 = M(s / 2) / (s / 2)^2.
-        assert float(mse(constant) / mse(constant / 2)) == pytest.approx(1, rel=1e-10)
+        assert float(mse(constant) / mse(constant / 2)) == pytest.approx(1, rel=1e-10, abs=0)
         for row in rows:
             assert row["threshold"] * 2 ** row["fractional_length"] == constant
             assert row["rule_threshold"] * 2 ** row["fractional_length"] == (40 if signed else 70)
@@ -567,7 +569,7 @@ def test_f8net_fig4_losses_against_partial_moments() -> None:
             assert low < min(lossy)
             assert max(lossy) <= high * (1 + 2e-9)
             worst = max(rows, key=lambda row: row[key])
-            assert worst["std"] == pytest.approx(constant / 16, rel=2e-9)
+            assert worst["std"] == pytest.approx(constant / 16, rel=2e-9, abs=0)
             steps = (1 / 8 / worst["std"], 1 / 16 / worst["std"])
             pair = [oracle([s * k for k in range(-most, most + 1)], "gaussian")[0] for s in steps]
             lost = abs(float(10 * mpmath.log10(pair[0] / pair[1])))
@@ -616,9 +618,11 @@ def test_lloyd_gap_known_bounds() -> None:
     for row in rows:
         assert row["shannon"] < row["lloyd_max"] < row["mse"]
         if row["density"] in entropies:
-            assert row["shannon"] == pytest.approx(entropies[row["density"]] * unit, rel=1e-13)
+            assert row["shannon"] == pytest.approx(
+                entropies[row["density"]] * unit, rel=1e-13, abs=0
+            )
         if row["density"] == "uniform":
-            assert row["lloyd_max"] == pytest.approx(unit / 3, rel=1e-13)
+            assert row["lloyd_max"] == pytest.approx(unit / 3, rel=1e-13, abs=0)
         ratio = 10 * math.log10(row["mse"] / row["lloyd_max"])
         assert row["above_lloyd_max_db"] == pytest.approx(ratio, abs=1e-12)
 

@@ -27,7 +27,7 @@ def test_every_pair_in_order() -> None:
         )
         assert row.report == scalar_product_error(w.report, x.report, 64)
         assert (row.weight.bias, row.activation.bias) == (w.bias, x.bias)
-        assert row.weight.max_value == pytest.approx(w.max_value, rel=1e-15)
+        assert row.weight.max_value == pytest.approx(w.max_value, rel=1e-15, abs=0)
     best = max(found, key=lambda row: row.report.sqnr_db)
     assert found.best == best
     assert [row.below_best_db for row in found] == [

@@ -60,19 +60,19 @@ def mse(x: "np.ndarray[Any, Any]", name: str, scale: float) -> float:
 
 def test_ends() -> None:
     exact = 1e-13
-    assert reach("int8", MinMax()) == pytest.approx(RESULTS["minmax"]["sym_c"], rel=exact)
+    assert reach("int8", MinMax()) == pytest.approx(RESULTS["minmax"]["sym_c"], rel=exact, abs=0)
     wanted = RESULTS["quantile"]["sym_c_two_sided"]
-    assert reach("int8", Quantile()) == pytest.approx(wanted, rel=exact)
+    assert reach("int8", Quantile()) == pytest.approx(wanted, rel=exact, abs=0)
     for a in (3, 2.6):
         wanted = RESULTS["mean_std"][f"a{a:g}_unbiased"]
-        assert reach("5M2E", MeanStd(a)) == pytest.approx(wanted, rel=exact)
+        assert reach("5M2E", MeanStd(a)) == pytest.approx(wanted, rel=exact, abs=0)
 
 
 @pytest.mark.parametrize("name", ["uint4", "uint8"])
 def test_zero_points(name: str) -> None:
     for calibration, key in ((MinMax(), "minmax"), (Quantile(), "quantile")):
         got, wanted = found(X, name, calibration, asymmetric=True), RESULTS[key][name]
-        assert float(got.scale) == pytest.approx(wanted["s"], rel=1e-13)
+        assert float(got.scale) == pytest.approx(wanted["s"], rel=1e-13, abs=0)
         assert float(got.zero_point) == wanted["zero_point"]
 
 
@@ -87,12 +87,12 @@ def test_the_best_zero_point(name: str) -> None:
 @pytest.mark.parametrize("name", ["int4", "int8", "uint4", "uint8"])
 def test_norms(power: int, name: str) -> None:
     got = float(found(X, name, Norm(power)).scale)
-    assert got == pytest.approx(RESULTS["norm"][f"p{power}_{name}"], rel=1e-13)
+    assert got == pytest.approx(RESULTS["norm"][f"p{power}_{name}"], rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("name", ["int4", "int8"])
 def test_divergence(name: str) -> None:
-    assert reach(name, KLD()) == pytest.approx(RESULTS["kld"][name]["c"], rel=1e-12)
+    assert reach(name, KLD()) == pytest.approx(RESULTS["kld"][name]["c"], rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("calibration", [MSE(), Optimal()])
@@ -109,7 +109,7 @@ def test_the_least_error_among_powers_of_two(name: str, calibration: Calibration
     scale = float(calibrate(X, target, calibration).scale)
     wanted = RESULTS["optimum_pow2"][name]
     assert math.log2(scale) == wanted["log2_s"]
-    assert mse(NORMAL, name, scale) == pytest.approx(wanted["mse"], rel=1e-12)
+    assert mse(NORMAL, name, scale) == pytest.approx(wanted["mse"], rel=1e-12, abs=0)
     fixed = calibrate(X, Target(as_scalar_format(name), scale_rule=FixedLength(8)), calibration)
     assert float(fixed.scale) == scale
 
@@ -137,20 +137,22 @@ def test_moving_averages() -> None:
     def top(name: str, calibration: Calibration) -> float:
         return float(ema(name, calibration).scale) * as_scalar_format(name).max_value
 
-    assert top("int8", MinMax()) == pytest.approx(wanted["minmax"]["sym_c"], rel=1e-12)
+    assert top("int8", MinMax()) == pytest.approx(wanted["minmax"]["sym_c"], rel=1e-12, abs=0)
     for name in ("uint4", "uint8"):
         got = ema(name, MinMax(), True)
-        assert float(got.scale) == pytest.approx(wanted["minmax"][name]["s"], rel=1e-12)
+        assert float(got.scale) == pytest.approx(wanted["minmax"][name]["s"], rel=1e-12, abs=0)
         assert float(got.zero_point) == wanted["minmax"][name]["zero_point"]
     two_sided = wanted["quantile"]["sym_c_two_sided"]
-    assert top("int8", Quantile()) == pytest.approx(two_sided, rel=1e-12)
+    assert top("int8", Quantile()) == pytest.approx(two_sided, rel=1e-12, abs=0)
     for power in (1, 2):
         got_scale = float(ema("int8", Norm(power)).scale)
-        assert got_scale == pytest.approx(wanted["norm"][f"p{power}_int8"], rel=1e-12)
+        assert got_scale == pytest.approx(wanted["norm"][f"p{power}_int8"], rel=1e-12, abs=0)
     for a in (3, 2.6):
-        assert top("int8", MeanStd(a)) == pytest.approx(wanted["mean_std"][f"a{a:g}_c"], rel=1e-12)
+        assert top("int8", MeanStd(a)) == pytest.approx(
+            wanted["mean_std"][f"a{a:g}_c"], rel=1e-12, abs=0
+        )
     for name in ("int4", "int8"):
-        assert top(name, MSE()) == pytest.approx(wanted["mse"][name], rel=2e-3)
+        assert top(name, MSE()) == pytest.approx(wanted["mse"][name], rel=2e-3, abs=0)
 
 
 @pytest.mark.parametrize("calibration", [MinMax(), MeanStd(), Norm(1), Norm(3), Quantile(0.99)])
@@ -166,7 +168,7 @@ def test_appendix_e() -> None:
     wanted = RESULTS["appendix_e"]
     choice = choose_format(X)
     assert (choice.mantissa_bits, choice.exponent_bits) == (wanted["m"], 7 - wanted["m"])
-    assert float(choice.max_value) == pytest.approx(wanted["c"], rel=1e-13)
+    assert float(choice.max_value) == pytest.approx(wanted["c"], rel=1e-13, abs=0)
     channels = RESULTS["appendix_e_channels"]
     choice = choose_format(X.reshape(16, 256), granularity=PerChannel(16))
     assert choice.mantissa_bits == channels["m"]

@@ -211,7 +211,7 @@ def test_a_chain_computes_equation_6(training: bool) -> None:
     for key, length in lengths.items():
         share = 0.1 if training else 0.0
         expected = (1 - share) * running[key] + share * length
-        assert float(fixed.layers[key].length) == pytest.approx(expected, rel=1e-6)
+        assert float(fixed.layers[key].length) == pytest.approx(expected, rel=1e-6, abs=0)
     moved = 0.1 * net[0](first).mean((0, 2, 3)) if training else torch.zeros(3).double()
     torch.testing.assert_close(fixed.layers["0"].norm.running_mean, moved)
 
@@ -274,7 +274,7 @@ def test_gradients_of_a_clip() -> None:
         fixed(x).square().sum().backward()
         found.append(float(fixed.clips[name].grad))
     assert found[0] != 0
-    assert found[1] == pytest.approx(-found[0], rel=1e-9)
+    assert found[1] == pytest.approx(-found[0], rel=1e-9, abs=0)
 
 
 # ---- what is refused

@@ -46,7 +46,7 @@ def test_figures_are_means_over_blocks() -> None:
     for name, means in wanted.items():
         assert getattr(found, name) == pytest.approx(means.mean(), rel=1e-11, abs=1e-15), name
         error = means.std(ddof=1) / math.sqrt(500)
-        assert getattr(found.standard_error, name) == pytest.approx(error, rel=1e-9), name
+        assert getattr(found.standard_error, name) == pytest.approx(error, rel=1e-9, abs=0), name
     assert (found.size, found.samples, found.blocks) == (16_000, 500, 500)
     assert sum(found.clipped) == beyond.sum()
     keys, counts = np.unique(exponent, return_counts=True)
@@ -61,8 +61,10 @@ def test_tensors_are_the_samples_where_they_set_a_scale() -> None:
     e = quantize(x, "nvfp4:of=64") - x
     means = (e * e).mean(axis=1)
     assert (found.samples, found.blocks) == (300, 1200)
-    assert found.mse == pytest.approx(means.mean(), rel=1e-12)
-    assert found.standard_error.mse == pytest.approx(means.std(ddof=1) / math.sqrt(300), rel=1e-9)
+    assert found.mse == pytest.approx(means.mean(), rel=1e-12, abs=0)
+    assert found.standard_error.mse == pytest.approx(
+        means.std(ddof=1) / math.sqrt(300), rel=1e-9, abs=0
+    )
     assert sum(found.scales.values()) == pytest.approx(1, rel=1e-12, abs=0)
     # The block of the largest value has the top scale, 448; others may have it too.
     assert found.scales[448.0] >= 0.25
@@ -83,7 +85,7 @@ def test_one_tensor_of_all_values() -> None:
     assert (found.size, found.samples, found.blocks) == (1008, 1, 63)
     x = Gaussian().sample(1008, generator())
     e = quantize(x, "nvfp4:of=tensor") - x
-    assert found.mse == pytest.approx((e * e).mean(), rel=1e-12)
+    assert found.mse == pytest.approx((e * e).mean(), rel=1e-12, abs=0)
     assert all(math.isnan(error) for error in found.standard_error.to_dict().values())
     assert not any(found.settled.values())
 
@@ -96,7 +98,7 @@ def test_affine_blocks() -> None:
     found = blocks_of("int4:g32:affine", 32 * 100)
     x = Gaussian().sample(3200, generator())
     e = quantize(x, "int4:g32:affine") - x
-    assert found.mse == pytest.approx((e * e).mean(), rel=1e-12)
+    assert found.mse == pytest.approx((e * e).mean(), rel=1e-12, abs=0)
     assert found.clipping == 0
     assert math.isnan(found.clipped_blocks)
     assert len(found.scales) == 0
@@ -107,9 +109,9 @@ def test_blocks_of_zeros_and_dead_scales() -> None:
     density = Discrete([0.0, 1e-4], [0.9, 0.1])
     found = estimate_error("nvfp4", density, size=160_000, rng=generator())
     assert isinstance(found, BlockEstimate)
-    assert found.zero_blocks == pytest.approx(0.9**16, rel=0.05)
+    assert found.zero_blocks == pytest.approx(0.9**16, rel=0.05, abs=0)
     assert found.clipping == 0
-    assert found.rounding == pytest.approx(1e-9, rel=0.05)
+    assert found.rounding == pytest.approx(1e-9, rel=0.05, abs=0)
     assert dict(found.scales) == {0.0: 1.0}
 
 
@@ -124,7 +126,7 @@ def test_heavy_tails_are_sampled_again_within_a_cut() -> None:
     assert inner.size == found.size
     assert math.isfinite(inner.standard_error.mse)
     low, high = found.truncated.cut
-    assert low == pytest.approx(StudentT(3).ppf(300 / 64_000), rel=1e-9)
+    assert low == pytest.approx(StudentT(3).ppf(300 / 64_000), rel=1e-9, abs=0)
     assert high == pytest.approx(-low, rel=1e-12, abs=0)
 
 

@@ -33,8 +33,8 @@ def test_scales_by_channel(saved: Any, tmp_path: Path) -> None:
         whole = quantize(x, "int4", scale).astype(float)
         error = whole - x
         found = measure_error(array, "int4", scale)
-        assert found.figures.mse == pytest.approx(np.mean(error**2), rel=1e-12)
-        assert found.figures.cross_moment == pytest.approx(np.mean(x * error), rel=1e-9)
+        assert found.figures.mse == pytest.approx(np.mean(error**2), rel=1e-12, abs=0)
+        assert found.figures.cross_moment == pytest.approx(np.mean(x * error), rel=1e-9, abs=0)
         single = scale.astype(np.float32).astype(float)
         spread = np.repeat(single, 32 // shape[2], 2) if shape[2] == 4 else single
         tops = np.broadcast_to(7 * spread, x.shape)
@@ -55,8 +55,8 @@ def test_blocks(saved: Any, tmp_path: Path, form: str) -> None:
     error = whole.astype(float) - x
     found = measure_error(array, form)
     figures = found.figures
-    assert figures.mse == pytest.approx(np.mean(error**2), rel=1e-12)
-    assert figures.rounding + figures.clipping == pytest.approx(figures.mse, rel=1e-12)
+    assert figures.mse == pytest.approx(np.mean(error**2), rel=1e-12, abs=0)
+    assert figures.rounding + figures.clipping == pytest.approx(figures.mse, rel=1e-12, abs=0)
     assert (found.size, found.spoiled) == (x.size, 0)
     quantize_file(path, tmp_path / "y.npy", form)
     saved_again = np.load(tmp_path / "y.npy")
@@ -70,7 +70,7 @@ def test_clipping_of_blocks_is_what_lies_beyond_their_last_level() -> None:
     x = np.array([[0.1, 7.9, -0.3, 1.0], [0.2, -0.1, 6.0, -5.0]], dtype=np.float32)
     found = measure_error(x, "mxfp4:g4")  # both blocks stand at scale 1, up to 6
     assert found.clipped == (0, 1)
-    assert found.figures.clipping_high == pytest.approx((7.9 - 6) ** 2 / 8, rel=1e-6)
+    assert found.figures.clipping_high == pytest.approx((7.9 - 6) ** 2 / 8, rel=1e-6, abs=0)
 
 
 def test_another_axis(saved: Any) -> None:

@@ -52,16 +52,16 @@ def test_error_against_mpmath() -> None:
         exact = float(mean_square(levels, mpmath.mpf(2)))
     command = ("error", "halfoctaves4", "--dist", "champernowne", "--angle", "2")
     (found,) = rows(*command, "--scale", "0.25")
-    assert found["mse"] == pytest.approx(exact, rel=1e-12)
+    assert found["mse"] == pytest.approx(exact, rel=1e-12, abs=0)
 
 
 def test_a_wide_grid_goes_by_runs() -> None:
     """The derivatives of the law of one's own: against the step rule, and cell by cell."""
     density = parse_density("champernowne", angle=2.0)
     wide = quantization_error("INT16", density, 20 / 32767)
-    assert wide.rounding == pytest.approx((20 / 32767) ** 2 / 12, rel=2e-8)
+    assert wide.rounding == pytest.approx((20 / 32767) ** 2 / 12, rel=2e-8, abs=0)
     coarse = quantization_error("E4M3", density, 0.01).mse
-    assert coarse == pytest.approx(cellwise(density, 0.01), rel=1e-12)
+    assert coarse == pytest.approx(cellwise(density, 0.01), rel=1e-12, abs=0)
 
 
 def cellwise(density: Density, scale: float) -> float:
@@ -90,7 +90,7 @@ def test_sweep() -> None:
     assert len(swept) == 6
     for row in found:
         again = [x for x in swept if (x["format"], x["angle"]) == (row["format"], 1.0)]
-        assert [x["mse"] for x in again] == pytest.approx([row["mse"]], rel=1e-12)
+        assert [x["mse"] for x in again] == pytest.approx([row["mse"]], rel=1e-12, abs=0)
 
 
 def test_help_and_complaints() -> None:

@@ -87,14 +87,16 @@ def test_every_tensor_is_measured_in_every_format() -> None:
     assert [row.format for row in own] == ["INT8", "5M2E", "3M4E"]
     for row in own:
         assert row.size == w.size
-        assert row.kurtosis == pytest.approx(stats.kurtosis(w, fisher=False), rel=1e-9)
-        assert row.peak == pytest.approx(np.abs(w).max() / w.std(), rel=1e-9)
+        assert row.kurtosis == pytest.approx(stats.kurtosis(w, fisher=False), rel=1e-9, abs=0)
+        assert row.peak == pytest.approx(np.abs(w).max() / w.std(), rel=1e-9, abs=0)
         exact = optimal_scale(row.format, w).report.sqnr_db
         assert row.sqnr_db == pytest.approx(exact, abs=0.05)
         assert row.best == (row.sqnr_db == max(each.sqnr_db for each in own))
     assert own[0].own_sqnr_db is None
     error = quantize(w, "5M2E") - w
-    assert own[1].own_sqnr_db == pytest.approx(10 * np.log10(w @ w / (error @ error)), rel=1e-9)
+    assert own[1].own_sqnr_db == pytest.approx(
+        10 * np.log10(w @ w / (error @ error)), rel=1e-9, abs=0
+    )
     assert {row.kind for row in rows} == {"weight", "activation"}
     document = format_document(rows)
     counts = [int(number) for number in document.views[0].body[0][1:]]
@@ -113,7 +115,7 @@ def test_tensors_before_and_after_training() -> None:
     before, after, without = (
         found[when, "head", "weight"] for when in ("before", "after", "without")
     )
-    assert before.kurtosis == pytest.approx(stats.kurtosis(w, fisher=False), rel=1e-6)
+    assert before.kurtosis == pytest.approx(stats.kurtosis(w, fisher=False), rel=1e-6, abs=0)
     assert len({before.kurtosis, after.kurtosis, without.kurtosis}) == 3
     assert before.max_value != after.max_value
     assert before.mantissa_bits in range(1, 5)
@@ -218,7 +220,7 @@ def test_noise_on_weights_costs_accuracy() -> None:
     rows = noise_study("digits-resnet", strengths=[0.05, 4.0], draws=2)
     weak, strong = rows
     # The noise is independent of the inputs: its power is that of the weights, times the square.
-    assert strong.output_mse / weak.output_mse == pytest.approx((4.0 / 0.05) ** 2, rel=0.2)
+    assert strong.output_mse / weak.output_mse == pytest.approx((4.0 / 0.05) ** 2, rel=0.2, abs=0)
     assert weak.accuracy == pytest.approx(weak.fp32_accuracy, abs=1)
     assert strong.accuracy < 80
     assert "Pearson" in noise_document(rows).views[0].notes[0]
@@ -231,7 +233,7 @@ def test_intervals() -> None:
     mean, half = mean_interval(values)
     low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
     assert half is not None
-    assert (mean - half, mean + half) == pytest.approx((low, high), rel=1e-12)
+    assert (mean - half, mean + half) == pytest.approx((low, high), rel=1e-12, abs=0)
     assert mean_interval([3.0]) == (3.0, None)
     assert shown([3.0]) == "3.00"
     assert not math.isnan(half)
