@@ -8,17 +8,20 @@ anywhere.
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
-from qerror.analysis._affine_ratios import alike_moments, suits
+from qerror.analysis._affine_excess import excess_moments, reaches
+from qerror.analysis._affine_ratios import MOST_SHARE, alike_moments, panel_share, suits
 from qerror.analysis._affine_rows import Rows
 from qerror.analysis._windows import WindowMoments
 from qerror.analysis.rows import row_moments
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
 from qerror.densities.prefix_sums import PrefixSums, minus, shortened, times
+from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Grid
 
 _MOST_CELLS = 1024  # levels of a row that are summed one by one
 _CHUNK = 2**14  # cells handled together
+_INNER = np.array([[0], [3], [4], [5]])  # what cells between the outermost levels add to
 
 
 def cell_moments(density: Density, rows: Rows) -> WindowMoments:
@@ -28,17 +31,28 @@ def cell_moments(density: Density, rows: Rows) -> WindowMoments:
         if rows.steps > _MOST_CELLS:
             _by_lattice(found, piece, rows)
             continue
-        rest = np.arange(rows.low.size)
-        if suits(piece, rows):
-            alike, left = alike_moments(piece, rows)
-            found[[0, 3, 4, 5]] += alike
-            rest = np.flatnonzero(left)
+        narrow, wide, rest = _sorted(piece, rows)
+        if narrow.size:
+            found[_INNER, narrow] += alike_moments(piece, rows.at(narrow))
+        if wide.size:
+            found[_INNER, wide] += excess_moments(piece, rows.at(wide))
         size = max(1, _CHUNK // (rows.steps + 1))
         for start in range(0, rest.size, size):
             at = rest[start : start + size]
             found[:, at] += _by_cells(piece, rows.at(at))
         found += _ends(piece, rows)
     return WindowMoments(*found)
+
+
+def _sorted(piece: Piece, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
+    """Return which rows have cells that are narrow for the law, wide ones, and all others."""
+    law = piece.law
+    if not (isinstance(law, SmoothLaw) and not law.branch_at_zero and piece.is_whole):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.arange(rows.low.size)
+    share = panel_share(piece, rows)
+    wide = (share > MOST_SHARE) & reaches(piece, rows)
+    narrow = (share <= MOST_SHARE) if suits(piece, rows) else np.zeros(share.size, dtype=bool)
+    return np.flatnonzero(narrow), np.flatnonzero(wide), np.flatnonzero(~(narrow | wide))
 
 
 def _by_cells(piece: Piece, rows: Rows) -> FloatArray:

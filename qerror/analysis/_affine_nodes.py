@@ -14,6 +14,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.analysis._affine_ends import Ends, Within, second_growth
+from qerror.analysis._affine_larger import larger_pairs, suits_larger
 from qerror.analysis._affine_panels import Lattice, by_part, marks_of, nested, panel_nodes
 from qerror.densities.density import Density
 from qerror.densities.extreme import (
@@ -64,6 +65,8 @@ def _continuous(density: Density, n: int, lattice: Lattice) -> Iterator[Ends]:
     ruled = None if lattice.integer or marks_of(density).size else _by_rules(density, n)
     if ruled is not None:
         yield ruled
+    elif suits_larger(density, lattice):
+        yield from larger_pairs(density, n, lattice)
     elif _is_halved(density, lattice):
         yield from _by_larger(density, n, lattice)
     else:

@@ -9,20 +9,21 @@ the other values first and the largest one itself second; two values of a block 
 mass at +-x is a step of its own, between the values below it and itself.
 """
 
-from functools import lru_cache
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray, frozen
+from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._block_steps import BlockSums
-from qerror.analysis._block_tensor import heavy_rule
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
 from qerror.densities.magnitude import MaximumLaw
 from qerror.densities.maximum import (
     MaximumRule,
+    heavy_rule,
     is_heavy,
     maximum_nodes,
     maximum_rule,
@@ -33,8 +34,13 @@ from qerror.grids import Grid
 _FEW = 16  # values: for blocks of fewer the law of the maximum reaches down to 0
 # Nodes, and fewer: where those give the same to ten digits, the others give fourteen.
 _COUNTS = (24, 18)
-_HEAVY_COUNTS = (96, 64)
-_LEAST = 1e-20  # of the largest weight
+# The same for tails heavier than these.
+_HEAVY_COUNTS = (
+    (2.6, ((88, 64), (144, 112))),
+    (4.2, ((80, 60), (112, 88))),
+    (7.0, ((52, 40), (80, 60), (112, 88))),
+    (math.inf, ((40, 32), (72, 56), (104, 80))),
+)
 _SETTLED = 1e-11  # of the MSE
 _ROUNDING = 4e-16  # of a level: an error of the largest value below it is a rounding of the gain
 _SPENT = 1e-40  # of the measure of the maximum
@@ -102,43 +108,45 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
 
     None where fewer nodes give something else: J is not smooth enough.
     """
-    rule, moments = _at_rule(grid, density, n - 1, gain)
-    singles = moments.dot(rule.weights)
-    fewer, at_fewer = _at_rule(grid, density, n - 1, gain, fewer=True)
-    square = float(singles[:3].sum())
-    if abs(float(at_fewer.square @ fewer.weights) - square) > _SETTLED * square:
+    for counts in _counts(density):
+        rules = [_rule(density, n - 1, count) for count in counts]
+        both = MaximumRule(*(np.concatenate(parts) for parts in zip(*rules, strict=True)))
+        rule, (moments, at_fewer) = rules[0], _below(grid, density, gain, both).parted(counts)
+        singles = moments.dot(rule.weights)
+        square = float(singles[:3].sum())
+        if abs(float(at_fewer.square @ rules[1].weights) - square) <= _SETTLED * square:
+            break
+    else:
         return None
     if grid.is_symmetric and density.is_symmetric:
         return BlockSums(singles, 0.0, 0.0)
     upper, lower = density.pdf(rule.nodes), density.pdf(-rule.nodes)
     with_largest = (upper - lower) / (upper + lower) * rule.nodes * moments.mean
     # Two of the other values: at the law of the largest of n - 2.
-    rule_of_two, others = _at_rule(grid, density, n - 2, gain)
+    rule_of_two = _rule(density, n - 2, counts[0])
+    others = _below(grid, density, gain, rule_of_two)
     cross = rule_of_two.weights @ (others.mean * others.first)
     cross += rule.weights @ with_largest / (n - 1)
     return BlockSums(singles, float(rule_of_two.weights @ others.mean**2), float(cross))
 
 
-def _at_rule(
-    grid: Grid, density: Density, n: int, gain: float, *, fewer: bool = False
-) -> tuple[MaximumRule, WindowMoments]:
-    """Return the rule of the largest of n values and the moments below each of its nodes."""
-    if is_heavy(density):
-        rule = _heavy_rule(density, n, _HEAVY_COUNTS[fewer])
-    else:
-        rule = maximum_rule(density, n, _COUNTS[fewer])
-    below = Windows.below(rule.nodes, np.zeros(rule.nodes.size, dtype=bool))
-    return rule, below.moments(grid, density, gain * rule.nodes)
-
-
-@lru_cache(maxsize=64)
-def _heavy_rule(density: Density, n: int, count: int) -> MaximumRule:
-    panels = maximum_nodes(density, n + 1)
-    weight = panels.measure(n)
-    keep = weight > _LEAST * weight.max()
+def _counts(density: Density) -> Sequence[tuple[int, int]]:
+    """Return nodes to try, many and fewer."""
+    if not is_heavy(density):
+        return (_COUNTS,)
     exponent = tail_exponent(density)
-    nodes, weights = heavy_rule(panels.nodes[keep], weight[keep], exponent, count)
-    return MaximumRule(frozen(nodes), frozen(weights))
+    return next(counts for limit, counts in _HEAVY_COUNTS if exponent <= limit)
+
+
+def _rule(density: Density, n: int, count: int) -> MaximumRule:
+    """Return the rule of the largest of n values."""
+    return (heavy_rule if is_heavy(density) else maximum_rule)(density, n, count)
+
+
+def _below(grid: Grid, density: Density, gain: float, rule: MaximumRule) -> WindowMoments:
+    """Return the moments below each node of a rule."""
+    below = Windows.below(rule.nodes, np.zeros(rule.nodes.size, dtype=bool))
+    return below.moments(grid, density, gain * rule.nodes)
 
 
 def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) -> BlockSums:

@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 
 from qerror._arrays import FloatArray
+from qerror.analysis._affine_cells import _by_cells
+from qerror.analysis._affine_excess import excess_moments
+from qerror.analysis._affine_ratios import MOST_SHARE, alike_moments, panel_share
+from qerror.analysis._affine_rows import Rows
 from qerror.analysis._block_minmax import minmax_sums
 from qerror.densities import (
     Density,
@@ -194,6 +198,82 @@ def test_rules_of_the_extremes_agree_with_panels(
     mse, cross = expected
     assert found[:3].sum() == pytest.approx(mse, rel=2e-13, abs=0)
     assert found[4] == pytest.approx(cross, abs=5e-13 * mse)
+
+
+# E[e^2] and E[x e], an 80-bit sum by other means: both extremes in Gauss panels of 16 nodes that
+# end wherever a threshold passes 0 or comes within 0.7 to 30 spreads of it, and every cell by the
+# closed forms of int p, int x p and int x^2 p.
+_HEAVY = [
+    (5.0, 32, 4, 0.01347630841935781991, 0.00085858376410078802),
+    (3.0, 32, 4, 0.03015349203279435868, 0.00139174312485476965),
+    (5.0, 200, 4, 0.03630341245263776596, 0.00052873630226793644),
+    (3.0, 6, 3, 0.02464340855057924968, 0.00299911790544690091),
+]
+
+
+@pytest.mark.parametrize(("nu", "n", "bits", "mse", "cross"), _HEAVY)
+def test_heavy_tails(nu: float, n: int, bits: int, mse: float, cross: float) -> None:
+    found = minmax_sums(StudentT(nu, 0.7, 2.0), n, bits, "real")
+    assert found.singles[0] == pytest.approx(4 * mse, rel=2e-13)
+    # Symmetric about 0.7: the mean error is 0, and only the spread changes the cross moment.
+    assert found.singles[4] == pytest.approx(4 * cross, abs=1e-12 * mse)
+
+
+def _mixed() -> Mixture:
+    return Mixture([StudentT(5.0), Gaussian(1.5, 0.8)], [0.8, 0.2])
+
+
+def test_heavy_tails_that_are_not_symmetric() -> None:
+    # Pieces at different places, moved and mirrored: other panels, the same errors.
+    one, other = (
+        minmax_sums(_mixed(), 6, 2, "real"),
+        minmax_sums(_mixed().affine(-0.5, 3.0), 6, 2, "real"),
+    )
+    assert other.singles[0] == pytest.approx(0.25 * one.singles[0], rel=1e-12)
+    assert other.singles[3] == pytest.approx(-0.5 * one.singles[3], rel=1e-10)
+    cross = 0.25 * one.singles[4] + 3.0 * other.singles[3]
+    assert other.singles[4] == pytest.approx(cross, rel=1e-11)
+    pair = 0.25 * one.pair_cross + 3.0 * other.singles[3]
+    assert other.pair_cross == pytest.approx(pair, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("nu", "digits"), [pytest.param(1.3, 1e-9, marks=pytest.mark.exhaustive), (2.0, 1e-11)]
+)
+def test_tails_without_a_variance(nu: float, digits: float) -> None:
+    # In other units all panels lie elsewhere on the law.
+    one, other = (minmax_sums(StudentT(nu, 0.0, s), 24, 4, "real").singles[0] for s in (1.0, 3.0))
+    assert other == pytest.approx(9 * one, rel=digits)
+
+
+@pytest.mark.parametrize("law", [StudentT(5.0), StudentT(1.5), Laplace(), Gaussian(), Logistic()])
+def test_wide_cells_by_excess_are_those_cell_by_cell(law: Density) -> None:
+    (piece,) = law.affine(3.0, 0.5).pieces()
+    rng = np.random.default_rng(3)
+    low, high = 0.5 - rng.uniform(1, 200, 50), 0.5 + rng.uniform(90, 500, 50)
+    rows = Rows(low, high, low, (high - low) / 7, 7)
+    found = excess_moments(piece, rows)
+    expected = np.zeros((6, 50))
+    expected += _by_cells(piece, rows)
+    scale = np.stack([expected[0], np.sqrt(expected[0]), expected[0], 3.0 + 0 * low])
+    assert np.all(np.abs(found - expected[[0, 3, 4, 5]]) <= 2e-13 * scale)
+
+
+@pytest.mark.parametrize("steps", [3, 15, 63, 255])
+@pytest.mark.parametrize("zero", [False, True])
+def test_narrow_cells_by_interpolation_are_those_cell_by_cell(steps: int, zero: bool) -> None:
+    (piece,) = StudentT(3.0, 0.2, 1.5).pieces()
+    rng = np.random.default_rng(steps)
+    low = -rng.uniform(0.01, 8, 60)
+    step = rng.uniform(0.02, 1.0, 60) * 15 / steps
+    rank = np.rint(-low / step) if zero else None
+    anchor = low if rank is None else -rank * step
+    rows = Rows(low, anchor + steps * step, anchor, step, steps, rank)
+    rows = rows.at(np.flatnonzero(panel_share(piece, rows) <= MOST_SHARE))
+    found, expected = alike_moments(piece, rows), _by_cells(piece, rows)[[0, 3, 4, 5]]
+    scale = np.stack([10 * expected[0], rows.step, 10 * rows.step, 1.0 + 0 * rows.low])
+    assert rows.low.size > 40
+    assert np.all(np.abs(found - expected) <= 1e-14 * scale)
 
 
 @pytest.mark.parametrize("zero", ["real", "integer"])
