@@ -244,8 +244,8 @@ def heavy_rule(
     keep = weight > _LEAST_HEAVY * weight.max()
     m: FloatArray = panels.nodes[keep]
     weight = weight[keep]
-    middle = int(np.searchsorted(np.cumsum(weight), 0.5 * weight.sum()))
-    unit = medians * m.item(min(middle, m.size - 1))
+    share: FloatArray = np.cumsum(weight) / weight.sum()
+    unit = medians * float(m[share <= 0.5].max(initial=float(m[0])))
     places: FloatArray = np.arcsinh(m / unit)
     y, found = gauss_rule(places, weight * np.exp(growth * places), count)
     nodes: FloatArray = unit * np.sinh(y)

@@ -10,6 +10,7 @@ from qerror._arrays import FloatArray
 from qerror.formats.block import BlockFormat
 from qerror.formats.four_over_six import FourOverSix
 from qerror.rounding import Rounding
+from qerror.simulation._block_binades import MovedBinades
 from qerror.simulation._block_scaling import (
     Scaling,
     extremes,
@@ -71,6 +72,7 @@ class NumpyRows:
         kind = task.plan.kind
         self._values, self._levels = np.empty(size, kind), np.empty(size, kind)
         self._scratch = task.plan.kernel.scratch(size)
+        self._moved = MovedBinades.of(task)
 
     def peaks(self, values: AnyReal) -> AnyReal:
         if is_affine(self._task.form.scale):
@@ -105,6 +107,9 @@ class NumpyRows:
         return np.add(v, 0, out=v)  # integers have one zero, without a sign
 
     def results(self, values: AnyReal, scaling: Scaling, out: AnyReal) -> None:
+        if self._moved is not None and self._moved.suits(scaling.unit):
+            self._moved.round(values, scaling.unit, out, (self._bits, self._scratch))
+            return
         unit = unit_of(scaling, self._task.levels)[:, None]
         np.multiply(self.levels(values, scaling), unit, out=out, casting="same_kind")
         if scaling.low is not None:
@@ -167,6 +172,21 @@ class Worker:
             )
             first = Scaling(unit, stored)
         return first
+
+    def takes_together(self, x: AnyArray, out: AnyArray) -> bool:
+        """Tell whether the scales of several chunks are found together: one way, in place."""
+        kind = self._values.dtype
+        alike = x.dtype == out.dtype == kind and x.flags.c_contiguous and out.flags.c_contiguous
+        return alike and len(self._scalers) == 1
+
+    def together(self, x: AnyArray, tensor: Any, out: AnyArray, rows: int) -> None:
+        """Quantize chunks of so many blocks into `out`, their scales in one go."""
+        parts = [slice(at, at + rows) for at in range(0, x.shape[0], rows)]
+        peaks = np.concatenate([self._rows.peaks(x[part]) for part in parts], axis=-1)
+        (scaler,) = self._scalers
+        scaling = scaler(peaks, tensor)
+        for part in parts:
+            self._rows.results(x[part], scaling.rows(part), out[part])
 
     def __call__(self, x: AnyArray, tensor: Any, out: AnyArray) -> None:
         """Quantize a chunk of shape (blocks, n) into `out`."""

@@ -39,6 +39,11 @@ class Scaling(NamedTuple):
     zero: AnyReal | None = None
     """The zero point."""
 
+    def rows(self, at: slice) -> "Scaling":
+        """Return those of some blocks."""
+        low, zero = (None if part is None else part[at] for part in self[2:])
+        return Scaling(self.unit[at], self.stored[at], low, zero)
+
 
 Scaler: TypeAlias = Callable[[AnyReal, Any], Scaling]
 """Takes largest magnitudes, or extremes of shape (2, blocks), and tensor scales or None."""

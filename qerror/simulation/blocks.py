@@ -21,6 +21,9 @@ from qerror.simulation._chunks import CHUNK_BYTES, AnyArray
 from qerror.simulation._kernels import AnyReal
 from qerror.simulation._tensor_scales import per_block, tensor_scales
 
+_CHUNK_BYTES = 2 * CHUNK_BYTES  # a pass over rows takes more calls than one over values
+_TOGETHER = 4  # chunks whose scales are found in one go: a few dozen calls on short arrays
+
 
 def quantize_blocks(
     x: npt.ArrayLike,
@@ -112,16 +115,22 @@ def _run(  # noqa: PLR0917 - one call, its arguments in order
     threads: int,
 ) -> None:
     count, n = blocks.shape
-    rows = max(1, CHUNK_BYTES // np.dtype(task.layout.kind).itemsize // n)
+    rows = max(1, _CHUNK_BYTES // np.dtype(task.layout.kind).itemsize // n)
     share = math.ceil(count / threads / rows) * rows
 
     def work(start: int) -> None:
         size = min(rows, count) * n
         worker = Worker(task, make(size), size)
+        together = worker.takes_together(blocks, results)
+        step = _TOGETHER * rows if together else rows
         with np.errstate(all="ignore"):
-            for at in range(start, min(start + share, count), rows):
-                part = slice(at, min(at + rows, start + share))
-                worker(blocks[part], None if tensor is None else tensor[part], results[part])
+            for at in range(start, min(start + share, count), step):
+                part = slice(at, min(at + step, start + share))
+                scale = None if tensor is None else tensor[part]
+                if together:
+                    worker.together(blocks[part], scale, results[part], rows)
+                else:
+                    worker(blocks[part], scale, results[part])
 
     starts = range(0, count, max(share, 1))
     if len(starts) < 2:

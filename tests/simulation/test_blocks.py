@@ -494,3 +494,20 @@ def test_formats_may_be_given_as_objects() -> None:
     form: Format = BlockFormat(Integer(4), PowerOfTwo("rceil"), 8)
     x = np.arange(16.0)
     assert quantize(x, form).tolist() == quantize(x, "int4:g8:rceil").tolist()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "name", ["mxfp4:even", "mxfp6_e3m2:ceil", "mxfp8_e4m3", "mxfp8_e5m2:rceil", "mxfp8_e4m3:n=17"]
+)
+def test_scales_from_end_to_end_of_the_dtype(name: str, kind: Any) -> None:
+    # NumPy rounds floating-point elements without dividing where nothing leaves the dtype.
+    rng, form, lowest = np.random.default_rng(5), parse_format(name), np.finfo(kind).minexp
+    assert isinstance(form, BlockFormat)
+    n = form.block_size
+    powers = np.repeat(np.arange(lowest - 30, -lowest), n)
+    x = np.ldexp(rng.integers(-512, 513, powers.size) / 512, powers).astype(kind)
+    x[::5] = -0.0
+    same(quantize(x, form, engine="numba"), quantize(x, form, engine="numpy"))
+    mixed = rng.permutation(x.reshape(-1, n)).reshape(-1)
+    same(quantize(mixed, form, engine="numba"), quantize(mixed, form, engine="numpy"))
