@@ -7,16 +7,14 @@ magnitudes are compared as integers.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from qerror.formats.block_scales import PowerOfTwo
+from qerror.formats.scale_rule import ScaleRule
 from qerror.simulation._chunks import AnyArray
-from qerror.simulation._kernels import LAYOUTS, AnyReal, Binade, Layout
-
-if TYPE_CHECKING:
-    from qerror.simulation._block_rows import Task
+from qerror.simulation._kernels import LAYOUTS, AnyReal, Binade, Kernel, Layout
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,14 @@ class MovedBinades:
     highest: int
 
     @classmethod
-    def of(cls, task: "Task") -> "MovedBinades | None":
+    def of(cls, rule: ScaleRule, kernel: Kernel, layout: Layout) -> "MovedBinades | None":
         """Return it where scales are powers of two and levels symmetric and floating."""
-        kernel, layout = task.plan.kernel, task.layout
         suits = (
-            isinstance(task.form.scale, PowerOfTwo)
+            isinstance(rule, PowerOfTwo)
             and isinstance(kernel, Binade)
             and kernel.kind is layout.kind
             and kernel.sign is not None
             and kernel.low == -kernel.high
-            and task.levels.factor == 1
         )
         if not (suits and isinstance(kernel, Binade)):
             return None

@@ -72,7 +72,9 @@ class NumpyRows:
         kind = task.plan.kind
         self._values, self._levels = np.empty(size, kind), np.empty(size, kind)
         self._scratch = task.plan.kernel.scratch(size)
-        self._moved = MovedBinades.of(task)
+        self._moved: MovedBinades | None = None
+        if task.levels.factor == 1:
+            self._moved = MovedBinades.of(task.form.scale, task.plan.kernel, task.layout)
 
     def peaks(self, values: AnyReal) -> AnyReal:
         if is_affine(self._task.form.scale):
