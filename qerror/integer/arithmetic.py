@@ -140,9 +140,14 @@ def biased(total: Integers, bias: Integers | None, bits: int, overflow: Overflow
     return wrapped(found, bits) if overflow == "wrap" else _clamped(found, -high - 1, high)
 
 
-def extreme_sums(weight: Integers, bias: Integers | None, low: int, high: int) -> tuple[int, int]:
-    """Return the least and the largest of a layer's sums that factors in low..high can cause."""
-    rows = weight.reshape(len(weight), -1)
+def extreme_sums(
+    weight: Integers, bias: Integers | None, low: int, high: int, *, left: int = 0
+) -> tuple[int, int]:
+    """Return the least and the largest of a layer's sums that factors in low..high can cause.
+
+    Products count 2^left times.
+    """
+    rows = weight.reshape(len(weight), -1) << left
     ends = rows * low, rows * high
     shift = np.zeros(len(rows), np.int64) if bias is None else bias
     least, most = np.minimum(*ends).sum(1) + shift, np.maximum(*ends).sum(1) + shift

@@ -130,6 +130,11 @@ class IntegerLayer:
         integer(f"weight_length of layer {self.name!r}", self.weight_length, -(2**10), 2**10)
         integer(f"shift of layer {self.name!r}", self.shift, 0, MOST_LENGTH)
 
+    @property
+    def finer(self) -> int:
+        """How many bits a biased sum has below the unit of the products: none."""
+        return 0
+
     # ---- what it computes
 
     def accumulate(

@@ -13,7 +13,7 @@ from qerror._arrays import positive
 from qerror.exceptions import InvalidValue
 from qerror.integer.arithmetic import INT32, Integers
 
-Rounding: TypeAlias = Literal["once", "twice"]
+Rounding: TypeAlias = Literal["once", "twice", "even"]
 """How A M 2^-n becomes an integer.
 
 "once": floor((A M + 2^(n-1)) / 2^n), so to the nearest, ties towards +infinity. TensorFlow Lite
@@ -22,6 +22,9 @@ does this where it is built for a single rounding.
 "twice", after gemmlowp, TensorFlow Lite's default: h = floor((A M + 2^30) / 2^31), which is to the
 nearest with ties towards +infinity; then h 2^-(n - 31) to the nearest, ties away from 0. For n < 31
 A is shifted to the left by 31 - n first, here with saturation at int32, and h is the result.
+
+"even": A M 2^-n to the nearest, ties to the even integer, as fake quantization rounds: where scales
+are powers of two, ties are many.
 """
 
 ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)
@@ -66,7 +69,7 @@ def multiplied(
         Within the range of int32.
     multiplier, shift : array of int64
         As `multiplier_of` gives them; broadcast against `accumulator`.
-    rounding : {"once", "twice"}
+    rounding : {"once", "twice", "even"}
 
     Examples
     --------
@@ -75,9 +78,15 @@ def multiplied(
     [-1, 0, 1, 2]
     >>> multiplied(np.array([-3, -1, 1, 3]), *half, "twice").tolist()
     [-1, 0, 1, 2]
+    >>> multiplied(np.array([-3, -1, 1, 3]), *half, "even").tolist()
+    [-2, 0, 0, 2]
     """
-    if rounding == "once":
-        return (accumulator * multiplier + (np.int64(1) << (shift - 1))) >> shift
+    if rounding != "twice":
+        product, half = accumulator * multiplier, np.int64(1) << (shift - 1)
+        found = (product + half) >> shift
+        if rounding == "even":
+            found = found - ((product & ((half << 1) - 1) == half) & (found & 1 == 1))
+        return found
     left, right = np.maximum(_DIGITS - shift, 0), np.maximum(shift - _DIGITS, 0)
     wide = np.clip(accumulator << left, -INT32 - 1, INT32)
     high = (wide * multiplier + (1 << (_DIGITS - 1))) >> _DIGITS

@@ -21,7 +21,7 @@ _WHOLE = 64
 
 
 class Width(NamedTuple):
-    """What a layer's accumulator must hold."""
+    """What a layer's accumulator must hold, in units of the products."""
 
     layer: str
     worst: tuple[int, int]
@@ -150,22 +150,20 @@ class IntegerNetwork:
 
     def widths(self, codes: Integers | None = None) -> tuple[Width, ...]:
         """Return what each accumulator must hold: in the worst case, and for codes at hand."""
+        finer = {each.name: each.finer for each in self.layers}
         measured: dict[str, tuple[int, int]] = {}
         if codes is not None:
             for name, _, total in self._steps(codes, _WHOLE, "wrap"):
-                measured[name] = int(total.min()), int(total.max())
+                measured[name] = int(total.min()) >> finer[name], int(total.max()) >> finer[name]
         worth = self.codes
-        return tuple(
-            Width(
-                each.name,
-                cast("Any", each).extremes(
-                    [worth[name] for name in each.inputs], each.window[0] * each.window[1]
-                ),
-                measured.get(each.name),
-            )
-            for each in self.layers
-            if each.kind in {"convolution", "linear", "add", "average"}
-        )
+        found: list[Width] = []
+        for each in self.layers:
+            if each.kind in {"convolution", "linear", "add", "average"}:
+                given: Any = [worth[name] for name in each.inputs]
+                low, high = each.extremes(given, each.window[0] * each.window[1])
+                worst = low >> each.finer, high >> each.finer
+                found.append(Width(each.name, worst, measured.get(each.name)))
+        return tuple(found)
 
     def _steps(
         self, codes: Integers, accumulator: int, overflow: Overflow

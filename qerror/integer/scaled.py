@@ -31,11 +31,12 @@ class ScaledCodes:
     """What codes are worth: scale (c - zero), low <= c <= high.
 
     No arithmetic of layers uses the scale: it encodes images, and tells people what codes mean.
+    Where zero is below low or above high, as ranges that were learnt may have it, no code is 0.
 
     Raises
     ------
     InvalidValue
-        If the scale is not positive, or zero is none of several codes.
+        If the scale is not positive, or there is no code.
     """
 
     scale: float
@@ -47,13 +48,13 @@ class ScaledCodes:
         positive("a scale of codes", self.scale)
         for name in ("zero", "low", "high"):
             integer(name, getattr(self, name), -INT32 - 1, INT32)
-        if not self.low <= self.zero <= self.high or self.low == self.high:
-            raise InvalidValue(f"the zero point must be one of several codes, got {self}")
+        if self.low > self.high:
+            raise InvalidValue(f"low must not be above high, got {self}")
 
     @property
     def largest(self) -> int:
         """The largest magnitude of a code less the zero point."""
-        return max(self.zero - self.low, self.high - self.zero)
+        return max(abs(self.low - self.zero), abs(self.high - self.zero))
 
     def of(self, values: FloatArray) -> Integers:
         """Return the codes of finite values: x/scale + zero to the nearest, ties to even, clamped.
@@ -71,8 +72,9 @@ class ScaledLayer:
     """One step of an integer network in the arithmetic of TensorFlow Lite and gemmlowp.
 
     Every tensor has a scale and a zero point; with codes q and zero points z a layer sums
-    A = sum (q - z) (w - z_w) + B in int32, and its codes are clamp(z_out + A M 2^-n), rounded as
-    `Rounding` says, for a multiplier M and a shift n that stand for s s_w / s_out.
+    A = 2^left sum (q - z) (w - z_w) + B in int32, and its codes are clamp(z_out + A M 2^-n),
+    rounded as `Rounding` says, for a multiplier M and a shift n that stand for
+    s s_w 2^-left / s_out.
 
     Parameters
     ----------
@@ -91,15 +93,17 @@ class ScaledLayer:
     weight_zero : array of int64, optional
         Zero points of weights, one or one for every output; 0 if there are none.
     bias : array of int64, optional
-        In units of s s_w.
+        In units of s s_w 2^-left.
     operands : tuple of (int, int)
         Of "add": the multiplier and the shift that take each operand, shifted to the left by
         `left`, to one scale.
     left : int
+        Of convolutions and linear layers: how far sums of products are shifted to the left before
+        the bias is added, so that it is finer than s s_w; 0 in TensorFlow Lite.
     window, stride, padding, dilation : pairs of int
         Padding counts as 0, so that it has the zero point's code; "largest" pads with its least.
     groups : int
-    rounding : {"once", "twice"}
+    rounding : {"once", "twice", "even"}
 
     Raises
     ------
@@ -140,11 +144,13 @@ class ScaledLayer:
         if (self.weight is not None) != (self.kind in _WEIGHED):
             raise self._refused("convolutions and linear layers have weights")
         if self.rounding not in ROUNDINGS:
-            raise self._refused(f"rounding is once or twice, got {self.rounding!r}")
+            raise self._refused(f"rounding is {' or '.join(ROUNDINGS)}, got {self.rounding!r}")
         if len(self.operands) != (2 if self.kind == "add" else 0):
             raise self._refused("an addition has two operands")
         check_parts(self)
         integer(f"left of layer {self.name!r}", self.left, 0, 30)
+        if self.left and self.kind not in {"add", *_WEIGHED}:
+            raise self._refused("additions, convolutions and linear layers go left, no others")
         self._check_factors()
 
     def _check_factors(self) -> None:
@@ -164,6 +170,11 @@ class ScaledLayer:
 
     def _refused(self, reason: str) -> InvalidValue:
         return InvalidValue(f"layer {self.name!r}: {reason}")
+
+    @property
+    def finer(self) -> int:
+        """How many bits a biased sum has below the unit of the products."""
+        return 0 if self.weight is None else self.left
 
     @property
     def factors(self) -> Integers | None:
@@ -224,6 +235,8 @@ class ScaledLayer:
                 bits=bits,
                 overflow=overflow,
             )
+        if self.left:  # the register behind the accumulator is wider, as that of the bias is
+            return biased(total << self.left, self.bias, 64, overflow)
         return biased(total, self.bias, bits, overflow)
 
     def aligned(self, operand: int, values: Integers) -> Integers:
@@ -241,7 +254,7 @@ class ScaledLayer:
         ends = [(each.low - each.zero, each.high - each.zero) for each in codes]
         weight = self.factors
         if weight is not None:
-            return extreme_sums(weight, self.bias, *ends[0])
+            return extreme_sums(weight, self.bias, *ends[0], left=self.left)
         if self.kind == "add":
             if max(each.largest for each in codes) << self.left > INT32 + 1:
                 raise self._refused(f"an operand shifted to the left by {self.left} leaves int32")

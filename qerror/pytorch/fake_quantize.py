@@ -143,6 +143,32 @@ class FakeQuantize(nn.Module):
         state = {each.name: self._state(each, split) for each in self.states}
         return granularity.join(self.recipe.levels(split, state, self.setting, self.training))
 
+    @torch.no_grad()
+    def steps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return s and z of the levels s (k - z) that codes k stand for, in float64.
+
+        Parameters
+        ----------
+        x : Tensor
+            What is quantized: the range of some methods follows from it.
+
+        Returns
+        -------
+        s, z : Tensor
+            Broadcast against `x`; z is whole.
+
+        Raises
+        ------
+        InvalidValue
+            If the levels are not at equal steps, or none of them stands for 0.
+        """
+        if self.recipe.steps is None:
+            raise InvalidValue(f"the levels of {self.method} are not those of integers with a step")
+        split = self.setting.granularity.split(x)
+        state = {each.name: self._state(each, split) for each in self.states}
+        s, z = self.recipe.steps(split, state, self.setting)
+        return s.double(), z.double()
+
     def _state(self, state: State, split: Tensor) -> Tensor:
         """Return a state as it enters the forward pass: above 0, allowed, and broadcast."""
         value = self.get_parameter_or_buffer(state.name)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast
 
+import torch
 from torch import Tensor
 
 from qerror.exceptions import InvalidType, InvalidValue
@@ -88,6 +89,9 @@ def check_piece(name: str, piece: object, kind: type) -> None:
 Levels: TypeAlias = Callable[[Tensor, Mapping[str, Tensor], Setting, bool], Tensor]
 """Takes x, the state, the setting and whether training is on; returns the fake-quantized x."""
 
+Steps: TypeAlias = Callable[[Tensor, Mapping[str, Tensor], Setting], tuple[Tensor, Tensor]]
+"""Takes x, the state and the setting; returns the step s and the whole zero point z."""
+
 Start: TypeAlias = Callable[[Range, Setting], Tensor]
 
 
@@ -124,6 +128,9 @@ class Recipe:
     """The one that the method's authors use; None where nothing is calibrated."""
     example: Setting
     """A setting that it takes."""
+    steps: Steps | None = None
+    """Where the levels are s (k - z) for the codes k of an integer format; None where they are
+    others. Raises InvalidValue where only some settings have such."""
 
 
 METHODS: Registry[Recipe] = Registry("quantization method", "qerror.pytorch.METHODS")
@@ -198,3 +205,22 @@ def reach_of(found: Range, setting: Setting) -> Tensor:
 
 STEP = State("s", "the scale", 1.0, scale_of, positive=True)
 ZERO_POINT = State("z", "the code of 0", 0.0, zero_point_of)
+
+
+def steps_of_state(
+    x: Tensor, state: Mapping[str, Tensor], setting: Setting
+) -> tuple[Tensor, Tensor]:
+    """Return s and z of a method that keeps them by these names.
+
+    Raises
+    ------
+    InvalidValue
+        If the format has no codes of integers.
+    """
+    del x
+    form, s = setting.form, state["s"]
+    if not isinstance(form, Integer):
+        raise InvalidValue(f"the levels of {form.name} are not at equal steps")
+    if setting.asymmetric:
+        return s, torch.round(state["z"])
+    return s, torch.full_like(s, float(form.zero_point))

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qerror.integer import Codes, IntegerLayer, IntegerNetwork, save_network
+from qerror.integer import Codes, IntegerLayer, IntegerNetwork, load_network, save_network
+from qerror.pytorch.studies import integer as study
 from qerror.pytorch.zoo import Classifier
+from qerror.pytorch.zoo import networks as zoo_networks
 from tests.cli.conftest import Run
 
 
@@ -115,8 +117,37 @@ def test_export_refuses_before_it_trains(
         ("unknown calibration", "--backend", "int8", "--calibration", "minmix"),
         ("are those of a backend", "--rounding", "once"),
         ("cannot trace", "--model", "digits-vit"),
+        ("give a backend", "--algorithm", "lsq"),
+        ("no calibration", "--algorithm", "lsq", "--backend", "TVM", "--calibration", "mse"),
+        ("with one width", "--algorithm", "lsq", "--backend", "TVM", "--weight-bits", "4"),
+        ("does not fold", "--algorithm", "lsq", "--backend", "Academic"),
+        ("unknown algorithm", "--algorithm", "lsqq", "--backend", "TVM"),
+        ("offset of lsq+", "--algorithm", "lsq+", "--backend", "FBGEMM"),
+        ("cannot compute apot", "--algorithm", "apot", "--backend", "FBGEMM"),
+        ("comes trained", "--model", "crepe-tiny", "--algorithm", "lsq", "--backend", "TVM"),
+        ("--epochs are those of --algorithm", "--epochs", "3"),
     ):
         given = words if "--model" in words else ["--model", "digits-resnet", *words]
         result = run("network", "export", *given)
         assert result.exit_code == 2, result.output
         assert message in result.stderr
+
+
+def test_scales_that_a_training_learns(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = zoo_networks.NETWORKS["digits-resnet"].quick()
+    monkeypatch.setattr(zoo_networks, "NETWORKS", {"digits-resnet": quick})
+    monkeypatch.setattr(study, "NETWORKS", {"digits-resnet": quick})
+    result = run(
+        *("network", "export", "--model", "digits-resnet", "--backend", "FBGEMM", "--json"),
+        *("--algorithm", "lsq", "--epochs", "1", "--weight-bits", "4", "--activation-bits", "4"),
+        *("--integer", str(tmp_path / "net.npz")),
+    )
+    assert result.exit_code == 0, result.output
+    params = json.loads(result.stdout)["params"]
+    assert params["accuracy"] == params["fp32_accuracy"] > 90
+    assert params["agreement"] == 100
+    network = load_network(tmp_path / "net.npz")
+    weights = [each.weight for each in network.layers if each.weight is not None]
+    assert all(0 <= each.min() <= each.max() <= 15 for each in weights)

@@ -66,6 +66,10 @@ def twice(a: int, multiplier: int, shift: int) -> int:
     return int(math.copysign(math.floor(abs(exact) + Fraction(1, 2)), exact)) if exact else 0
 
 
+def even(a: int, multiplier: int, shift: int) -> int:
+    return round(Fraction(a * multiplier, 2**shift))
+
+
 def hard_sums(multiplier: int, shift: int) -> Any:
     """Return sums next to ties, at both ends of int32, and some at random."""
     rng = np.random.default_rng(shift)
@@ -94,6 +98,8 @@ def test_rounding(multiplier: int, shift: int) -> None:
     assert multiplied(*given).tolist() == [once(a, multiplier, shift) for a in sums.tolist()]
     found = multiplied(*given, "twice").tolist()
     assert found == [twice(a, multiplier, shift) for a in sums.tolist()]
+    found = multiplied(*given, "even").tolist()
+    assert found == [even(a, multiplier, shift) for a in sums.tolist()]
 
 
 def nearest(x: Fraction, low: int, high: int, zero: int = 0) -> int:
@@ -156,10 +162,10 @@ def test_padding_is_zero_and_channels_have_factors() -> None:
                     assert found[n, o, i, j] == nearest(exact, -128, 127, -3)
 
 
-@pytest.mark.parametrize("rounding", ["once", "twice"])
+@pytest.mark.parametrize("rounding", ["once", "twice", "even"])
 def test_additions_and_pools(rounding: Any) -> None:
     layer: Any = partial(ScaledLayer, rounding=rounding)
-    step = {"once": once, "twice": twice}[rounding]
+    step = {"once": once, "twice": twice, "even": even}[rounding]
     a, b, c = (
         multiplier_of(0.5 * 0.02 / 0.05),
         multiplier_of(0.5),
@@ -270,7 +276,7 @@ def test_bad_input() -> None:
     for changes, message in (
         ({"kind": "pool"}, "unknown kind"),
         ({"weight": None}, "have weights"),
-        ({"rounding": "thrice"}, "once or twice"),
+        ({"rounding": "thrice"}, "once or twice or even"),
         ({"operands": ((1 << 30, 30),)}, "two operands"),
         ({"multiplier": np.array([5])}, "31 bits"),
         ({"shift": np.array([63])}, r"17\.\.62"),
@@ -282,8 +288,8 @@ def test_bad_input() -> None:
         IntegerNetwork(network.input, (replace(layer, weight=np.full((2, 2), 2**23)),))
     with pytest.raises(InvalidValue, match="is no IntegerLayer"):
         IntegerNetwork(Codes(5, 0, 255), (layer,))
-    with pytest.raises(InvalidValue, match="zero point must be one"):
-        ScaledCodes(1.0, 300, 0, 255)
+    with pytest.raises(InvalidValue, match="low must not be above high"):
+        ScaledCodes(1.0, 3, 6, 5)
     with pytest.raises(InvalidValue, match="scale of codes"):
         ScaledCodes(0.0, 3, 0, 255)
 

@@ -26,7 +26,7 @@ from tests.pytorch.test_integer import CASES, differing, images, ready
 BACKENDS = ("int8", "TensorRT", "ACL", "TVM", "SNPE", "FBGEMM")
 
 
-@pytest.mark.parametrize("rounding", ["once", "twice"])
+@pytest.mark.parametrize("rounding", ["once", "twice", "even"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.thinned(5)
@@ -66,7 +66,7 @@ def test_wide_and_narrow_codes() -> None:
     assert not differing(calibrated, x)
 
 
-@pytest.mark.parametrize("rounding", ["once", "twice"])
+@pytest.mark.parametrize("rounding", ["once", "twice", "even"])
 def test_ties_inside_a_network(rounding: Any) -> None:
     """Factors of a half and a quarter: half of the sums are ties, on both sides of 0."""
     half, quarter = (np.array([[1 << 30], [n]]) for n in (31, 32))
@@ -93,7 +93,10 @@ def test_ties_inside_a_network(rounding: Any) -> None:
     assert all(np.array_equal(fake[name].numpy(), integer[name]) for name in "abc")
     ties = (codes[:, 0] - 128) % 2 == 1
     exact = (codes[ties, 0] - 128) / 2
-    assert np.array_equal(integer["a"][ties, 0], np.floor(exact + 0.5))
+    rounded = np.rint(exact) if rounding == "even" else np.floor(exact + 0.5)
+    assert np.array_equal(integer["a"][ties, 0], rounded)
+    tensors = IntegerModule(network).trace(torch.from_numpy(codes))
+    assert all(np.array_equal(tensors[name].numpy(), integer[name]) for name in "abc")
     assert {-127, 127} <= set(integer["c"][:, 0].tolist())
 
 

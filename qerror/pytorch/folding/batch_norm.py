@@ -132,6 +132,20 @@ class FoldedBatchNorm(nn.Module):
             return self._renormalised(x)
         return self._by_batch(x)
 
+    def at_rest(self) -> tuple[Tensor, Tensor]:
+        """Return the folded weight before its quantizer, and the bias, of evaluation.
+
+        Raises
+        ------
+        InvalidValue
+            If the strategy is -1.
+        """
+        self._refuse_unfolded()
+        if self.strategy is Folding.ONCE:
+            return self.weight, self.bias
+        factor, shift = self._running()
+        return _times(self.module, factor), shift
+
     def folded(self) -> nn.Module:
         """Return the layer of inference: one module with the quantized, folded weight and a bias.
 
@@ -143,8 +157,7 @@ class FoldedBatchNorm(nn.Module):
         """
         if self.training:
             raise InvalidValue("fold in evaluation mode: call eval() first")
-        if self.strategy is Folding.NOT:
-            raise InvalidValue("strategy -1 does not fold: its quantizer stands before the factor")
+        self._refuse_unfolded()
         if self.strategy is Folding.ONCE:
             found = copy.deepcopy(self.module)
             weight, bias = self.weight, self.bias
@@ -159,6 +172,10 @@ class FoldedBatchNorm(nn.Module):
     def extra_repr(self) -> str:
         """Return the strategy, for the repr."""
         return f"strategy={self.strategy.value}"
+
+    def _refuse_unfolded(self) -> None:
+        if self.strategy is Folding.NOT:
+            raise InvalidValue("strategy -1 does not fold: its quantizer stands before the factor")
 
     # ---- the strategies
 

@@ -129,11 +129,17 @@ def unit_levels(
     Li et al. 2021 (MQBench, arXiv 2111.03759), appendix F.
     """
     high = 2 ** (integer("bits", bits, 2, 32) - 1) - 1
-    step = 2.0 / (2 * high + 1) if asymmetric else 1.0 / high
-    if power_of_two:
-        step = 2.0 ** round(math.log2(step))
-    zero = round(1 / step) if asymmetric else 0
+    step, zero = unit_step(bits, asymmetric=asymmetric, power_of_two=power_of_two)
     codes = (-zero, 2 * high + 1 - zero) if asymmetric else (-high, high)
     wide = wide_codes(u, *codes)
     s = torch.full((), step, dtype=wide.dtype, device=wide.device)
     return affine(u, wide, s, None, None, codes, "closed-rounded", "none")
+
+
+def unit_step(bits: int, *, asymmetric: bool, power_of_two: bool) -> tuple[float, int]:
+    """Return the step and the zero point of `unit_levels`."""
+    high = 2 ** (bits - 1) - 1
+    step = 2.0 / (2 * high + 1) if asymmetric else 1.0 / high
+    if power_of_two:
+        step = 2.0 ** round(math.log2(step))
+    return step, round(1 / step) if asymmetric else 0

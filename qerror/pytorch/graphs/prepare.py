@@ -129,7 +129,7 @@ def prepare(
     work.weights(graph, asked=folding is not None)
     sites = plan(graph, work.backend.graph, tuple(each.module for each in work.declared))
     work.activations(graph, sites, batches, progress or silent)
-    return graph
+    return graph.eval()  # its quantizers too
 
 
 def sites_of(model: nn.Module) -> tuple[Site, ...]:

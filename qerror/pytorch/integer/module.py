@@ -137,6 +137,7 @@ class IntegerModule(nn.Module):
             return x
         weight: Tensor = getattr(self, f"weight{i}")
         total = x @ weight.T if layer.kind == "linear" else _convolved(x, weight, layer)
+        total = total << layer.finer
         bias: Tensor | None = getattr(self, f"bias{i}", None)
         return total if bias is None else total + bias.reshape(-1, *(1,) * (total.ndim - 2))
 
@@ -187,8 +188,12 @@ def _requantized(total: Tensor, shift: int, low: int, high: int) -> Tensor:
 def _multiplied(total: Tensor, m: Tensor, n: Tensor, rounding: Rounding) -> Tensor:
     """Return A M 2^-n, rounded as `qerror.integer.multiplier.Rounding` says."""
     one = torch.ones_like(n)
-    if rounding == "once":
-        return (total * m + (one << (n - 1))) >> n
+    if rounding != "twice":
+        product, half = total * m, one << (n - 1)
+        found = (product + half) >> n
+        if rounding == "even":
+            found = found - ((product & ((half << 1) - 1) == half) & (found & 1 == 1)).long()
+        return found
     left, right = (_DIGITS - n).clamp(min=0), (n - _DIGITS).clamp(min=0)
     wide = (total << left).clamp(-INT32 - 1, INT32)
     high = (wide * m + (1 << (_DIGITS - 1))) >> _DIGITS

@@ -30,7 +30,7 @@ class ScaledModel(nn.Module):
     In float64 the codes are those of the integers always; in float32 where no sum of products can
     pass 2^24 (`exact_in_float32`).
 
-    A fake quantization with the real scales, s s_w / s_out in place of M 2^-n and ties to even, is
+    A fake quantization with the real scales, s s_w / s_out in place of M 2^-n, and ties to even is
     another thing: it gives the same codes but where a value lies so near a tie that the last of 31
     bits, or the way of ties, decides.
 
@@ -52,7 +52,7 @@ class ScaledModel(nn.Module):
             if (weight := layer.factors) is not None:
                 self.register_buffer(f"weight{i}", torch.from_numpy(weight.copy()).to(dtype))
             if layer.bias is not None:
-                self.register_buffer(f"bias{i}", torch.from_numpy(layer.bias.copy()).to(dtype))
+                self.register_buffer(f"bias{i}", torch.from_numpy(layer.bias.copy()).double())
 
     @property
     def _layers(self) -> tuple[ScaledLayer, ...]:
@@ -69,8 +69,7 @@ class ScaledModel(nn.Module):
         weight = layer.factors
         if weight is None:  # additions are done in float64
             return largest * layer.window[0] * layer.window[1] if layer.kind == "average" else 0
-        rows = abs(weight.reshape(len(weight), -1)).sum(1) * largest
-        return int((rows if layer.bias is None else rows + abs(layer.bias)).max())
+        return int((abs(weight.reshape(len(weight), -1)).sum(1) * largest).max())
 
     def _codes(self, name: str) -> ScaledCodes:
         return cast("ScaledCodes", self.network.codes[name])
@@ -113,13 +112,17 @@ class ScaledModel(nn.Module):
     def _sum(self, i: int, layer: ScaledLayer, given: list[Tensor]) -> Tensor:
         x = given[0].to(self.dtype)
         weight: Any = getattr(self, f"weight{i}", None)
+        # Beyond the products all is float64: shifted sums need more than the digits of float32.
         bias: Any = getattr(self, f"bias{i}", None)
-        if layer.kind == "convolution":
-            return F.conv2d(
-                x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups
-            ).double()
-        if layer.kind == "linear":
-            return F.linear(x, weight, bias).double()
+        if layer.kind in {"convolution", "linear"}:
+            y = (
+                F.linear(x, weight)
+                if layer.kind == "linear"
+                else F.conv2d(
+                    x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
+                )
+            ).double() * 2.0**layer.left
+            return y if bias is None else y + bias.reshape(-1, *(1,) * (y.ndim - 2))
         if layer.kind == "average":
             return F.avg_pool2d(x, layer.window, layer.stride, divisor_override=1).double()
         if layer.kind == "add":
@@ -137,6 +140,10 @@ def _multiplied(y: Tensor, multiplier: Any, shift: Any, layer: ScaledLayer) -> T
     m, n = (np.array(each, np.int64).reshape(along) for each in (multiplier, shift))
     if layer.rounding == "once":
         return _half_up(y, m, n)
+    if layer.rounding == "even":
+        # From below and from above to the nearest: they differ at a tie alone.
+        up, down = _half_up(y, m, n), -_half_up(-y, m, n)
+        return torch.where(up.remainder(2) == 0, up, down)
     wide = y * _power(np.maximum(_DIGITS - n, 0))
     high = _half_up(wide.clamp(-(2.0**_DIGITS), 2.0**_DIGITS - 1), m, np.full_like(n, _DIGITS))
     away = (high.abs() * _power(np.minimum(_DIGITS - n, 0)) + 0.5).floor()

@@ -103,7 +103,7 @@ def steps_of(model: nn.Module) -> list[Step]:
             f"torch.fx cannot trace {type(model).__name__}; integers need a convolutional network "
             f"whose steps do not depend on the data ({str(error).split('. ')[0]})"
         ) from error
-    return _Reader(graph).read()
+    return Reader(graph).read()
 
 
 def images_of(data: object) -> list[Tensor]:
@@ -155,7 +155,7 @@ def values_of(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
     return found
 
 
-class _Reader:
+class Reader:
     """Reads a graph node by node: each becomes a step, joins the step before it, or is refused."""
 
     def __init__(self, graph: torch.fx.GraphModule) -> None:
@@ -190,7 +190,7 @@ class _Reader:
         if isinstance(module, _NOTHING):
             self.of[node] = self._input(node)
         elif isinstance(module, nn.Conv2d | nn.Linear):
-            self._add(node, _layer(str(node.target), module), node.args[:1])
+            self._add(node, layer_step(str(node.target), module), node.args[:1])
             self.folded[self.of[node]] = module
         elif isinstance(module, NORMS):
             self._fold(node, module)
@@ -293,7 +293,8 @@ class _Reader:
         )
 
 
-def _layer(name: str, module: Any) -> Step:
+def layer_step(name: str, module: Any) -> Step:
+    """Return a convolution or a linear layer as a step."""
     weight = module.weight.detach().double()
     bias = None if module.bias is None else module.bias.detach().double()
     if isinstance(module, nn.Linear):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from qerror.formats.names import as_scalar_format
@@ -46,15 +47,28 @@ def _check(setting: Setting) -> None:
     require(suits, "pact", "symmetric or unsigned integers, asymmetric if unsigned", setting)
 
 
+def _alpha(state: Mapping[str, Tensor], setting: Setting) -> Tensor:
+    """Return the upper end, moved so that the step is an allowed one."""
+    if isinstance(setting.scale_rule, Free):
+        return state["alpha"]
+    steps = setting.codes[1]
+    return setting.scale_rule(state["alpha"] / steps) * steps
+
+
 def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: bool) -> Tensor:
     del training
     form: PactForm = "symmetric" if setting.signed else "unsigned"
     form = "asymmetric" if setting.asymmetric else form
-    alpha = state["alpha"]
-    if not isinstance(setting.scale_rule, Free):
-        steps = setting.codes[1]
-        alpha = setting.scale_rule(alpha / steps) * steps
+    alpha = _alpha(state, setting)
     return F.pact(x, alpha, state.get("beta"), bits=setting.bits, form=form)
+
+
+def _steps(x: Tensor, state: Mapping[str, Tensor], setting: Setting) -> tuple[Tensor, Tensor]:
+    del x
+    alpha = _alpha(state, setting)
+    beta = state.get("beta", torch.zeros_like(alpha))
+    s = (alpha - beta) / setting.codes[1]
+    return s, -torch.round(beta / s)
 
 
 def _calibration(setting: Setting) -> Calibration:
@@ -72,5 +86,6 @@ METHODS.register(
         check=_check,
         calibration=_calibration,
         example=Setting(as_scalar_format("uint4"), "activation"),
+        steps=_steps,
     ),
 )

@@ -4,10 +4,20 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from qerror.exceptions import InvalidValue
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
 from qerror.pytorch.calibration import Calibration, MeanStd, MinMax, Range
-from qerror.pytorch.recipe import METHODS, STEP, Recipe, Setting, State, codes_of, require
+from qerror.pytorch.recipe import (
+    METHODS,
+    STEP,
+    Recipe,
+    Setting,
+    State,
+    codes_of,
+    require,
+    steps_of_state,
+)
 
 
 def _offset(found: Range, setting: Setting) -> Tensor:
@@ -31,6 +41,12 @@ def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: 
     return F.lsq_plus(x, state["s"], beta, low=low, high=high, rule=setting.rule)
 
 
+def _steps(x: Tensor, state: Mapping[str, Tensor], setting: Setting) -> tuple[Tensor, Tensor]:
+    if setting.asymmetric:
+        raise InvalidValue("the offset of lsq+ is any real number, so that no code stands for 0")
+    return steps_of_state(x, state, setting)
+
+
 def _calibration(setting: Setting) -> Calibration:
     weight = setting.role == "weight" and setting.signed and not setting.asymmetric
     return MeanStd(3, halved=True) if weight else MinMax()
@@ -47,6 +63,7 @@ METHODS.register(
         check=_check,
         calibration=_calibration,
         example=Setting(as_scalar_format("uint4"), "activation", asymmetric=True),
+        steps=_steps,
     ),
     "lsq-plus",
 )

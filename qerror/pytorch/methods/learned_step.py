@@ -16,6 +16,7 @@ from qerror.pytorch.recipe import (
     State,
     codes_of,
     require,
+    steps_of_state,
 )
 
 
@@ -50,5 +51,6 @@ METHODS.register(
         check=_check,
         calibration=_calibration,
         example=Setting(as_scalar_format("int4")),
+        steps=steps_of_state,
     ),
 )

@@ -11,7 +11,16 @@ from qerror.pytorch.calibration import MSE, Calibration
 from qerror.pytorch.functional.shared import affine, like, scale_rule, wide_codes
 from qerror.pytorch.gradients import Ranged, apply
 from qerror.pytorch.levels import working
-from qerror.pytorch.recipe import METHODS, STEP, ZERO_POINT, Recipe, Setting, State, require
+from qerror.pytorch.recipe import (
+    METHODS,
+    STEP,
+    ZERO_POINT,
+    Recipe,
+    Setting,
+    State,
+    require,
+    steps_of_state,
+)
 
 
 def _states(setting: Setting) -> tuple[State, ...]:
@@ -57,5 +66,6 @@ METHODS.register(
         check=_check,
         calibration=_calibration,
         example=Setting(as_scalar_format("4M3E")),
+        steps=steps_of_state,
     ),
 )

@@ -7,11 +7,14 @@ folded into them.
 import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from qerror.formats.names import as_scalar_format
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
 from qerror.pytorch.functional.clipping import PactForm
+from qerror.pytorch.functional.shared import FLOOR
+from qerror.pytorch.functional.tanh import unit_step
 from qerror.pytorch.recipe import (
     METHODS,
     Recipe,
@@ -54,6 +57,16 @@ def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: 
     return F.pact(x, top, bits=setting.bits, form=form)  # [0, 1]; [-1, 1] with signed codes
 
 
+def _steps(x: Tensor, state: Mapping[str, Tensor], setting: Setting) -> tuple[Tensor, Tensor]:
+    del state
+    power, steps = not isinstance(setting.scale_rule, Free), setting.codes[1]
+    if setting.signed or setting.asymmetric:
+        s, z = unit_step(setting.bits, asymmetric=setting.asymmetric, power_of_two=power)
+    else:
+        s, z = 1 / steps if not power else 2.0 ** round(math.log2(1 / steps)), 0
+    return x.new_full((), s, dtype=torch.float64), x.new_full((), z, dtype=torch.float64)
+
+
 METHODS.register(
     "dorefa",
     Recipe(
@@ -65,6 +78,7 @@ METHODS.register(
         check=_check,
         calibration=no_calibration,
         example=Setting(as_scalar_format("int4")),
+        steps=_steps,
     ),
 )
 
@@ -83,15 +97,27 @@ def _unit_levels(
     x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: bool
 ) -> Tensor:
     del state, training
-    granularity = setting.granularity
-    largest = granularity.rows(granularity.join(x.detach())).abs().amax(1)
     return F.tanh_weight(
         x,
-        granularity.against(largest.reshape(granularity.shape), x),
+        _largest(x, setting),
         bits=setting.bits,
         asymmetric=setting.asymmetric,
         power_of_two=not isinstance(setting.scale_rule, Free),
     )
+
+
+def _largest(x: Tensor, setting: Setting) -> Tensor:
+    """Return max abs(x) of what shares a step."""
+    granularity = setting.granularity
+    found = granularity.rows(granularity.join(x.detach())).abs().amax(1)
+    return granularity.against(found.reshape(granularity.shape), x)
+
+
+def _unit_steps(x: Tensor, state: Mapping[str, Tensor], setting: Setting) -> tuple[Tensor, Tensor]:
+    del state
+    most = torch.tanh(_largest(x, setting)).clamp(min=FLOOR)
+    s = setting.scale_rule((2 * most if setting.asymmetric else most) / setting.codes[1])
+    return s, torch.round(most / s) if setting.asymmetric else torch.zeros_like(s)
 
 
 METHODS.register(
@@ -105,5 +131,6 @@ METHODS.register(
         check=_check_unit,
         calibration=no_calibration,
         example=Setting(as_scalar_format("int4")),
+        steps=_unit_steps,
     ),
 )

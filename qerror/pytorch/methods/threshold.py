@@ -40,6 +40,12 @@ def _levels(x: Tensor, state: Mapping[str, Tensor], setting: Setting, training: 
     return F.tqt(x, state["log2_t"], bits=setting.bits, signed=setting.signed)
 
 
+def _steps(x: Tensor, state: Mapping[str, Tensor], setting: Setting) -> tuple[Tensor, Tensor]:
+    del x
+    s = torch.exp2(torch.ceil(state["log2_t"]) - setting.bits + setting.signed)
+    return s, torch.zeros_like(s)
+
+
 def _calibration(setting: Setting) -> Calibration:
     del setting
     return MSE()
@@ -57,5 +63,6 @@ METHODS.register(
         check=_check,
         calibration=_calibration,
         example=Setting(as_scalar_format("int8:full")),
+        steps=_steps,
     ),
 )

@@ -3,12 +3,14 @@
 # torch leaves much of itself untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
+from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.integer.arithmetic import INT32
 from qerror.integer.layer import IntegerLayer
@@ -16,10 +18,14 @@ from qerror.integer.multiplier import Rounding
 from qerror.integer.network import IntegerNetwork, Width
 from qerror.integer.scaled import ScaledLayer
 from qerror.pytorch.backends import Backend
+from qerror.pytorch.graphs import prepare
 from qerror.pytorch.integer import to_integer
 from qerror.pytorch.integer.convert import checked_choices
+from qerror.pytorch.integer.scaled_convert import backend_of
 from qerror.pytorch.integer.steps import steps_of
-from qerror.pytorch.zoo import NETWORKS, Classifier
+from qerror.pytorch.training import Plan, train
+from qerror.pytorch.zoo import NETWORKS, Classifier, Network
+from qerror.pytorch.zoo.networks import one_thread
 from qerror.reporting import Document, Row, View
 
 
@@ -48,6 +54,8 @@ def integer_study(
     backend: Backend | str | None = None,
     calibration: str | None = None,
     rounding: Rounding | None = None,
+    algorithm: str | None = None,
+    epochs: int = 5,
     seed: int = 0,
 ) -> IntegerStudy:
     """Export a network of the zoo to integers and judge both.
@@ -58,6 +66,11 @@ def integer_study(
         A name in `qerror.pytorch.NETWORKS` that takes images.
     weight_bits, activation_bits, backend, calibration, rounding
         As in `to_integer`.
+    algorithm : str, optional
+        A name in `qerror.pytorch.graphs.ALGORITHMS`: the network is trained again with quantizers
+        as the backend computes them, and keeps the scales that it learnt.
+    epochs : int
+        Of that training.
     seed : int
         Of the training.
 
@@ -66,23 +79,26 @@ def integer_study(
     InvalidValue
         If it has layers that integers do not express, or its inputs are no images.
     """
-    checked_choices(weight_bits, activation_bits, backend, calibration, rounding)
     network = NETWORKS[model]
-    if isinstance(network, Classifier):
-        steps_of(network.fresh(seed).eval())  # tells what cannot be before any training
+    options: dict[str, Any] = {
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+        "backend": backend,
+        "calibration": calibration,
+        "rounding": rounding,
+    }
+    training = None
+    if algorithm is not None:
+        training, options = _training(network, algorithm, epochs, **options), {}
+    else:
+        checked_choices(**options)
+        if isinstance(network, Classifier):
+            steps_of(network.fresh(seed).eval())  # tells what cannot be before any training
     batches: Any = list(network.batches())
     if not all(isinstance(each, torch.Tensor) for each in batches):
         raise InvalidValue(f"{model} does not take images alone: integers cannot express it")
-    original = network.model(seed)
-    both = to_integer(
-        original,
-        network.calibration(),
-        weight_bits=weight_bits,
-        activation_bits=activation_bits,
-        backend=backend,
-        calibration=calibration,
-        rounding=rounding,
-    )
+    original = network.model(seed) if training is None else training.trained(seed)
+    both = to_integer(original, network.calibration(), **options)
     images = torch.cat(batches)
     codes = both.integer.encode(images.numpy())
     logits = both.integer.run(codes)
@@ -99,6 +115,56 @@ def integer_study(
         100 * agreement,
         both.fake.exact_in_float32,
     )
+
+
+@dataclass(frozen=True)
+class _Training:
+    """With quantizers as a backend computes them."""
+
+    network: Classifier
+    backend: Backend
+    algorithm: str
+    bits: int
+    plan: Plan
+
+    def trained(self, seed: int) -> nn.Module:
+        """Return the network after it."""
+        model, data = self.network.model(seed), self.network.calibration()
+        with one_thread():
+            found = prepare(model, data, self.backend, self.algorithm, bits=self.bits)
+            train(found, self.network.data().train, self.plan, seed=seed)
+        return found.eval()
+
+
+def _training(
+    network: Network,
+    algorithm: str,
+    epochs: int,
+    *,
+    weight_bits: int,
+    activation_bits: int,
+    backend: Backend | str | None,
+    calibration: str | None,
+    rounding: Rounding | None,
+) -> _Training:
+    """Return a training with quantizers, refusing before any what cannot be."""
+    integer("epochs", epochs, 1, 10**6)
+    if backend is None or calibration is not None or rounding is not None:
+        raise InvalidValue(
+            "an algorithm trains with a backend's quantizers, starts from its own calibration and "
+            "rounds to even: give a backend of qerror network backends, no calibration and no "
+            "rounding"
+        )
+    if weight_bits != activation_bits:
+        raise InvalidValue(
+            f"an algorithm trains with one width, got {weight_bits} and {activation_bits} bits"
+        )
+    if not isinstance(network, Classifier):
+        raise InvalidValue(f"{network.name} comes trained; choose a network that is trained here")
+    own, few = backend_of(backend), [network.calibration()[0][:8]]
+    to_integer(prepare(network.fresh(0).eval(), few, own, algorithm, bits=weight_bits), few)
+    plan = replace(network.plan, epochs=epochs)
+    return _Training(network, own, algorithm, weight_bits, plan)
 
 
 def integer_document(study: IntegerStudy) -> Document:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from qerror_cli.command import Command
+from qerror_cli.command import Command, was_given
 from qerror_cli.commands.network.options import check_integer_file, command, one_model
 from qerror_cli.output import Output, file_option, output_options, save, say
 
@@ -25,9 +25,16 @@ _WHOLE = 32
 @click.option("--calibration", metavar="NAME", help="Of a backend's scales: minmax, as in ptq.")
 @click.option(
     "--rounding",
-    type=click.Choice(["once", "twice"]),
-    help="Of a backend's products: once, with ties up, or twice as gemmlowp does.",
+    type=click.Choice(["once", "twice", "even"]),
+    help="Of a backend's products: once with ties up (or to the even code), or twice as gemmlowp.",
 )
+@click.option(
+    "--algorithm",
+    metavar="NAME",
+    help="Train with the backend's quantizers first (lsq, pact, ..., as in bench), and keep the "
+    "scales that are learnt.",
+)
+@click.option("--epochs", type=int, default=5, show_default=True, help="Of that training.")
 @click.option("--weight-bits", type=int, default=8, show_default=True, help="Of codes of weights.")
 @click.option("--activation-bits", type=int, default=8, show_default=True, help="Of other codes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the training.")
@@ -42,12 +49,15 @@ def export(
     r"""Export a network that computes with integers alone: sums, shifts and clamps.
 
     Every tensor gets the fractional length with the least error, or by --backend a scale and a zero
-    point; the accumulator that each layer needs is shown, in the worst case and on the test's
-    inputs.
+    point, which --algorithm learns; the accumulator that each layer needs is shown, in the worst
+    case and on the test's inputs.
 
     \b
     qerror network export --model digits-resnet --integer net.npz
     qerror network export --model digits-resnet --backend int8 --integer net.npz
+    qerror network export --model digits-resnet --backend TensorRT --algorithm lsq --weight-bits 4
+    \
+        --activation-bits 4 --integer net.npz
     qerror network run net.npz images.npy
     """
     from qerror.integer import save_network
@@ -55,6 +65,8 @@ def export(
 
     output.refuse_collisions({"--integer": integer})
     check_integer_file(integer)
+    if given["algorithm"] is None and was_given(click.get_current_context(), "epochs"):
+        raise click.UsageError("--epochs are those of --algorithm: give one, or leave it out")
     study = integer_study(model, **given)
     if integer is not None:
         save_network(study.network, integer)
