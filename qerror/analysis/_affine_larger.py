@@ -31,10 +31,10 @@ _MORE = 0.3  # of those nodes for each doubling of the typical step beyond a fin
 _TALL = 16.0  # of H across a panel of the other extreme
 _SPENT = 60.0  # of H: exp(-H) is below 1e-26
 _NOTHING = 1e-22  # of H
-_FINE = 0.5  # of the spread: shorter steps leave nothing to bend
+_FINE = 0.4  # of the spread: shorter steps leave nothing to bend
 # Spreads on both sides of such a threshold at which those panels end, and where steps are usually
 # wide.
-_NEAR = ((4.0, 12.0), (2.0, 4.0, 8.0, 16.0))
+_NEAR = ((3.0, 9.0), (2.0, 4.0, 8.0, 16.0))
 # Shares of all, and the nodes that panels with more than that need.
 _GRADES = (
     (0.0, 0),
@@ -50,14 +50,9 @@ _HEAVY, _FINER = 3.0, 1e-3  # tails heavier than t^-3 take smaller shares for wh
 _GRID = np.concatenate([[0.0], np.geomspace(1e-3, 1e30, 1200)])  # spreads: where panels may end
 
 
-def suits_larger(density: Density, lattice: Lattice) -> bool:
-    """Tell whether pairs may be taken by the larger magnitude.
-
-    The offset is real, and the density smooth everywhere but in 0.
-    """
-    if lattice.integer or density.atom_sums.size or any(density.kinks):
-        return False
-    return _is_whole(density)
+def suits_larger(density: Density) -> bool:
+    """Tell whether pairs may be taken by the larger magnitude: smooth everywhere but in 0."""
+    return not density.atom_sums.size and not any(density.kinks) and _is_whole(density)
 
 
 def _is_whole(density: Density) -> bool:
@@ -75,7 +70,7 @@ def centre_of(density: Density) -> float:
     return 0.0 if near and not (same and place) else pieces[0].location if same else place
 
 
-class _Larger(NamedTuple):
+class Larger(NamedTuple):
     """Nodes of the larger magnitude, and p(m) dm for either side."""
 
     nodes: FloatArray
@@ -86,7 +81,7 @@ class _Larger(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _larger(density: Density, n: int, steps: int) -> _Larger:
+def larger_nodes(density: Density, n: int, steps: int) -> Larger:
     """Return the rule of the largest of n magnitudes in y = asinh(m / c), c twice its median."""
     exponent = tail_exponent(density)
     # Where steps are usually wide, thresholds cross the bulk of the other extreme as well.
@@ -100,12 +95,12 @@ def _larger(density: Density, n: int, steps: int) -> _Larger:
         found = found * np.exp(-(n - 1) * log_cumulative(density, m))
     both = np.stack([density.pdf(m), density.pdf(-m)])
     both *= found / n / both.sum(axis=0)
-    return _Larger(frozen(m), frozen(both[0]), frozen(both[1]), wide)
+    return Larger(frozen(m), frozen(both[0]), frozen(both[1]), wide)
 
 
 def larger_pairs(density: Density, n: int, lattice: Lattice) -> Iterator[Ends]:
     """Return all pairs: where they have mirror images, one of them with both weights."""
-    m, upper, lower, wide = _larger(density, n, lattice.steps)
+    m, upper, lower, wide = larger_nodes(density, n, lattice.steps)
     near, mirror = _NEAR[wide > 1], density.affine(-1.0)
     if density.is_symmetric:
         yield _pairs(density, mirror, n, lattice.steps, (m, upper + lower), near)

@@ -14,7 +14,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.analysis._affine_ends import Ends, Within, second_growth
-from qerror.analysis._affine_larger import larger_pairs, suits_larger
+from qerror.analysis._affine_larger import larger_nodes, larger_pairs, suits_larger
 from qerror.analysis._affine_panels import Lattice, by_part, marks_of, nested, panel_nodes
 from qerror.densities.density import Density
 from qerror.densities.extreme import (
@@ -65,7 +65,7 @@ def _continuous(density: Density, n: int, lattice: Lattice) -> Iterator[Ends]:
     ruled = None if lattice.integer or marks_of(density).size else _by_rules(density, n)
     if ruled is not None:
         yield ruled
-    elif suits_larger(density, lattice):
+    elif not lattice.integer and suits_larger(density):
         yield from larger_pairs(density, n, lattice)
     elif _is_halved(density, lattice):
         yield from _by_larger(density, n, lattice)
@@ -99,7 +99,10 @@ def _by_larger(density: Density, n: int, lattice: Lattice) -> Iterator[Ends]:
 def _of_larger(density: Density, n: int, lattice: Lattice) -> tuple[FloatArray, FloatArray]:
     """Return nodes and p(x) dx of largest values above 0 that all others are nearer to 0 than."""
     if not (lattice.integer and n > _FEW and suits_rule(density, n)):
-        return _graded(density, n, lattice)
+        if not suits_larger(density):
+            return _graded(density, n, lattice)
+        nodes = larger_nodes(density, n, lattice.steps)
+        return nodes.nodes, nodes.upper
     m, weights = maximum_rule(density, n, _MANY[len(density.pieces()) > 1])
     upper = density.pdf(m)
     share = upper / (upper + density.pdf(-m))

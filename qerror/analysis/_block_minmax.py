@@ -34,7 +34,7 @@ from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
 
 _CHUNK = 2**13  # pairs of extremes handled together
-_UNLIKELY = 1e-26  # that all others have the same sign
+_UNLIKELY = 1e-18  # that all others have the same sign
 _NEGLIGIBLE = 1e-19  # of the squared width, weighed with its probability
 
 

@@ -214,9 +214,24 @@ _HEAVY = [
 @pytest.mark.parametrize(("nu", "n", "bits", "mse", "cross"), _HEAVY)
 def test_heavy_tails(nu: float, n: int, bits: int, mse: float, cross: float) -> None:
     found = minmax_sums(StudentT(nu, 0.7, 2.0), n, bits, "real")
-    assert found.singles[0] == pytest.approx(4 * mse, rel=2e-13)
+    assert found.singles[0] == pytest.approx(4 * mse, rel=1e-13)
     # Symmetric about 0.7: the mean error is 0, and only the spread changes the cross moment.
-    assert found.singles[4] == pytest.approx(4 * cross, abs=1e-12 * mse)
+    assert found.singles[4] == pytest.approx(4 * cross, abs=4e-13 * mse)
+
+
+@pytest.mark.parametrize(
+    ("density", "n", "expected"),
+    [
+        # By panels over both extremes that end wherever one of them meets a level or a threshold.
+        (StudentT(5.0), 32, 0.014365213829692509),
+        (Laplace(), 8, 0.0070899541817027532),
+        (Gaussian(), 4, 0.0018608232625665051),
+    ],
+    ids=str,
+)
+def test_integer_zeros_by_the_larger_extreme(density: Density, n: int, expected: float) -> None:
+    found = minmax_sums(density, n, 4, "integer").singles[:3].sum()
+    assert found == pytest.approx(expected, rel=1e-13)
 
 
 def _mixed() -> Mixture:
