@@ -106,7 +106,7 @@ def to_integer(
     digits; biases lie up to 2^-16 below the unit of products (`ScaledLayer.left`), and ties go to
     the even code. The codes are those of the network evaluated in float64 but where a value lies at
     a tie to about nine digits: at 4 bits none of millions, at 8 bits one in a million; float32
-    strays itself by up to 1e-4 of them. Scales that are powers of two stay exact.
+    strays itself by up to 1e-4 of them. Means of places that keep their scale lie at ties often.
 
     References
     ----------

@@ -28,6 +28,8 @@ from qerror.pytorch.zoo import NETWORKS, Classifier, Network
 from qerror.pytorch.zoo.networks import one_thread
 from qerror.reporting import Document, Row, View
 
+_LONG = 17
+
 
 @dataclass(frozen=True, eq=False)
 class IntegerStudy:
@@ -194,11 +196,11 @@ def integer_document(study: IntegerStudy) -> Document:
             str(row["layer"]),
             str(row["kind"]),
             *(_text(row[key]) for key in keys),
-            "sums" if row["high"] == INT32 else f"{row['low']}..{row['high']}",
+            _range(layer),
             "" if row["accumulator_bits"] is None else f"{row['accumulator_bits']} bits",
             "" if row["measured_bits"] is None else f"{row['measured_bits']} bits",
         )
-        for row in rows
+        for row, layer in zip(rows, study.network.layers, strict=True)
     ]
     notes = [
         f"{study.measure}: {study.score:.2f} % by integers, {study.float_score:.2f} % in floating "
@@ -215,6 +217,14 @@ def integer_document(study: IntegerStudy) -> Document:
         "agreement": study.agreement,
     }
     return Document("network", params, rows, [View("", header, body, (0, 1), tuple(notes))])
+
+
+def _range(layer: IntegerLayer | ScaledLayer) -> str:
+    """Return the codes from the least to the largest, of long ones how many bits they have."""
+    low, high = layer.output.low, layer.output.high
+    if high == INT32:
+        return "sums"
+    return f"{low}..{high}" if high - low < 1 << _LONG else f"{(high - low).bit_length()} bits"
 
 
 def _worth(layer: IntegerLayer | ScaledLayer) -> dict[str, float | None]:
