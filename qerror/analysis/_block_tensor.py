@@ -106,10 +106,15 @@ def zero_share(density: Density, size: int) -> float:
     return float(probability[x == 0].sum()) ** size
 
 
-def largest_values(density: Density, size: int) -> tuple[FloatArray, FloatArray]:
-    """Return a quadrature rule of the largest of `size` magnitudes, its continuous part."""
+def largest_values(
+    density: Density, size: int, count: int = _NODES
+) -> tuple[FloatArray, FloatArray]:
+    """Return a quadrature rule of the largest of `size` magnitudes, its continuous part.
+
+    It has `count` nodes where tails are light and the density is smooth.
+    """
     if suits_rule(density, size, _NODES):
-        return maximum_rule(density, size, _NODES)
+        return maximum_rule(density, size, count)
     panels = maximum_nodes(density, size + 1)
     weight = panels.measure(size)
     keep = weight > _SPENT * weight.max()
