@@ -29,6 +29,7 @@ F8NET_CONSTANTS = FrozenMapping({True: 40.0, False: 70.0})
 """Jin et al. 2022, eq. 1, for signed and unsigned codes of 8 bits."""
 
 _SHOWN = 3  # fractional lengths on either side of the best ones in a table
+_SMALLEST, _LARGEST = 1e-140, 1e140  # squares of the errors shown stay within float64
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def fixed_point_choice(word_length: int, std: float, signed: bool = True) -> Fix
     Raises
     ------
     InvalidValue
-        If a parameter is outside its range.
+        If a parameter is outside its range: `std` lies in 1e-140..1e140.
 
     Examples
     --------
@@ -167,6 +168,11 @@ def fixed_point_choice(word_length: int, std: float, signed: bool = True) -> Fix
     'FIXED8.7'
     """
     std = positive("std", std)
+    if not _SMALLEST < std < _LARGEST:
+        raise InvalidValue(
+            f"std must lie in {_SMALLEST:g}..{_LARGEST:g}, so that float64 holds squares of errors, "
+            f"got {std:g}; choose other units"
+        )
     form = FixedPoint(word_length, 0, signed)
     constant = fractional_length_constant(word_length, signed)
     best = form.with_fractional_length(_length(constant, std))

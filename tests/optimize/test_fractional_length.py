@@ -183,3 +183,16 @@ def test_impossible_word_lengths_are_refused(word_length: int, signed: bool) -> 
 def test_infinite_variance_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"E\[X\^2\] is infinite"):
         optimal_fractional_length(StudentT(2), 8)
+
+
+@pytest.mark.parametrize("std", [1e-141, 1e300])
+def test_a_std_whose_squares_leave_float64_is_refused(std: float) -> None:
+    with pytest.raises(InvalidValue, match=r"std must lie in 1e-140\.\.1e\+140"):
+        fixed_point_choice(8, std)
+
+
+@pytest.mark.parametrize("std", [1e-139, 1e139])
+def test_far_units_change_nothing(std: float) -> None:
+    here, there = fixed_point_choice(8, std), fixed_point_choice(8, math.frexp(std)[0])
+    assert here.best.relative_error == there.best.relative_error
+    assert here.best.mse == pytest.approx((here.best.relative_error * std) ** 2, rel=1e-15, abs=0)
