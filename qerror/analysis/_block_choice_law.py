@@ -37,11 +37,13 @@ class GainLaw(NamedTuple):
     """The integrals up to each edge; (intervals + 1, used)."""
 
     @classmethod
-    def of(cls, problem: Problem, cells: Cells, unit: float) -> "GainLaw":
-        """Gather all intervals on which the gain changes."""
+    def of(cls, problem: Problem, cells: Cells, unit: float) -> "GainLaw | None":
+        """Gather all intervals on which the gain changes; None if it changes nowhere."""
         cells = _narrowed(problem, cells)
         left, right = cells.gain(problem, 0.0) / unit, cells.gain(problem, 1.0) / unit
         moving = np.flatnonzero(np.abs(right - left) > NO_GAIN)
+        if not moving.size:
+            return None
         edges = np.sort(np.concatenate([left[moving], right[moving]]))
         edges = edges[np.append(True, np.diff(edges) > _APART)]
         first = _nearest(edges, np.minimum(left, right)[moving])

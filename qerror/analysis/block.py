@@ -13,6 +13,7 @@ from qerror.analysis._block_minmax import minmax_sums
 from qerror.analysis._block_steps import BlockSums, Steps, clipped_share, likely_codes, step_sums
 from qerror.analysis._block_tensor import tensor_sums
 from qerror.analysis.block_report import BlockErrorReport, CodeProbabilities
+from qerror.analysis.single import beyond_float64
 from qerror.densities.density import Density
 from qerror.densities.empirical import Empirical
 from qerror.exceptions import InvalidValue
@@ -23,6 +24,9 @@ from qerror.formats.scale_rule import ScaleRule, largest
 from qerror.formats.stored_scales import Amax, StoredScale, scale_levels
 
 _PHASES = (4, 8, 16, 32, 64, 128, 256)  # of a binade: each doubling looks between the last ones
+_NARROWEST = 1e10  # places over widths: of 16 digits, 6 are left
+_HEAVIEST = 0.5  # exponent of a tail: maxima of blocks stay within float64
+_SMALLEST, _LARGEST = 1e-100, 1e100  # sizes whose cubes stay within float64
 _TENSOR = 2**20  # values of a tensor where only a density is given
 _SETTLED = 1e-14  # of the MSE: smooth densities get there by the first or second doubling
 
@@ -43,6 +47,7 @@ def block_error(
     form: BlockFormat, density: Density, *, binade_average: bool = False
 ) -> BlockErrorReport:
     """Return the exact expected errors of one value of a block; see `quantization_error`."""
+    _require_floats(density)
     if binade_average:
         return _over_a_binade(form, density)
     kind = type(form.scale)
@@ -51,6 +56,31 @@ def block_error(
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         figures = _ANALYSES[kind](form, density)
     return _report(form, density, figures)
+
+
+def _require_floats(density: Density) -> None:
+    """Refuse densities whose squares leave float64, or whose values it hardly tells apart."""
+    positions = density.atoms().positions
+    sizes = [float(np.abs(positions).max(initial=0.0))]
+    for piece in density.pieces():
+        width = min(piece.spread, piece.high - piece.low)
+        size = abs(piece.centre)
+        if not size <= _NARROWEST * width:
+            raise InvalidValue(
+                f"a density of width {width:g} at {size:g} leaves a maximum of blocks few of "
+                f"float64's digits: the width must be at least {1 / _NARROWEST:g} of the place; "
+                "subtract a mean, or take 'discrete' for values that do not vary"
+            )
+        ends = [abs(end) for end in (piece.low, piece.high) if math.isfinite(end)]
+        sizes += [size + width, *ends]
+    if (exponent := min(_tail_exponents(density))) < _HEAVIEST:
+        raise InvalidValue(
+            f"P(|X| > x) falls as x^-{exponent:g}: maxima of blocks leave float64; it must fall as "
+            f"x^-{_HEAVIEST} at least"
+        )
+    reach = max(sizes)
+    if not (reach == 0 or _SMALLEST < reach < _LARGEST):
+        raise beyond_float64()
 
 
 def _report(form: BlockFormat, density: Density, figures: BlockFigures) -> BlockErrorReport:

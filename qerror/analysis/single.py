@@ -158,7 +158,8 @@ def quantization_error(
         If a scale is not positive and finite, more than one of `scale`, `max_value` and `bias`
         is given, the format has no bias, there is no such rounding, the method is unknown or
         has no formula for the density, or the case lies so near the ends of float64's range that
-        squares leave it.
+        squares leave it; for blocks also if a density is narrower than 1e-10 of its place, which
+        takes 10 of the 16 digits, or its tails have maxima beyond float64.
     TooLarge
         If the grid has more points than can be visited one by one.
 
@@ -285,7 +286,7 @@ def _in_units(
     for before, after in ((report.mse, made.mse), (report.signal_power, made.signal_power)):
         old, new = np.asarray(before), np.asarray(after)
         if ((new < _LEAST) & (old > 0) | np.isinf(new) & np.isfinite(old)).any():
-            raise _beyond_float64()
+            raise beyond_float64()
     return made
 
 
@@ -320,13 +321,13 @@ def _report(
         rounding, low, high, mean_error, cross = sums.numbers()
         total = rounding + low + high
         if math.isnan(total) or (math.isnan(cross) and math.isfinite(total)):
-            raise _beyond_float64()
+            raise beyond_float64()
         cross = -math.inf if math.isinf(total) else cross
         return ErrorReport(rounding, low, high, mean_error, cross, power, mean)
     figures = sums.rows(size)
     mse = figures[:3].sum(axis=0)
     if np.isnan(mse).any() or (np.isnan(figures[4]) & np.isfinite(mse)).any():
-        raise _beyond_float64()
+        raise beyond_float64()
     figures[4, np.isinf(mse)] = -math.inf
     rounding, low, high, mean_error, cross = figures.reshape(5, *shape)
     signal = np.full(shape, power), np.full(shape, mean)
@@ -340,7 +341,8 @@ def _signal(density: Density) -> tuple[float, float]:
     return density.second_moment, density.mean
 
 
-def _beyond_float64() -> InvalidValue:
+def beyond_float64() -> InvalidValue:
+    """Return the refusal of what float64 cannot square."""
     return InvalidValue(
         "float64 cannot hold the squares of this case: the scale, the format's levels, or the "
         "density's spread or location lie near the ends of its range (1e-308 to 1e308); choose "

@@ -170,8 +170,8 @@ def fixed_point_choice(word_length: int, std: float, signed: bool = True) -> Fix
     std = positive("std", std)
     if not _SMALLEST < std < _LARGEST:
         raise InvalidValue(
-            f"std must lie in {_SMALLEST:g}..{_LARGEST:g}, so that float64 holds squares of errors, "
-            f"got {std:g}; choose other units"
+            f"std must lie in {_SMALLEST:g}..{_LARGEST:g}, so that float64 holds the squares of "
+            f"errors, got {std:g}; choose other units"
         )
     form = FixedPoint(word_length, 0, signed)
     constant = fractional_length_constant(word_length, signed)
