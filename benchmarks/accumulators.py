@@ -20,10 +20,11 @@ from qerror.formats import as_scalar_format
 from qerror.products import Factor, Operand
 
 REGISTERS = ("fp32", "tf32", "fp22", "fp16", "bf16")
-LENGTHS = tuple(4**k for k in range(2, 9))
+TIERS = (((16, 64), 2**21), ((256, 1024), 2**17), ((4096, 16_384, 65_536), 2**12))
+"""Lengths, and how many sums: short ones rarely round in wide registers."""
 PAIRS = (
-    (("int8", "gaussian"), ("int8", "laplace"), 65_536),
-    (("e4m3", "gaussian"), ("e4m3", "gaussian"), 4096),
+    (("int8", "gaussian"), ("int8", "laplace")),
+    (("e4m3", "gaussian"), ("e4m3", "gaussian")),
 )
 SUMS = 8192
 OTHERS = (
@@ -61,14 +62,17 @@ def factor_of(form: str, density: str) -> Factor:
 
 
 def sequential(
-    sides: tuple[tuple[str, str], tuple[str, str]], longest: int, rng: np.random.Generator
+    sides: tuple[tuple[str, str], tuple[str, str]],
+    lengths: tuple[int, ...],
+    size: int,
+    rng: np.random.Generator,
 ) -> Iterator[Row]:
-    """Yield rows of one sum that goes on and on, in all registers."""
+    """Yield rows of sums that go on to the longest, in all registers."""
     weight, activation = (factor_of(*side) for side in sides)
-    held = [Register(as_accumulator(name), weight, activation, rng, SUMS) for name in REGISTERS]
-    totals, steps = np.zeros((len(held), SUMS)), np.zeros(len(held))
-    exact, power = np.zeros(SUMS), 0.0
-    columns = product_columns(weight, activation, longest, SUMS, rng)
+    held = [Register(as_accumulator(name), weight, activation, rng, size) for name in REGISTERS]
+    totals, steps = np.zeros((len(held), size)), np.zeros(len(held))
+    exact, power = np.zeros(size), 0.0
+    columns = product_columns(weight, activation, lengths[-1], size, rng)
     terms, unit = product_terms(weight, activation), unit_of(weight, activation)
     for k, products in enumerate(columns, start=1):
         exact += products
@@ -77,13 +81,13 @@ def sequential(
             sums = totals[i] + products
             totals[i] = register(sums)
             steps[i] += float(np.mean((totals[i] - sums) ** 2))
-        if k in LENGTHS:
+        if k in lengths:
             share = power / (terms.variance * k * (k + 1) / 2)
             for i, name in enumerate(REGISTERS):
                 found = accumulation_error(weight, activation, k, name)
                 square = (unit * (totals[i] - exact)) ** 2
                 signal = found.signal_power
-                mse, spread = float(square.mean()), float(square.std()) / np.sqrt(SUMS)
+                mse, spread = float(square.mean()), float(square.std()) / np.sqrt(size)
                 yield Row(
                     sides[0][0], sides[1][0], name, "sequential", k, found.sqnr_db,
                     _db(signal, mse), 10 / np.log(10) * spread / mse if mse else 0.0,
@@ -116,8 +120,9 @@ def main(path: str) -> None:
     parts = (
         others(first),
         *(
-            sequential((w, x), n, rng)
-            for (w, x, n), rng in zip(PAIRS, (first, second), strict=True)
+            sequential(sides, lengths, size, rng)
+            for sides, rng in zip(PAIRS, (first, second), strict=True)
+            for lengths, size in TIERS
         ),
     )
     with Path(path).open("w", encoding="utf-8", newline="") as file:

@@ -155,12 +155,17 @@ class DataErrors:
             )
 
     def measure(self, scales: Mapping[str, Any], progress: "Progress") -> "dict[str, Measured]":
-        """Measure every array of the file that holds floats."""
-        from qerror.simulation import measure_error
+        """Measure every array of the file that holds floats; at random, the expectation."""
+        from qerror.crosscheck import expected_measure
 
         return {
-            array.name: measure_error(
-                array, self.format, scales[array.name], axis=self.block_axis, progress=progress
+            array.name: expected_measure(
+                array,
+                self.format,
+                scales[array.name],
+                axis=self.block_axis,
+                rounding=self.rounding,
+                progress=progress,
             )
             for array in self._arrays()
         }

@@ -7,13 +7,18 @@ p's, and where they are the same, one place higher with probability 1/2, two wit
 """
 
 import math
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
-from qerror.accumulators._rounding import FINEST, Cost, cost_of, last_bit_cost
+from qerror.accumulators._rounding import (
+    FINEST,
+    Cost,
+    chance_of_leaving,
+    cost_of,
+    last_bit_cost,
+)
 from qerror.accumulators.accumulator import FloatAccumulator
 from qerror.accumulators.terms import EXACT, Terms, weighed
 from qerror.rounding import RoundingRule
@@ -41,9 +46,7 @@ class Rates(NamedTuple):
     second: FloatArray
     cross: FloatArray
     last: FloatArray | None = None
-    """P(last bit at 2^k or above) of the sum once it is rounded, by its d."""
-    moves: FloatArray | None = None
-    """The mass that goes from one d to another, of T and of the sum."""
+    """P(last bit at 2^k or above) of the sum once it is rounded, by its kind."""
 
 
 class Addition:
@@ -61,6 +64,7 @@ class Addition:
         finest = max(terms.finest, top - _BITS) if terms.finest < EXACT else top
         low = max(min(finest, top), self.least)  # all sums are multiples of 2^low, or nearly
         self.exponents = np.arange(low, max(top, low) + 1)
+        self._halves: dict[tuple[int, int], tuple[float, float]] = {}
         self._tabulate()
 
     def steps_of(self, x: FloatArray) -> IntArray:
@@ -77,17 +81,6 @@ class Addition:
         kinds: IntArray = np.clip(part, 0, self.parts - 1).astype(np.int64)
         return self.steps_of(x) * self.parts + kinds
 
-    @cached_property
-    def lift(self) -> float:
-        """E|p| / 2, about what carries T upward in one addition."""
-        return 0.5 * float(self.cells.masses @ np.abs(self.cells.values))
-
-    @cached_property
-    def rounded_cells(self) -> Cells:
-        """One term in the register."""
-        own = np.arange(self.exponents.size) <= self.steps_of(self.cells.values)[:, None]
-        return self.cells._replace(last=np.where(own, 1.0, self.cells.last))
-
     def whole(self, last: FloatArray) -> FloatArray:
         """Return P(last bit at 2^k or above) by kind, 1 for k <= d as rounding to 2^d says."""
         places, kinds = (np.arange(size, dtype=np.int64) for size in last.T.shape)
@@ -102,36 +95,100 @@ class Addition:
         mass = weighed(where, p, bins)
         mean = weighed(where, p * terms.values, bins) / mass
         last = np.stack([weighed(where, p * each, bins) / mass for each in above.T], axis=1)
-        self._bin_of = where
         self.cells = Cells(mean, mass, np.arange(bins), last)
-        self._exact = {side: self._exact_tables(side, mass) for side in (-1, 1)}
+        self._exact = {side: self._exact_costs(side) for side in (-1, 1)}
 
-    def _exact_tables(self, side: int, mass: FloatArray) -> tuple[FloatArray, ...]:
-        """Return E[e] and E[e^2] by d and bin, and by d E[p e], where X has the sign `side`.
+    def _exact_costs(self, side: int) -> FloatArray:
+        """Return E[e], E[e^2], E[p e] by d, where T is a multiple of D and X of the sign `side`."""
+        p, found = self.terms.probabilities, np.zeros((3, self.exponents.size))
+        for i, exponent in enumerate(map(int, self.exponents)):
+            cost, step = self.value_costs(exponent, side), side * math.ldexp(1.0, exponent)
+            found[0, i], found[1, i] = step * (p @ cost.first), step**2 * (p @ cost.second)
+            found[2, i] = step * (p @ (self.terms.values * cost.first))
+        return found
 
-        T is a multiple of D, so the rest of X is that of the term.
+    def below(self, i: int, side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return by value of the term whether it is below D = 2^exponents[i], and what T does then.
+
+        How often a multiple T of D, of the sign `side`, stays as it is, and how often it moves by
+        one D. Of ties that go to even, even multiples stay and odd ones move: both are 1.
         """
-        terms, p = self.terms, self.terms.probabilities
-        first, second = (np.zeros((self.exponents.size, mass.size)) for _ in range(2))
-        cross = np.zeros(self.exponents.size)
-        for i, exponent in enumerate(self.exponents):
-            step = 2.0 ** int(exponent)
-            if terms.exact:
-                scaled = side * terms.values / step
-                found = cost_of(self.rule, scaled - np.floor(scaled), side)
-            else:
-                places = np.clip(exponent - terms.lattice, 0, FINEST)
-                found = Cost(*(cost[places] for cost in last_bit_cost(self.rule, side)))
-            e, square = side * step * found.first, step * step * found.second
-            first[i] = weighed(self._bin_of, p * e, mass.size) / mass
-            second[i] = weighed(self._bin_of, p * square, mass.size) / mass
-            cross[i] = p @ (terms.values * e)
-        return first, second, cross
+        y = np.ldexp(self.terms.values, -int(self.exponents[i]))
+        small = (self.terms.lattice < self.exponents[i]) & (np.abs(y) < 1)
+        if self.rule.mode == "to-odd":  # always to the odd neighbour, whatever T is
+            small = np.zeros_like(small)
+        leave = np.zeros(y.size)
+        leave[small] = chance_of_leaving(self.rule, y[small], side)
+        stay = np.where(small, 1 - leave, 0.0)
+        if self.rule.mode == "nearest-even":
+            tied = small & (np.abs(y) == 0.5)
+            stay[tied] = leave[tied] = 1.0
+        return small.astype(np.float64), stay, leave
 
-    def pair(self, t: Cells, p: Cells | None = None) -> Rates:
-        """Return what adding two laws costs, for all pairs of cells; by default T and a term."""
-        terms = p is None
-        p = self.cells if p is None else p
+    def rests(self, i: int, side: int) -> tuple[float, float, float, float]:
+        """Return what a term does to a multiple T of D = 2^exponents[i], of the sign `side`.
+
+        The chances that a term below D lets T stay, that it moves T by D, and that a term above D
+        leaves a rest to be rounded that is no tie, and one that is.
+        """
+        terms, place = self.terms, self.exponents[i]
+        small, stay, leave = self.below(i, side)
+        large = np.where(terms.lattice < place, 1 - small, 0.0)
+        tied = np.where(terms.lattice == place - 1, large, 0.0)
+        chances = (float(terms.probabilities @ each) for each in (stay, leave, large - tied, tied))
+        return next(chances), next(chances), next(chances), next(chances)
+
+    def half_costs(self, exponent: int, side: int) -> tuple[float, float]:
+        """Return what a bit at D/2 adds to E[e], E[e^2] of a sum that a term lifts to D.
+
+        D = 2^exponent.
+
+        Terms lift sums over an edge as often as they are large. Their own bits below D are
+        counted without it: two bits at D/2 make a whole D, and below D/2 there is one anyway.
+        """
+        if (exponent, side) not in self._halves:
+            self._halves[exponent, side] = self._half_costs(exponent, side)
+        return self._halves[exponent, side]
+
+    def _half_costs(self, exponent: int, side: int) -> tuple[float, float]:
+        terms, step = self.terms, math.ldexp(1.0, exponent)
+        lift = terms.probabilities * np.maximum(side * terms.values, 0.0)
+        if not lift.any():
+            return 0.0, 0.0
+        places = np.clip(exponent - terms.lattice, 0, FINEST)
+        table = last_bit_cost(self.rule, side)
+        alone = self.value_costs(exponent, side)
+        found: list[float] = []
+        for own, mine, unit in zip(table, alone, (side * step, step * step), strict=True):
+            both = np.where(places == 0, own[1], np.where(places == 1, own[0], own[places]))
+            found.append(unit * float(lift @ (both - mine)) / float(lift.sum()))
+        return found[0], found[1]
+
+    def value_costs(self, exponent: int, side: int) -> Cost:
+        """Return E[e] and E[e^2] by the term's value, in units of D, where T is a multiple of D."""
+        terms = self.terms
+        if terms.exact:
+            scaled = side * np.ldexp(terms.values, -exponent)
+            return cost_of(self.rule, scaled - np.floor(scaled), side)
+        places = np.clip(exponent - terms.lattice, 0, FINEST)
+        table = last_bit_cost(self.rule, side)
+        return Cost(table.first[places], table.second[places])
+
+    def first(self) -> Rates:
+        """Return what the first term costs, which is rounded as it is."""
+        values, p = self.terms.values, self.terms.probabilities
+        d = self.steps_of(values)
+        e, square = np.zeros(values.size), np.zeros(values.size)
+        for i in map(int, np.unique(d)):
+            for side in (-1, 1):
+                at = (d == i) & ((values < 0) if side < 0 else (values >= 0))
+                step = side * math.ldexp(1.0, int(self.exponents[i]))
+                cost = self.value_costs(int(self.exponents[i]), side)
+                e[at], square[at] = step * cost.first[at], step * step * cost.second[at]
+        return Rates(*(np.array([p @ each]) for each in (e, square, values * e)))
+
+    def pair(self, t: Cells, p: Cells) -> Rates:
+        """Return what adding two laws costs, for all pairs of cells."""
         x = t.values[:, None] + p.values
         d = self.steps_of(x)
         first, second = np.zeros(x.shape), np.zeros(x.shape)
@@ -141,19 +198,14 @@ class Addition:
             for side in (-1, 1):
                 rows, columns = np.nonzero(at_d & ((x < 0) if side < 0 else (x >= 0)))
                 if rows.size:
-                    e, square = self._costs(i, side, pairs, terms)
+                    e, square = self._costs(i, side, pairs)
                     place = t.kind[rows], p.kind[columns]
                     first[rows, columns], second[rows, columns] = e[place], square[place]
         cross = first @ (p.masses * p.values)
-        last = self._last_after(x, t, p)
-        size = self.exponents.size
-        flow = (self.steps_of(t.values)[:, None] * size + d).reshape(-1)
-        moves = weighed(flow, np.outer(t.masses, p.masses).reshape(-1), size * size)
-        moves = moves.reshape(size, size)
-        return Rates(first @ p.masses, second @ p.masses, cross, last, moves)
+        return Rates(first @ p.masses, second @ p.masses, cross, self._last_after(x, t, p))
 
     def _costs(
-        self, i: int, side: int, pairs: tuple[FloatArray, ...], terms: bool
+        self, i: int, side: int, pairs: tuple[FloatArray, ...]
     ) -> tuple[FloatArray, FloatArray]:
         """Return E[e] and E[e^2] for every kind of T and of p, as if D were 2^exponents[i].
 
@@ -168,10 +220,7 @@ class Addition:
             cost: FloatArray = unit * table[own][places]
             gain = cost.copy()  # times P(last bit at k or above), summed over k
             gain[1:] -= cost[:-1]
-            total = (t * gain) @ p.T + (t_at * _carried(gain)) @ p_at.T
-            if terms:  # where T is a multiple of D, X has the rest of p
-                total += t[:, i, None] * (self._exact[side][own][i] - p @ gain)
-            found.append(total)
+            found.append((t * gain) @ p.T + (t_at * _carried(gain)) @ p_at.T)
         return found[0], found[1]
 
     def _last_after(self, x: FloatArray, t: Cells, p: Cells) -> FloatArray:
@@ -203,37 +252,8 @@ class Addition:
 
     def quick_rates(self, t: Cells) -> Rates:
         """Return what the next addition costs while T stays in its binade."""
-        d = self.steps_of(t.values)
-        upper = t.values >= 0
-        found: list[FloatArray] = []
-        for own in (0, 1):
-            means = {s: self._exact[s][own] @ self.cells.masses for s in (-1, 1)}
-            found.append(np.where(upper, means[1][d], means[-1][d]))
-        cross = np.where(upper, self._exact[1][2][d], self._exact[-1][2][d])
-        return Rates(found[0], found[1], cross)
-
-    def crossings(self, last: FloatArray) -> FloatArray:
-        """Return E[max(p, 0) (e'^2 - e^2)] by d: what T's last bits add where p lifts it to D.
-
-        `last` is P(last bit at 2^k or above) by the kind that T is of before. Sums near an edge
-        have mostly crossed it shortly before, and lost their bits then. With c the chance that a
-        term brings no bit, c^t is left after t of them, and over the times until a walk returns
-        its mean is (1 - q) / (1 + q), q = sqrt(1 - c) (exact for Laplace steps: the first
-        passage from a distance x is of the transform (1 - q) exp(-q x), and x is exponential).
-        """
-        gains = np.zeros(self.exponents.size)
-        lift = self.cells.masses * np.maximum(self.cells.values, 0.0)
-        stays = np.sqrt(np.maximum(1 - self.term_last, 0.0))
-        returns = (1 - stays) / (1 + stays)
-        own, own_at = self.cells.last, _at(self.cells.last)
-        for i in range(1, gains.size):
-            before = np.maximum(last[i * self.parts - 1], returns)
-            before[:i] = 1.0
-            before = before[None, :]
-            pairs = before, _at(before), own, own_at
-            _, with_bits = self._costs(i, 1, pairs, terms=True)
-            gains[i] = lift @ (with_bits[0] - self._exact[1][1][i])
-        return gains
+        d, upper = self.steps_of(t.values), t.values >= 0
+        return Rates(*np.where(upper, self._exact[1][:, d], self._exact[-1][:, d]))
 
 
 def rounded_places(rule: RoundingRule, size: int) -> tuple[FloatArray, FloatArray]:

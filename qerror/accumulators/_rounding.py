@@ -48,6 +48,16 @@ def _chance_outward(rule: RoundingRule, rest: FloatArray, side: int) -> FloatArr
     return np.where(inexact & outward, 1.0, 0.0)
 
 
+def chance_of_leaving(rule: RoundingRule, y: FloatArray, side: int) -> FloatArray:
+    """Return how often T + y D, 0 < |y| < 1 and T a multiple of D of the sign `side`, is not T.
+
+    At |y| = 1/2 a mode that rounds by the code's parity does so half of the time.
+    """
+    outward = side * y > 0
+    up = _chance_outward(rule, np.where(outward, np.abs(y), 1 - np.abs(y)), side)
+    return np.where(outward, up, 1 - up)
+
+
 @lru_cache(maxsize=64)
 def last_bit_cost(rule: RoundingRule, side: int) -> Cost:
     """Return the cost by how many places below D the last bit of X lies, 0 to FINEST."""

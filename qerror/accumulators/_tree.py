@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.accumulators._addition import PARTS, Addition, Cells
+from qerror.accumulators._addition import PARTS, Addition, Cells, Rates
+from qerror.accumulators._opening import Opening
 from qerror.accumulators._sums import Sums
 from qerror.accumulators._walk import Trail, cells_of, largest_sum, moved
 from qerror.accumulators.accumulator import FloatAccumulator
@@ -84,9 +85,14 @@ class Tree:
     def _join(self, left: Node, right: Node) -> tuple[Node, float]:
         add = self.addition
         size = left.size + right.size
-        a, b = self._cells(left), self._cells(right)
-        rates = add.pair(a, b)
-        other = add.pair(b, a) if left.size != right.size else rates
+        listed = add.cells.values.size == add.terms.values.size  # bins are the values themselves
+        if size == 2 and not listed:
+            a, rates = self._leaves()
+            b, other = a, rates
+        else:
+            a, b = self._cells(left), self._cells(right)
+            rates = add.pair(a, b)
+            other = add.pair(b, a) if left.size != right.size else rates
         e, e2 = float(a.masses @ rates.first), float(a.masses @ rates.second)
         centred = [
             float((cells.masses * (cells.values - node.mean)) @ each.first)
@@ -108,6 +114,16 @@ class Tree:
             left.cross + right.cross + with_errors + with_sums + own,
             rates.last,
         ), e2
+
+    def _leaves(self) -> tuple[Cells, Rates]:
+        """Return two terms' cells, and what adding them costs, the second one known exactly."""
+        opening = Opening(self.addition, 2)
+        masses = opening.start()
+        rates = opening.rates(masses, opening.masses(self.sums.of(2)))
+        opening.advance(masses)
+        last = opening.last(opening.masses(self.sums.of(2)))
+        kinds = self.addition.kinds_of(opening.middle)
+        return Cells(opening.middle, masses, kinds, last), rates._replace(last=last)
 
     def _cells(self, node: Node) -> Cells:
         if node.size == 1:

@@ -21,19 +21,19 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import ArrayValue, FloatArray, IntArray, frozen
-from qerror.accumulators._addition import Addition, Cells, rounded_places
+from qerror.accumulators._addition import Addition, Cells, Rates
+from qerror.accumulators._opening import Opening
+from qerror.accumulators._places import Flow, Places
 from qerror.accumulators._sums import Mesh, Sums
 from qerror.accumulators.accumulator import FloatAccumulator
-from qerror.accumulators.terms import EXACT, Terms, weighed
+from qerror.accumulators.terms import EXACT, Terms
 
-_WHOLE = 20  # additions that are followed one by one
-_PAIRED = 20  # and those that are looked at for all pairs of cells of T and of the term
+_OPENING = 32  # additions that are looked at one by one
 _RATIO = 2 ** (1 / 6)  # of the counts at which rates are taken from there on
 _DEPTH = 14  # binades below the spread of T that are told apart
-_BINADES, _PLACES = 7, 8  # of T that are told apart when its last bits are followed
-_RARE, _NOTHING = 1e-7, 1e-14
+_NOTHING = 1e-14
 _FUSED_BITS, _MANY = 64, 256  # places of a fused sum; terms after which they settle
-_ZERO = np.zeros(1), np.ones(1), np.zeros(1, dtype=np.int64)
+_NO_PLACES = np.ones((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +93,6 @@ class Change(NamedTuple):
 
     moments: State
     step_error: float
-    last: FloatArray | None
-    cells: Cells
-    moves: FloatArray | None
-    edges: FloatArray
-    """The density of |T| where D doubles."""
 
 
 class Walk:
@@ -106,29 +101,32 @@ class Walk:
     def __init__(self, sums: Sums, register: FloatAccumulator, most: int) -> None:
         terms = sums.terms
         self.sums, self.terms = sums, terms
-        self.register = register
         self.addition = Addition(terms, register, largest_sum(terms, most))
 
     def after(self, count: int) -> Trail:
         """Return what the sum of `count` terms has gone through."""
         state = State(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        last = np.ones((1, self.addition.exponents.size))
         counts: list[float] = []
         errors: list[float] = []
+        opening = Opening(self.addition, min(count, _OPENING))
+        places: Places | None = None
         done = 0
         while done < count:
-            after = done + 1 if done < _WHOLE else min(count, max(done + 1, int(done * _RATIO)))
-            steps = after - done
-            change = self._change(state, last, done)
-            if steps > 1:
-                # T before an addition; of the quick rates, which take its binade for X's, after it
-                half = (steps - 1) / 2 if done < _PAIRED else steps / 2
-                change = self._change(state.plus(change.moments, half), last, done + half)
+            if done < _OPENING:
+                steps = 1
+                change = self._one(state, opening, done)
+            else:
+                if places is None:
+                    last = opening.last(opening.masses(self._law(state, done)))
+                    places = Places(self.addition, count, last)
+                steps = min(count, max(done + 1, int(done * _RATIO))) - done
+                change = self._many(state, places, done, steps)
             state = _possible(state.plus(change.moments, steps))
-            last = self._last(last, change, steps)
-            done = after
+            done += steps
             counts.append(float(done))
             errors.append(change.step_error)
+        law = self._law(state, count)
+        last = opening.last(opening.masses(law)) if places is None else places.last(law)
         with_sum = state.cross - (state.second - state.error**2)
         return Trail.of(counts, errors, state.error, state.second, with_sum, state.variance, last)
 
@@ -137,136 +135,82 @@ class Walk:
         mean = count * self.terms.mean + trail.mean
         return moved(self.sums.shape(count), mean, trail.variance)
 
-    def _change(self, state: State, last: FloatArray, count: float) -> Change:
-        """Return what one more addition changes; `last`: of T, P(last bit >= 2^k) by its d."""
-        add, terms = self.addition, self.terms
-        law = moved(self.sums.shape(max(int(count), 1)), state.mean, state.variance)
-        cells: Cells
-        if count < 2:
-            cells = add.rounded_cells if count else Cells(*_ZERO, last)
-        else:
-            cells = cells_of(law, add, last)
-        each = count < _PAIRED
-        rates = add.pair(cells) if each else add.quick_rates(cells)
-        t, m = cells.values - state.mean, cells.masses
+    def _law(self, state: State, count: float) -> Mesh:
+        return moved(self.sums.shape(max(int(count), 1)), state.mean, state.variance)
+
+    def _one(self, state: State, opening: Opening, count: int) -> Change:
+        """Return what the next addition changes, and make it."""
+        if count == 0:
+            change = self._change(state, np.zeros(1), np.ones(1), self.addition.first())
+            opening.advance((opening.middle == 0).astype(np.float64))
+            return change
+        terms = self.terms
+        sums = moved(
+            self.sums.of(count + 1), state.mean + terms.mean, state.variance + terms.variance
+        )
+        masses = opening.masses(self._law(state, count))
+        rates = opening.rates(masses, opening.masses(sums))
+        change = self._change(state, opening.middle, masses, rates)
+        opening.advance(masses)
+        return change
+
+    def _many(self, state: State, places: Places, count: int, steps: int) -> Change:
+        """Return what each of so many additions changes, as of the one halfway."""
+        start = self._quick(state, count)
+        half = state.plus(start.moments, steps / 2)
+        middle = count + steps / 2
+
+        def moments(after: float) -> tuple[float, float]:
+            there = state.plus(start.moments, after)
+            return there.mean, there.variance
+
+        flow = places.advance(steps, moments, self._law(half, middle))
+        # the quick rates take the binade of T for that of the sum: it is T's after the addition
+        return self._quick(half, middle, flow)
+
+    def _quick(self, state: State, count: float, flow: Flow | None = None) -> Change:
+        add = self.addition
+        cells = cells_of(self._law(state, count), add, _NO_PLACES)
+        rates = add.quick_rates(cells)
+        return self._change(state, cells.values, cells.masses, rates, flow)
+
+    def _change(
+        self, state: State, x: FloatArray, m: FloatArray, rates: Rates, flow: Flow | None = None
+    ) -> Change:
+        """Return what one more addition changes; the flow's errors are those of half a spacing."""
+        mean = self.terms.mean
+        t = x - state.mean
         e, e2, pe = (float(m @ rate) for rate in rates[:3])
-        edges = np.zeros(0) if each else self._edge_densities(law)
-        if not each:
-            e2 += float(edges @ add.crossings(last))
-        t_r = float((m * t) @ rates.first)
-        slope = state.cross / state.variance if state.variance > 0 else 0.0
         square = t * t - float(m @ (t * t))
-        bent = float((m * square) @ rates.first)
+        t_r, bent = (float((m * each) @ rates.first) for each in (t, square))
+        if flow is not None:
+            there = flow.where - state.mean
+            each, squares = self._half_costs(flow)
+            errors = flow.rate * each
+            e += float(errors.sum())
+            e2 += float(flow.rate @ squares)
+            t_r += float(errors @ there)
+            bent += float(errors @ (there**2 - float(m @ (t * t))))
+        slope = state.cross / state.variance if state.variance > 0 else 0.0
         curve = state.bend / max(float(m @ square**2), 1e-300)
         with_a = slope * t_r + curve * bent  # Cov(A, r)
-        p_e, var_e = pe - terms.mean * e, e2 - e * e
+        p_e, var_e = pe - mean * e, e2 - e * e
         moments = State(
-            terms.mean + e,
-            terms.variance + 2 * p_e + var_e + 2 * t_r,
+            mean + e,
+            self.terms.variance + 2 * p_e + var_e + 2 * t_r,
             e,
             e2 + 2 * (state.error * e + with_a),
             with_a + t_r + p_e + var_e,
-            bent + 2 * float((m * t) @ (rates.cross - terms.mean * rates.first)),
+            bent + 2 * float((m * t) @ (rates.cross - mean * rates.first)),
         )
-        return Change(moments, e2, rates.last, cells, rates.moves, edges)
+        return Change(moments, e2)
 
-    def _last(self, last: FloatArray, change: Change, steps: int) -> FloatArray:
-        """Return P(T's last bit at 2^k or above) by d after more additions.
-
-        In a larger binade T loses bits, terms give it new ones, and it takes those that it has
-        to smaller binades. How often it moves follows from the density at the binades' edges.
-        """
-        if change.last is not None and steps == 1:
-            return change.last
-        add = self.addition
-        size = add.exponents.size
-        d = add.steps_of(change.cells.values)
-        mass = weighed(d, change.cells.masses, size)
-        top = int(np.flatnonzero(mass > _RARE)[-1])
-        low = max(top - _BINADES + 1, 0)
-        mass = np.maximum(mass[low : top + 1], 1e-300)
-        moves = self._moves(change)[low : top + 1, low : top + 1] / mass[:, None]
-        moves += np.diag(np.maximum(1 - moves.sum(axis=1), 0.0))
-        chain = place_chain(add, low, moves / moves.sum(axis=1)[:, None])
-        places = np.arange(_PLACES + 1)
-        last = last.reshape(size, add.parts, size).mean(axis=1)
-        above = np.stack(
-            [
-                np.append(last[low + i, low + i :], last[low + i, -1] * 0.5 ** (places + 1))[
-                    : _PLACES + 1
-                ]
-                for i in range(mass.size)
-            ]
-        )
-        at = -np.diff(above, axis=1, append=0.0) * mass[:, None]
-        at = (at.reshape(-1) @ np.linalg.matrix_power(chain, steps)).reshape(at.shape)
-        above = np.cumsum(at[:, ::-1], axis=1)[:, ::-1] / at.sum(axis=1)[:, None]
-        found = np.ones((size, size))
-        for i in range(size):
-            row = above[min(max(i - low, 0), mass.size - 1)]
-            far = np.arange(size - i)
-            found[i, i:] = row[np.minimum(far, _PLACES)] * 0.5 ** np.maximum(far - _PLACES, 0)
-        return np.repeat(found, add.parts, axis=0)
-
-    def _moves(self, change: Change) -> FloatArray:
-        """Return the mass that goes from one binade to another, but not what stays."""
-        if change.moves is not None:
-            return change.moves
-        flow = change.edges * self.addition.lift
-        return np.diag(flow[1:], 1) + np.diag(flow[1:], -1)
-
-    def _edge_densities(self, law: Mesh) -> FloatArray:
-        """Return the density of |T| where D becomes 2^d, by d."""
-        add = self.addition
-        edges = np.ldexp(1.0, add.exponents + add.mantissa)
-        width = 0.5 * np.minimum(law.step, edges)
-        found = np.zeros(edges.size)
-        for side in (-1, 1):
-            found += law.cdf(side * edges + width) - law.cdf(side * edges - width)
-        return np.where(add.exponents > add.least, found / (2 * width), 0.0)
-
-
-def place_chain(add: Addition, low: int, moves: FloatArray) -> FloatArray:
-    """Return how T's binade and the place of its last bit move with one addition.
-
-    States are (binade, places above D), the last place for all beyond; `low` is the first
-    binade's exponent as an index, `moves` the chances to go from one binade to another.
-    """
-    count, size = moves.shape[0], _PLACES + 1
-    fresh, tied = (-np.diff(above, append=0.0) for above in rounded_places(add.rule, size))
-    chain = np.zeros((count, size, count, size))
-    for i in range(count):  # where the sum lies
-        kernel = _places_within(add, low + i, fresh, tied)
-        coarse = float(add.term_last[low + i])
-        half = coarse * tied + (1 - coarse) * fresh  # T has a bit of half the new D
-        for k in range(count):  # where T lies: its bits are k - i places higher
-            place = np.arange(size) + k - i
-            rows = np.where(place[:, None] == -1, half, fresh)
-            here = place >= 0
-            rows[here] = kernel[np.minimum(place[here], _PLACES)]
-            chain[k, :, i] = moves[k, i] * rows
-    return chain.reshape(count * size, count * size)
-
-
-def _places_within(add: Addition, i: int, fresh: FloatArray, tied: FloatArray) -> FloatArray:
-    """Return how the place of T's last bit moves while it is a multiple of D = 2^exponents[i]."""
-    size = _PLACES + 1
-    term = np.append(add.term_last[i:], np.zeros(size + 1))[: size + 1]
-    halves = float(add.term_last[i - 1] - term[0]) if i else 0.0
-    kernel = np.tile((1 - term[0] - halves) * fresh + halves * tied, (size, 1))
-    at = term[:-1] - term[1:]
-    for j in range(size - 1):
-        kernel[j, :j] += at[:j]
-        kernel[j, j + 1 :] += at[j] * _geometric(size - j - 1)
-        kernel[j, j] += term[j + 1]
-    kernel[-1, :-1] += at[:-1]
-    kernel[-1, -1] += term[-2]
-    return kernel
-
-
-def _geometric(size: int) -> FloatArray:
-    """Return 1/2, 1/4, ..., the last one for all that follow."""
-    return -np.diff(np.append(0.5 ** np.arange(size, dtype=np.float64), 0.0))
+    def _half_costs(self, flow: Flow) -> tuple[FloatArray, FloatArray]:
+        """Return what the bit that is lost adds to E[e] and E[e^2], by edge."""
+        sides = np.where(flow.where < 0, -1, 1)
+        places = zip(flow.exponent.tolist(), sides.tolist(), strict=True)
+        costs = np.array([self.addition.half_costs(*place) for place in places]).reshape(-1, 2)
+        return costs[:, 0], costs[:, 1]
 
 
 def largest_sum(terms: Terms, count: int) -> float:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qerror.simulation import Measured
     from qerror.storage import StoredArray
 
+_NEAREST = "nearest-even"
 _MOST_ATOMS = 4  # that a note lists
 
 
@@ -77,7 +78,8 @@ def data_document(
         What else was asked for.
     """
     rows = [_row(source, form, each, axis) for each in arrays]
-    views = [_view(form, each, axis) for each in arrays]
+    rounding = str(params.get("rounding", _NEAREST))
+    views = [_view(form, each, axis, rounding) for each in arrays]
     asked: Row = {"file": str(source), "format": form.name, "axis": axis, **params}
     return Document(name, asked, rows, views)
 
@@ -153,8 +155,9 @@ def _prediction(each: MeasuredArray) -> Row:
     }
 
 
-def _view(form: Format, each: MeasuredArray, axis: int | None) -> View:
-    title = f"{form.name} on {titled(each.array)}\n{_place(form, each, axis)}"
+def _view(form: Format, each: MeasuredArray, axis: int | None, rounding: str) -> View:
+    how = "" if rounding == _NEAREST else f", rounding {rounding}"
+    title = f"{form.name} on {titled(each.array)}{how}\n{_place(form, each, axis)}"
     columns = {"measured": each.measured.figures.to_dict()}
     if each.predicted is not None:
         columns["predicted"] = each.predicted.to_dict()

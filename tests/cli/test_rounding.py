@@ -1,12 +1,13 @@
 """``--rounding`` on every command that has it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qerror.analysis import quantization_error
-from qerror.densities import Gaussian
+from qerror.densities import Empirical, Gaussian
 from qerror.optimize import optimal_scale
 from tests.cli.conftest import Run
 
@@ -22,6 +23,30 @@ def test_error(run: Run) -> None:
     assert document["rows"][0]["mse"] == pytest.approx(wanted.mse, rel=1e-14, abs=0)
     shown = run("error", "4M3E", "--dist", "gaussian", "--max-value", "4", "--rounding", "RTZ")
     assert "rounding toward-zero" in shown.stdout
+
+
+def test_error_of_data(run: Run, tmp_path: Path) -> None:
+    x = np.random.default_rng(5).normal(size=400)
+    np.save(tmp_path / "x.npy", x)
+    given = ("error", "int4", "--data", str(tmp_path / "x.npy"), "--max-value", "2")
+    for name, rounding in (("SR", "stochastic"), ("RTZ", "toward-zero")):
+        result = run(*given, "--rounding", name, "--json")
+        assert result.exit_code == 0, result.stderr
+        document = json.loads(result.stdout)
+        assert document["params"]["rounding"] == rounding
+        wanted = quantization_error("int4", Empirical(x), max_value=2.0, rounding=rounding)
+        assert document["rows"][0]["mse"] == pytest.approx(wanted.mse, rel=1e-12)
+        fitted = document["rows"][0]["predicted_mse"]
+        assert fitted == pytest.approx(wanted.mse, rel=0.2)
+        assert fitted != wanted.mse
+        assert ("expectations" in result.stderr) == (name == "SR")
+    shown = run(*given, "--rounding", "SR", "--band")
+    assert "rounding stochastic" in shown.stdout
+    assert "95% of samples" in shown.stdout
+    np.save(tmp_path / "b.npy", x[:384])
+    refused = run("error", "mxfp4", "--data", str(tmp_path / "b.npy"), "--rounding", "SR")
+    assert refused.exit_code == 2
+    assert "stand alone" in refused.stderr
 
 
 def test_optimize_and_sweep(run: Run) -> None:
@@ -54,7 +79,7 @@ def test_verify_and_quantize(run: Run) -> None:
         ("error", "int8", "--dist", "gaussian", "--rounding", "sideways"),
         ("error", "int8", "--dist", "gaussian", "--rounding", "up:4"),
         ("error", "int8", "--dist", "gaussian", "--rounding", "stochastic:99"),
-        ("error", "int8", "--data", "x.npy", "--rounding", "up"),
+        ("error", "int8", "--data", "x.npy", "--rounding", "stochastic:99"),
         ("error", "mxfp4", "--dist", "gaussian", "--rounding", "up"),
         ("error", "int8", "--dist", "gaussian", "--rounding", "up", "--method", "closed-form"),
         ("optimize", "--bits", "8", "--dist", "gaussian", "--rounding", "up"),

@@ -40,7 +40,7 @@ NAMES = (
     *("fp8-fig1", "fp8-fig2", "fp8-fig3", "fp8-fig4", "fp8-fig5", "fp8-fig7", "fp8-fig8"),
     "fp8-fig10",
     *("int8-fig3", "int8-fig5", "int8-fig9", "f8net-fig3", "f8net-fig4"),
-    *("lloyd-gap", "best-format-map"),
+    *("lloyd-gap", "best-format-map", "accumulators"),
     *("blocks-size", "blocks-phase", "blocks-theta", "blocks-bits"),
 )
 CHEAP = ("fp8-fig7", "int8-fig9")
@@ -145,7 +145,13 @@ def test_text_stays_text() -> None:
 
 
 @pytest.mark.thinned(5)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.exhaustive) if name == "accumulators" else name
+        for name in NAMES
+    ],
+)
 def test_committed_files_are_those_of_a_fresh_run(name: str) -> None:
     document = STUDIES[name].data()
     fresh = encode(document, "csv").decode()
@@ -655,3 +661,24 @@ def least(name: str, nu: float) -> float:
     form = as_scalar_format(name)
     tops = np.exp2(np.arange(-2, 40, 1 / 24))
     return float(quantization_error(form, StudentT(nu), tops * form.scale_for(1.0)).mse.min())
+
+
+def test_narrow_registers_are_predicted_as_their_sums_say() -> None:
+    """Every point of the figure against its line, and what orders are for."""
+    rows: list[Any] = list(data("accumulators").rows)
+    key = ("panel", "accumulator", "order", "length")
+    lines = {
+        tuple(row[k] for k in key): row["loss_db"] for row in rows if row["source"] == "theory"
+    }
+    points = [row for row in rows if row["source"] == "bit by bit"]
+    assert len(points) > 30
+    for row in points:
+        ratio = lines[tuple(row[k] for k in key)] / row["loss_db"]
+        spread = row["standard_error_db"] / row["loss_db"]
+        assert abs(10 * math.log10(ratio)) < 0.1 + 4 * 10 / math.log(10) * spread, row
+    for register in ("fp22", "bf16"):
+        one, blocks, pairs = (
+            lines["orders", register, order, 65536]
+            for order in ("sequential", "blocked:128", "pairwise")
+        )
+        assert pairs < blocks < one / 30

@@ -104,6 +104,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     qerror error e4m3 --dist 'truncated(student-t(nu=2), low=-20, high=20)' --scale 0.1
     qerror error 4M3E --data weights.npy --max-value best --axis 0
     qerror error nvfp4 --data weights.npy
+    qerror error int8 --data weights.npy --max-value best --rounding stochastic
     qerror error mxfp4 --dist gaussian --binade-average
     qerror error int8 --dist gaussian --max-value 4 --certify
     qerror error int8 --dist gaussian --max-value 4 --distribution --atol 0.01 --rtol 0.01
@@ -116,7 +117,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     if data is not None:
         _check_data(ctx, densities)
         output.refuse_collisions({}, {"--data": data})
-        errors = DataErrors(data, form, DataRange(scale, max_value, bias, axis), dtype)
+        place = DataRange(scale, max_value, bias, axis)
+        errors = DataErrors(data, form, place, dtype, rounding)
         if band and isinstance(form, BlockFormat):
             raise click.UsageError("--band is for formats whose values stand alone")
         output.emit(_on_data(errors, fit, band))
@@ -214,7 +216,9 @@ def _on_data(errors: DataErrors, fit: str | None, band: bool) -> "Document":
         measured = errors.measure(scales, bar)
     with Bar("fit") as bar:
         fitted = errors.fit(fit, bar)
-    return errors.document("data", scales, measured, fitted, bands=band)
+    if errors.rounding.startswith("stochastic"):
+        say(f"note: measured are the expectations of {errors.rounding} rounding over its draws")
+    return errors.document("data", scales, measured, fitted, bands=band, rounding=errors.rounding)
 
 
 def _of_blocks(
@@ -242,9 +246,5 @@ def _check_data(ctx: click.Context, densities: Densities) -> None:
         )
     if was_given(ctx, "method"):
         raise click.UsageError("--method is for densities; --data are measured")
-    if was_given(ctx, "rounding"):
-        raise click.UsageError(
-            "--rounding is for densities; `qerror quantize` rounds data in every mode"
-        )
     if was_given(ctx, "binade_average"):
         raise click.UsageError("--binade-average is for densities; --data are measured as they are")

@@ -1,5 +1,6 @@
 """The papers' analytic figures, exact, and our own: the data of `qerror.studies`, drawn."""
 
+from qerror.plotting.papers import accumulators as accumulators
 from qerror.plotting.papers import best_format_map as best_format_map
 from qerror.plotting.papers import blocks_bits as blocks_bits
 from qerror.plotting.papers import blocks_phase as blocks_phase
