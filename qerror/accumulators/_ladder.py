@@ -21,7 +21,8 @@ def overshoots(values: FloatArray, masses: FloatArray) -> tuple[float, float]:
     x = values - masses @ values
     spread = math.sqrt(float(masses @ x**2))
     if spread == 0:
-        return (1e-6 * float(np.abs(values).max()),) * 2
+        least = 1e-6 * float(np.abs(values).max())
+        return least, least
     x = x / spread
     node, weight = np.polynomial.legendre.leggauss(_NODES)
     half, middle = np.diff(_EDGES)[:, None] / 2, (_EDGES[1:] + _EDGES[:-1])[:, None] / 2
