@@ -281,5 +281,8 @@ def _placed(values: FloatArray, masses: FloatArray, last: FloatArray, places: In
 
 
 def _possible(state: State) -> State:
-    """Return a state whose variance is none below zero, as a long step may leave it."""
-    return state._replace(variance=max(state.variance, 0.0), second=max(state.second, 0.0))
+    """Return a state whose moments are some law's, as a long step may leave them none."""
+    variance, second = max(state.variance, 0.0), max(state.second, state.error**2)
+    most = math.sqrt(variance * (second - state.error**2))
+    cross = min(max(state.cross, -most), most)
+    return state._replace(variance=variance, second=second, cross=cross)

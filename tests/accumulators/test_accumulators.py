@@ -122,6 +122,14 @@ def test_few_terms_against_all_their_combinations(register: FloatingPoint, order
     assert 10 * math.log10(found.second / exact) == pytest.approx(0, abs=0.6)
 
 
+def test_equal_terms_that_a_register_swallows() -> None:
+    """No moment leaves what a law can have: 1000 ones in BF16 stay at 256."""
+    ones = Operand("int8", Discrete((1.0,), (1.0,)), scale=1.0).factor(as_scalar_format("int8"))
+    found = accumulation_error(ones, ones, 1000, "bf16")
+    assert found.mse == pytest.approx(744**2, rel=0.9)
+    assert found.mean_error**2 <= found.mse
+
+
 def test_integers_never_round() -> None:
     w = side("int8")
     found = accumulation_error(w, w, 1024, "int32")
