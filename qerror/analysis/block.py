@@ -12,8 +12,8 @@ from qerror.analysis._block_four_over_six import four_over_six_sums
 from qerror.analysis._block_minmax import minmax_sums
 from qerror.analysis._block_steps import BlockSums, Steps, clipped_share, likely_codes, step_sums
 from qerror.analysis._block_tensor import tensor_sums
+from qerror.analysis._float64 import beyond_float64
 from qerror.analysis.block_report import BlockErrorReport, CodeProbabilities
-from qerror.analysis.single import beyond_float64
 from qerror.densities.density import Density
 from qerror.densities.empirical import Empirical
 from qerror.exceptions import InvalidValue

@@ -13,6 +13,7 @@ from qerror._arrays import FloatArray
 from qerror.analysis._arguments import grid_and_scales, require_default, require_own_scales
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._closed_form import closed_form_sums
+from qerror.analysis._float64 import beyond_float64
 from qerror.analysis._level_moments import LevelSource, cancels
 from qerror.analysis._samples import sample_sums
 from qerror.analysis.block_report import BlockErrorReport
@@ -339,12 +340,3 @@ def _report(
 def _signal(density: Density) -> tuple[float, float]:
     """Return E[X^2] and E[X], which cost more than a small grid's error where limits cut."""
     return density.second_moment, density.mean
-
-
-def beyond_float64() -> InvalidValue:
-    """Return the refusal of what float64 cannot square."""
-    return InvalidValue(
-        "float64 cannot hold the squares of this case: the scale, the format's levels, or the "
-        "density's spread or location lie near the ends of its range (1e-308 to 1e308); choose "
-        "other units"
-    )

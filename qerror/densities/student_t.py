@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from qerror._arrays import FloatArray, frozen, positive
+from qerror.densities._half_gamma import digamma_half_difference, gamma_half_ratio
 from qerror.densities.density import DENSITIES, Family
 from qerror.densities.gaussian import StandardGaussian
 from qerror.densities.law import LocalIntegrals, PartialMoments
@@ -17,12 +18,6 @@ from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import InvalidValue
 
-# ln Gamma(x + 1/2) - ln Gamma(x) - ln(x)/2 = -sum c_k x^(1-2k), from DLMF 5.11.8:
-# c_k = (1 - 4^-k) B_2k / (k (2k - 1)).
-_RATIO_SERIES = (1 / 8, -1 / 192, 1 / 640, -17 / 14336, 31 / 18432, -691 / 180224)
-# c_k (2k - 1): the same series, differentiated
-_DIGAMMA_SERIES = (1 / 8, -3 / 192, 5 / 640, -7 * 17 / 14336, 9 * 31 / 18432, -11 * 691 / 180224)
-_SERIES_FROM = 20.0  # six terms of the series are exact to 1e-17 from here on
 _LARGEST = 1e100  # where the closed forms, whose cubes must not overflow, end
 _GAUSSIAN_FROM = 1e24  # 1 / nu is far below the rounding of any figure
 _ENDING = 2.25  # from here on the second moment ends before float64's numbers do
@@ -33,28 +28,6 @@ _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resol
 _OUTER_WHOLE = 4.5  # beyond, nothing of the second moment is left where the panels end
 _LEAST_NU = 1e-290  # below, quotients by nu leave float64
 _OUTER_NEAR = (0.0, 0.4, 0.8, 1.2, 1.6, 2.4, 3.2)  # the poles lie near y = 0.35 +- 0.8 i
-
-
-def gamma_half_ratio(x: float) -> float:
-    """Return Gamma(x + 1/2) / (Gamma(x) sqrt(x)) for x > 0, to a few units of rounding."""
-    shift = 1.0
-    start = x
-    while x < _SERIES_FROM:
-        shift *= x / (x + 0.5)
-        x += 1.0
-    series = sum(c * x ** (1 - 2 * k) for k, c in enumerate(_RATIO_SERIES, start=1))
-    # Raising x by n multiplies Gamma(x + 1/2) / Gamma(x) by prod (x + 1/2) / x.
-    return shift * math.exp(-series) * math.sqrt(x / start)
-
-
-def digamma_half_difference(x: float) -> float:
-    """Return digamma(x + 1/2) - digamma(x) for x > 0, to a few units of rounding."""
-    total = 0.0
-    while x < _SERIES_FROM:
-        total += 0.5 / (x * (x + 0.5))
-        x += 1.0
-    series = sum(c * x ** (-2 * k) for k, c in enumerate(_DIGAMMA_SERIES, start=1))
-    return total + 0.5 / x + series
 
 
 @final

@@ -29,7 +29,7 @@ from qerror import (
 )
 from qerror.codebooks import differential_entropy
 from qerror.densities import DENSITIES
-from qerror.densities.student_t import digamma_half_difference
+from qerror.densities._half_gamma import digamma_half_difference
 from qerror.exceptions import InvalidType, InvalidValue
 
 Number: TypeAlias = Any
