@@ -56,6 +56,10 @@ def best_scale(
         raise InvalidValue(f"an exhaustive search is for rounding to nearest even, got {mode!r}")
     if not math.isfinite(density.second_moment):
         return _undefined(form, density, mode)
+    if rule.is_nearest and mode != NEAREST:  # a tie errs alike either way, but in its sign
+        found = best_scale(form, density, low=low, high=high)
+        report = quantization_error(form, density, found.scale, rounding=mode)
+        return replace(found, report=report, rounding=mode)
     limits, scaled = (low, high), isinstance(form, FixedPoint)
     if limits == (None, None) and mode == NEAREST and not scaled:
         unit = _unit_of_family(density)
