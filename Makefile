@@ -25,7 +25,7 @@ test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks
 	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
 
 exhaustive: $(VENV)/.dev ## run the cases that `make test` thins out: about twice its time
-	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) -m exhaustive tests
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --maxschedchunk=1 -m exhaustive tests
 
 fuzz: $(VENV)/.dev ## run the tests that draw their examples on new ones
 	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --hypothesis-profile=new \

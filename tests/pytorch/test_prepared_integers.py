@@ -116,16 +116,16 @@ def test_the_codes_are_those_of_the_network(
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    ("backend", "algorithm", "bits"),
+    ("name", "backend", "algorithm", "bits"),
     [
-        ("TensorRT", "lsq", 4),
-        ("ACL", "pact", 4),
-        ("TVM", "dsq", 4),
-        ("SNPE", "lsq", 8),
-        ("FBGEMM", "lsq", 4),
+        ("digits-resnet", "TensorRT", "lsq", 4),
+        ("digits-mobilenet", "ACL", "pact", 4),
+        ("digits-resnet", "TVM", "dsq", 4),
+        ("digits-mobilenet", "SNPE", "lsq", 8),
+        ("digits-resnet", "FBGEMM", "lsq", 4),
+        ("digits-mobilenet", "FBGEMM", "lsq", 4),
     ],
 )
-@pytest.mark.parametrize("name", ["digits-resnet", "digits-mobilenet"])
 def test_trained_networks(name: str, backend: str, algorithm: str, bits: int) -> None:
     network = NETWORKS[name].quick()
     assert isinstance(network, Classifier)
