@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from qerror._arrays import FloatArray
+from qerror.densities.quadrature import gauss_legendre
 
 _EDGES = np.append(0.0, np.geomspace(0.05, 40.0, 12))  # of frequencies times standard deviations
 _NODES = 16
@@ -24,9 +25,9 @@ def overshoots(values: FloatArray, masses: FloatArray) -> tuple[float, float]:
         least = 1e-6 * float(np.abs(values).max())
         return least, least
     x = x / spread
-    node, weight = np.polynomial.legendre.leggauss(_NODES)
-    half, middle = np.diff(_EDGES)[:, None] / 2, (_EDGES[1:] + _EDGES[:-1])[:, None] / 2
-    y, w = (half * node + middle).reshape(-1), (half * weight).reshape(-1)
+    node, weight = gauss_legendre(_NODES)
+    width = np.diff(_EDGES)[:, None]
+    y, w = (_EDGES[:-1, None] + width * node).reshape(-1), (width * weight).reshape(-1)
     ratio = (2 * np.sin(np.outer(y / 2, x)) / y[:, None]) ** 2 @ masses  # 1 at 0, without loss
     top = float(_EDGES[-1])  # beyond it f is none
     integral = float(w @ (np.log(ratio) / y**2)) + (math.log(2) - 2 * math.log(top) - 2) / top

@@ -209,7 +209,7 @@ def quantization_error(
     unit = _unit(size)
     moved = density.affine(1 / unit)
     found = _in_units(_report_at(grid, moved, scales / unit, size / unit, method, rule), unit)
-    return _with_levels(found, LevelSource(grid, density, scales, rule))
+    return _with_levels(found, grid, density, scales, rule)
 
 
 def _rigorous(  # noqa: PLR0917 - what was asked for, checked
@@ -242,16 +242,21 @@ def _report_at(  # noqa: PLR0917 - what was asked for, checked
         if flat.size:
             sums = _sums(grid, density, flat, method, rule)
     report = _report(sums, density, scales.shape)
-    return _with_levels(report, LevelSource(grid, density, scales, rule))
+    return _with_levels(report, grid, density, scales, rule)
 
 
 def _with_levels(
-    report: ErrorReport[float] | ErrorReport[FloatArray], source: LevelSource
+    report: ErrorReport[float] | ErrorReport[FloatArray],
+    grid: Grid,
+    density: Density,
+    scales: FloatArray,
+    rule: RoundingRule,
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Add what the levels' moments are computed of, where the figures would cancel."""
-    if cancels(report.signal_power, report.cross_moment, report.mse) and source.is_listed:
-        return report.with_levels(source)
-    return report
+    if not cancels(report.signal_power, report.cross_moment, report.mse):
+        return report
+    source = LevelSource(grid, density, scales, rule)
+    return report.with_levels(source) if source.is_listed else report
 
 
 def _within_reach(grid: Grid, size: float, scales: FloatArray) -> FloatArray:

@@ -155,19 +155,7 @@ class IntegerLayer:
             each = windows(x, self.window, self.stride, (0, 0))
             return cast("Integers", each.sum((-2, -1))), length + self.shift
         assert self.weight is not None
-        if self.kind == "linear":
-            total = products(x, self.weight.T, bits, overflow)
-        else:
-            total = convolved(
-                x,
-                self.weight,
-                stride=self.stride,
-                padding=self.padding,
-                dilation=self.dilation,
-                groups=self.groups,
-                bits=bits,
-                overflow=overflow,
-            )
+        total = weighed(self, x, self.weight, bits, overflow)
         return biased(total, self.bias, bits, overflow), length + self.weight_length
 
     def run(
@@ -239,7 +227,31 @@ class _Parts(Protocol):
     @property
     def bias(self) -> Integers | None: ...
     @property
+    def stride(self) -> tuple[int, int]: ...
+    @property
+    def padding(self) -> tuple[int, int]: ...
+    @property
+    def dilation(self) -> tuple[int, int]: ...
+    @property
     def groups(self) -> int: ...
+
+
+def weighed(
+    layer: _Parts, x: Integers, weight: Integers, bits: int, overflow: Overflow
+) -> Integers:
+    """Return the sums of a convolution or a linear layer, without a bias."""
+    if layer.kind == "linear":
+        return products(x, weight.T, bits, overflow)
+    return convolved(
+        x,
+        weight,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bits=bits,
+        overflow=overflow,
+    )
 
 
 _LEAST = {"window": 1, "stride": 1, "padding": 0, "dilation": 1}

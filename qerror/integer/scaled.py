@@ -12,12 +12,10 @@ from qerror.integer.arithmetic import (
     Integers,
     Overflow,
     biased,
-    convolved,
     extreme_sums,
-    products,
     windows,
 )
-from qerror.integer.layer import KINDS, Kind, check_parts
+from qerror.integer.layer import KINDS, Kind, check_parts, weighed
 from qerror.integer.multiplier import LEAST_SHIFT, MOST_SHIFT, ROUNDINGS, Rounding, multiplied
 
 _PASSED = ("largest", "flatten")  # their codes are some of those that they take
@@ -222,19 +220,7 @@ class ScaledLayer:
             return cast("Integers", windows(x, self.window, self.stride, (0, 0)).sum((-2, -1)))
         if weight is None:
             return x
-        if self.kind == "linear":
-            total = products(x, weight.T, bits, overflow)
-        else:
-            total = convolved(
-                x,
-                weight,
-                stride=self.stride,
-                padding=self.padding,
-                dilation=self.dilation,
-                groups=self.groups,
-                bits=bits,
-                overflow=overflow,
-            )
+        total = weighed(self, x, weight, bits, overflow)
         if self.left:  # the register behind the accumulator is wider, as that of the bias is
             return biased(total << self.left, self.bias, 64, overflow)
         return biased(total, self.bias, bits, overflow)

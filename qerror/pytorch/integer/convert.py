@@ -181,8 +181,8 @@ def _refuse_learnt(widths: tuple[int, int], backend: object, rounding: Rounding 
     if widths != (8, 8) or backend is not None or rounding is not None:
         raise InvalidValue(
             "the network has quantizers: its bits, its backend and its scales are its own, and "
-            "products are rounded once; leave weight_bits, activation_bits, backend and rounding "
-            "out"
+            "products are rounded to even; leave weight_bits, activation_bits, backend and "
+            "rounding out"
         )
 
 

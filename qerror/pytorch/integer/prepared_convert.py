@@ -117,10 +117,10 @@ class PreparedPlanner:
         if all(wide) or not any(wide):
             return inputs
         return tuple(
-            name if each else self._finer(name) for name, each in zip(inputs, wide, strict=True)
+            name if each else self._as_fine(name) for name, each in zip(inputs, wide, strict=True)
         )
 
-    def _finer(self, name: str) -> str:
+    def _as_fine(self, name: str) -> str:
         """Return the layer that has codes 2^13 times as fine: no value changes."""
         finer = f"{name} finer"
         if finer not in self.codes:

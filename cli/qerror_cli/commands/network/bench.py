@@ -91,7 +91,7 @@ def bench(
     \b
     qerror network bench --quick --journal run.jsonl --jobs 2
     qerror network bench --algorithms lsq,pact --backends Academic,TVM --seeds 5
-    qerror network bench --parts foldings --compared lsq,pact --bits 3 -o foldings.csv
+    qerror network bench --parts foldings --compared lsq,pact --bits 3
     """
     from qerror.execution import executor_for, processes
     from qerror.pytorch.studies import bench_document, bench_study

@@ -56,7 +56,7 @@ def f8net(
 
     \b
     qerror network f8net --model digits-resnet --seeds 3
-    qerror network f8net --model digits-resnet --lengths exact,paper,search --training tiny
+    qerror network f8net --model digits-resnet --lengths exact,paper,search
     qerror network f8net --model digits-mobilenet --integer net.npz
     """
     from qerror.execution import processes

@@ -55,9 +55,7 @@ def export(
     \b
     qerror network export --model digits-resnet --integer net.npz
     qerror network export --model digits-resnet --backend int8 --integer net.npz
-    qerror network export --model digits-resnet --backend TensorRT --algorithm lsq --weight-bits 4
-    \
-        --activation-bits 4 --integer net.npz
+    qerror network export --model digits-resnet --backend TensorRT --algorithm lsq
     qerror network run net.npz images.npy
     """
     from qerror.integer import save_network
