@@ -22,10 +22,10 @@ sweep: $(VENV)/.core ## install the core and run the main job: every 8-bit forma
 	@$(BIN)/qerror sweep --dist student-t --nu 3
 
 test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks included
-	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) tests $(if $(NOTEBOOKS),--nbmake notebooks)
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --dist=worksteal tests $(if $(NOTEBOOKS),--nbmake notebooks)
 
 exhaustive: $(VENV)/.dev ## run the cases that `make test` thins out: about twice its time
-	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --maxschedchunk=1 -m exhaustive tests
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --dist=worksteal -m exhaustive tests
 
 fuzz: $(VENV)/.dev ## run the tests that draw their examples on new ones
 	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --hypothesis-profile=new \

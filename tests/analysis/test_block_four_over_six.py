@@ -472,8 +472,8 @@ def _sampled(
 @pytest.mark.parametrize(
     ("density", "n", "choice"),
     [
-        (Gaussian(0.4), 16, "=mae"),
         (StudentT(6.0), 16, ""),
+        (Gaussian(0.4), 16, "=mae"),
         (Rectified(Gaussian(0.2)), 32, ""),
         (Clipped(Gaussian(), -1.57, 2.03), 16, ""),
         (Mixture((Gaussian(), Discrete((0.0, 2.03), (0.5, 0.5))), (0.5, 0.5)), 16, ""),

@@ -84,7 +84,7 @@ def test_a_worker_that_dies_loses_nothing(tmp_path: Path) -> None:
     assert rows(found) == rows(analyze_checkpoint(path, "int8,mxfp4"))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_worker_that_dies_inside_a_tensor_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

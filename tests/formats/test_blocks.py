@@ -348,6 +348,7 @@ def test_refused_parts() -> None:
         StoredScale(E4M3, "amax")  # type: ignore[arg-type]
 
 
+@pytest.mark.exhaustive
 def test_af4_is_the_least_absolute_error_for_blocks_of_64() -> None:
     """Each level is the median of its cell in the law of X / M, 0 left aside (Yoshida 2023).
 

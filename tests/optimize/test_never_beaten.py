@@ -199,7 +199,7 @@ def test_the_best_scale_is_never_beaten(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.thinned(11)
+@pytest.mark.thinned(24)
 @pytest.mark.parametrize("seed", range(24))
 def test_the_best_zero_point_is_never_beaten(seed: int) -> None:
     draw = Draw(1000 + seed)
