@@ -8,7 +8,6 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # Each candidate is run, not only found: a shim may stand for a version that is not installed.
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
-NOTEBOOKS  := $(wildcard notebooks/*.ipynb)
 # The test workers share the cores: threads of their own in each would only wait for each other.
 ALONE      := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
@@ -22,10 +21,11 @@ sweep: $(VENV)/.core ## install the core and run the main job: every 8-bit forma
 	@$(BIN)/qerror sweep --dist student-t --nu 3
 
 test: $(VENV)/.dev ## install everything and run the whole test suite, notebooks included
-	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --dist=worksteal tests $(if $(NOTEBOOKS),--nbmake notebooks)
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --dist=worksteal tests --nbmake notebooks
 
-exhaustive: $(VENV)/.dev ## run the cases that `make test` thins out: about twice its time
-	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --dist=worksteal -m exhaustive tests
+exhaustive: $(VENV)/.dev ## run the slow cases that `make test` leaves out: about twice its time
+	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --dist=worksteal -m exhaustive tests \
+	    --nbmake notebooks
 
 fuzz: $(VENV)/.dev ## run the tests that draw their examples on new ones
 	@$(ALONE) $(BIN)/python -m pytest -q -n $(JOBS) --hypothesis-profile=new \

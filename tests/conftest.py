@@ -13,15 +13,20 @@ for name, same in (("same", True), ("new", False)):
     )
 settings.load_profile("same")
 
+# These take half the time of all notebooks together.
+SLOW_NOTEBOOKS = {"formats_in_real_networks.ipynb", "formats_of_a_checkpoint.ipynb"}
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all but one case in `share` of a thinned test as exhaustive.
+    """Mark slow notebooks, and all but one case in `share` of a thinned test, as exhaustive.
 
     A share that divides none of a test's parameters walks through all of their values.
     """
     seen: Counter[str] = Counter()
     for item in items:
+        if item.path.name in SLOW_NOTEBOOKS:
+            item.add_marker(pytest.mark.exhaustive)
         thinned = item.get_closest_marker("thinned")
         if thinned is None:
             continue

@@ -37,6 +37,7 @@ def test_the_page_is_what_the_library_says() -> None:
     assert page(network_findings()) == TEXT
 
 
+@pytest.mark.exhaustive
 def test_every_claim_is_shown_and_decided(found: list[Finding]) -> None:
     assert len(found) >= 12
     assert len({finding.claim for finding in found}) == len(found)
@@ -46,6 +47,7 @@ def test_every_claim_is_shown_and_decided(found: list[Finding]) -> None:
         assert finding.checks
 
 
+@pytest.mark.exhaustive
 def test_every_paper_has_findings() -> None:
     assert [len(group) > 0 for _, group in findings()] == [True] * 5
 
@@ -110,6 +112,7 @@ def test_the_rule_of_verdicts() -> None:
         verdict()
 
 
+@pytest.mark.exhaustive
 def test_what_is_refined_states_its_margin(found: list[Finding]) -> None:
     for finding in found:
         for check in finding.checks:
@@ -117,6 +120,7 @@ def test_what_is_refined_states_its_margin(found: list[Finding]) -> None:
                 assert re.search(r"\d(%| bit)", check.says), check.says
 
 
+@pytest.mark.exhaustive
 def test_a_claim_has_one_verdict_everywhere(found: list[Finding]) -> None:
     """The claims of ``fixed-point --claims`` are four of the page's."""
     kinds = {

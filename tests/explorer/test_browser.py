@@ -177,6 +177,7 @@ def test_values_are_the_librarys(browser: Page) -> None:
     assert [each for each in wrong if each] == []
 
 
+@pytest.mark.exhaustive
 def test_deep_links(browser: Page) -> None:
     link = "#f=int6&f=nf4%3Ag64&f=codebook%3A-1%2C0%2C2&a=0&m=3.5&d="
     density = "truncated(student-t(nu=2, scale=0.5), low=-4, high=6)"
@@ -218,6 +219,7 @@ def test_a_broken_link_is_said_and_the_page_is_there(browser: Page, link: str, w
     assert browser.wait("document.querySelector('#figure-levels canvas')")
 
 
+@pytest.mark.exhaustive
 def test_controls_by_keyboard(browser: Page) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
@@ -292,6 +294,7 @@ NUDGE = """
 """
 
 
+@pytest.mark.exhaustive
 def test_sliders_of_every_family_and_shape(browser: Page) -> None:
     browser.open("#f=int4&d=gaussian").ready()
     script = """
@@ -405,6 +408,7 @@ def test_blocks_and_python_on_an_odd_file(
     assert row["sqnr_db"] == pytest.approx(sqnr, abs=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_any_parameter_of_the_density_is_swept(browser: Page) -> None:
     link = "#f=int4&f=2m1e&d=truncated(student-t(nu%3D3)%2Clow%3D-4%2Chigh%3D4)"
     browser.open(f"{link}&s=this%20density%3A%20nu%20of%20student-t").settled()
