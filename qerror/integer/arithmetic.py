@@ -17,6 +17,7 @@ Overflow: TypeAlias = Literal["wrap", "saturate"]
 
 INT32 = 2**31 - 1
 _GONE = 32  # a shift by so many bits leaves nothing of an int32
+_WHOLE = 62  # and by so many to the left leaves only 0 within int64
 
 
 def requantize(accumulator: Integers, shift: int, low: int, high: int) -> Integers:
@@ -39,12 +40,19 @@ def requantize(accumulator: Integers, shift: int, low: int, high: int) -> Intege
     if shift >= _GONE:
         return np.zeros_like(accumulator)
     if shift <= 0:
-        # First clamped: the shift of a large sum would leave the integers.
-        return _clamped(_clamped(accumulator, low, high) << -shift, low, high)
+        return _shifted_left(accumulator, -shift, low, high)
     found = accumulator >> shift
     rest, half = accumulator & ((1 << shift) - 1), 1 << (shift - 1)
     found = found + ((rest > half) | ((rest == half) & (found & 1 == 1)))
     return _clamped(found, low, high)
+
+
+def _shifted_left(values: Integers, digits: int, low: int, high: int) -> Integers:
+    """Return values 2^digits, clamped: what would pass an end is not shifted."""
+    above, below = values > high >> digits, values < -(-low >> digits)
+    kept = np.where(above | below, 0, values) << min(digits, _WHOLE)
+    found: Integers = np.where(above, high, np.where(below, low, kept))
+    return found
 
 
 def _clamped(values: Integers, low: int, high: int) -> Integers:
@@ -145,10 +153,18 @@ def extreme_sums(
 ) -> tuple[int, int]:
     """Return the least and the largest of a layer's sums that factors in low..high can cause.
 
-    Products count 2^left times.
+    Products count 2^left times. Exact whatever the numbers: sums of the positive and of the
+    negative weights are within int64, and what they are multiplied with are Python's integers.
     """
-    rows = weight.reshape(len(weight), -1) << left
-    ends = rows * low, rows * high
-    shift = np.zeros(len(rows), np.int64) if bias is None else bias
-    least, most = np.minimum(*ends).sum(1) + shift, np.maximum(*ends).sum(1) + shift
-    return int(least.min()), int(most.max())
+    rows = weight.reshape(len(weight), -1)
+    shifts = [0] * len(rows) if bias is None else bias.tolist()
+    ups, downs = np.maximum(rows, 0).sum(1).tolist(), np.minimum(rows, 0).sum(1).tolist()
+    least = min(
+        ((up * low + down * high) << left) + b
+        for up, down, b in zip(ups, downs, shifts, strict=True)
+    )
+    most = max(
+        ((up * high + down * low) << left) + b
+        for up, down, b in zip(ups, downs, shifts, strict=True)
+    )
+    return least, most

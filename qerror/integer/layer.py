@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, final
 import numpy as np
 
 from qerror._arrays import FloatArray, frozen, integer
-from qerror.exceptions import InvalidValue
+from qerror.exceptions import InvalidType, InvalidValue
 from qerror.integer.arithmetic import (
     INT32,
     Integers,
@@ -63,7 +63,8 @@ class Codes:
 
     def of(self, values: FloatArray) -> Integers:
         """Return the codes of finite values: to the nearest, ties to even, clamped."""
-        scaled = np.clip(np.ldexp(values, self.length), self.low, self.high)
+        with np.errstate(over="ignore"):
+            scaled = np.clip(np.ldexp(values, self.length), self.low, self.high)
         found: Integers = np.rint(scaled).astype(np.int64)
         return found
 
@@ -119,7 +120,7 @@ class IntegerLayer:
     def __post_init__(self) -> None:
         for each in ("weight", "bias"):
             if getattr(self, each) is not None:
-                object.__setattr__(self, each, frozen(np.array(getattr(self, each), np.int64)))
+                object.__setattr__(self, each, whole(self.name, each, getattr(self, each)))
         if self.kind not in KINDS:
             raise InvalidValue(
                 f"unknown kind of layer {self.kind!r}; it is one of {', '.join(KINDS)}"
@@ -129,6 +130,8 @@ class IntegerLayer:
         check_parts(self)
         integer(f"weight_length of layer {self.name!r}", self.weight_length, -(2**10), 2**10)
         integer(f"shift of layer {self.name!r}", self.shift, 0, MOST_LENGTH)
+        if not isinstance(self.raw, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidType(f"raw of layer {self.name!r} is true or false, got {self.raw!r}")
 
     @property
     def finer(self) -> int:
@@ -187,12 +190,13 @@ class IntegerLayer:
         `size` is the number of values of a window that is summed.
         """
         first = codes[0]
-        if self.weight is not None:
+        if self.weight is not None:  # codes hold 0, which padding adds
             return extreme_sums(self.weight, self.bias, first.low, first.high)
         if self.kind == "add":
             length = max(each.length for each in codes)
             parts = [(each.low, each.high, length - each.length) for each in codes]
             return sum(a << k for a, _, k in parts), sum(b << k for _, b, k in parts)
+        size = size if self.kind == "average" else 1
         return first.low * size, first.high * size
 
     def described(self) -> dict[str, Any]:
@@ -227,6 +231,8 @@ class _Parts(Protocol):
     @property
     def bias(self) -> Integers | None: ...
     @property
+    def window(self) -> tuple[int, int]: ...
+    @property
     def stride(self) -> tuple[int, int]: ...
     @property
     def padding(self) -> tuple[int, int]: ...
@@ -241,6 +247,8 @@ def weighed(
 ) -> Integers:
     """Return the sums of a convolution or a linear layer, without a bias."""
     if layer.kind == "linear":
+        if x.ndim != 2:
+            raise InvalidValue(f"a linear layer takes rows (n, features), got {x.shape}")
         return products(x, weight.T, bits, overflow)
     return convolved(
         x,
@@ -252,6 +260,25 @@ def weighed(
         bits=bits,
         overflow=overflow,
     )
+
+
+def whole(layer: str, part: str, values: Any) -> Integers:
+    """Return a layer's numbers as frozen integers, refusing what is none of int32.
+
+    Raises
+    ------
+    InvalidType, InvalidValue
+        The message names the layer and the part.
+    """
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        found = np.array(None)
+    if found.dtype.kind not in "iu" and found.size:
+        raise InvalidType(f"{part} of layer {layer!r} must be integers, got {found.dtype}")
+    if found.size and (found.min() < -INT32 - 1 or found.max() > INT32):
+        raise InvalidValue(f"{part} of layer {layer!r} leaves int32")
+    return frozen(found.astype(np.int64))
 
 
 _LEAST = {"window": 1, "stride": 1, "padding": 0, "dilation": 1}
@@ -266,6 +293,9 @@ def check_parts(layer: _Parts) -> None:
         The message names the layer.
     """
     where = f"layer {layer.name!r}"
+    for each in (layer.name, *layer.inputs):
+        if not isinstance(each, str):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
+            raise InvalidType(f"{where}: names are text, got {each!r}")
     for part, least in _LEAST.items():
         pair: Any = getattr(layer, part)
         if len(pair) != 2:
@@ -273,6 +303,14 @@ def check_parts(layer: _Parts) -> None:
         for each in pair:
             integer(f"{part} of {where}", each, least, INT32)
     integer(f"groups of {where}", layer.groups, 1, INT32)
+    if layer.groups != 1 and layer.kind != "convolution":
+        raise InvalidValue(f"{where}: convolutions alone have groups, got {layer.groups}")
+    if layer.kind == "largest" and any(
+        2 * pad > size for pad, size in zip(layer.padding, layer.window, strict=True)
+    ):
+        raise InvalidValue(
+            f"{where}: padding {layer.padding} is wider than half of the window {layer.window}"
+        )
     wanted = 2 if layer.kind == "add" else 1
     if len(layer.inputs) != wanted:
         raise InvalidValue(f"{where}: {layer.kind} takes {wanted}, got {len(layer.inputs)} inputs")

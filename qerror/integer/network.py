@@ -71,6 +71,7 @@ class IntegerNetwork:
     size: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_types()
         known: dict[str, Any] = {"": self.input}
         kind: type = IntegerLayer if isinstance(self.input, Codes) else ScaledLayer
         if not self.layers:
@@ -95,6 +96,14 @@ class IntegerNetwork:
                 )
             known[layer.name] = layer.output
 
+    def _check_types(self) -> None:
+        if not isinstance(self.input, Codes | ScaledCodes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidType(f"input is Codes or ScaledCodes, got {type(self.input).__name__}")
+        if not isinstance(self.layers, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidType(f"layers are a tuple, got {type(self.layers).__name__}")
+        for each in self.size:
+            integer("size", each, 1, INT32)
+
     @cached_property
     def codes(self) -> Mapping[str, AnyCodes]:
         """What the codes of each layer are worth, by name; "" is the input."""
@@ -108,19 +117,23 @@ class IntegerNetwork:
         InvalidType, InvalidValue
             If they are no numbers, not finite, or not of the network's size.
         """
-        x = np.asarray(images)
+        try:
+            x = np.asarray(images)
+        except ValueError as error:
+            raise InvalidType(f"images must be an array of real numbers: {error}") from None
         if x.dtype.kind not in "fiub":
             raise InvalidType(f"images must be real numbers, got an array of {x.dtype}")
-        if self.size and x.shape[1:] != self.size:
-            raise InvalidValue(
-                f"the network takes images of shape (n, {', '.join(map(str, self.size))}), got "
-                f"{x.shape}"
-            )
+        self._check_shape(x)
         if not x.size:
             raise InvalidValue("there are no images: the array is empty")
         if not np.isfinite(x).all():
             raise InvalidValue("the images hold values that are not finite")
         return self.input.of(x.astype(np.float64))
+
+    def _check_shape(self, x: npt.NDArray[Any]) -> None:
+        if not x.ndim or (self.size and x.shape[1:] != self.size):
+            wanted = ", ".join(map(str, self.size)) or "..."
+            raise InvalidValue(f"the network takes images of shape (n, {wanted}), got {x.shape}")
 
     def run(
         self, codes: Integers, *, accumulator: int = 32, overflow: Overflow = "wrap"
@@ -135,6 +148,11 @@ class IntegerNetwork:
             Bits of the sums of products, 2 to 64. From 32 on none overflows.
         overflow : {"wrap", "saturate"}
             What a narrower one does.
+
+        Raises
+        ------
+        InvalidType, InvalidValue
+            If they are no integers, beyond the input's codes or not of the network's size.
         """
         return self.trace(codes, accumulator=accumulator, overflow=overflow)[self.layers[-1].name]
 
@@ -149,11 +167,16 @@ class IntegerNetwork:
         return cast("Integers", self.run(self.encode(images)).argmax(1))
 
     def widths(self, codes: Integers | None = None) -> tuple[Width, ...]:
-        """Return what each accumulator must hold: in the worst case, and for codes at hand."""
+        """Return what each accumulator must hold: in the worst case, and for codes at hand.
+
+        Codes of no image measure nothing.
+        """
         finer = {each.name: each.finer for each in self.layers}
         measured: dict[str, tuple[int, int]] = {}
         if codes is not None:
             for name, _, total in self._steps(codes, _WHOLE, "wrap"):
+                if not total.size:
+                    break
                 measured[name] = int(total.min()) >> finer[name], int(total.max()) >> finer[name]
         worth = self.codes
         found: list[Width] = []
@@ -174,6 +197,12 @@ class IntegerNetwork:
         images = np.asarray(codes)
         if images.dtype.kind not in "iu":
             raise InvalidType(f"run takes codes, which encode makes of images; got {images.dtype}")
+        self._check_shape(images)
+        low, high = self.input.low, self.input.high
+        if images.size and (images.min() < low or images.max() > high):
+            raise InvalidValue(
+                f"the network takes codes in {low}..{high}, got {images.min()}..{images.max()}"
+            )
         found = {"": images.astype(np.int64)}
         worth, steps = self.codes, list[tuple[str, Integers, Integers]]()
         for layer in self.layers:

@@ -5,7 +5,7 @@ from typing import Any, cast, final
 
 import numpy as np
 
-from qerror._arrays import FloatArray, frozen, integer, positive
+from qerror._arrays import FloatArray, integer, positive
 from qerror.exceptions import InvalidValue
 from qerror.integer.arithmetic import (
     INT32,
@@ -15,7 +15,7 @@ from qerror.integer.arithmetic import (
     extreme_sums,
     windows,
 )
-from qerror.integer.layer import KINDS, Kind, check_parts, weighed
+from qerror.integer.layer import KINDS, Kind, check_parts, weighed, whole
 from qerror.integer.multiplier import LEAST_SHIFT, MOST_SHIFT, ROUNDINGS, Rounding, multiplied
 
 _PASSED = ("largest", "flatten")  # their codes are some of those that they take
@@ -59,7 +59,8 @@ class ScaledCodes:
 
         Adding the zero point first makes ties go to the even code.
         """
-        scaled = np.clip(values / self.scale + self.zero, self.low, self.high)
+        with np.errstate(over="ignore"):
+            scaled = np.clip(values / self.scale + self.zero, self.low, self.high)
         found: Integers = np.rint(scaled).astype(np.int64)
         return found
 
@@ -134,7 +135,7 @@ class ScaledLayer:
     def __post_init__(self) -> None:
         for each in ("multiplier", "shift", "weight", "weight_zero", "bias"):
             if getattr(self, each) is not None:
-                object.__setattr__(self, each, frozen(np.array(getattr(self, each), np.int64)))
+                object.__setattr__(self, each, whole(self.name, each, getattr(self, each)))
         if self.kind not in KINDS:
             raise InvalidValue(
                 f"unknown kind of layer {self.kind!r}; it is one of {', '.join(KINDS)}"
@@ -149,6 +150,9 @@ class ScaledLayer:
         integer(f"left of layer {self.name!r}", self.left, 0, 30)
         if self.left and self.kind not in {"add", *_WEIGHED}:
             raise self._refused("additions, convolutions and linear layers go left, no others")
+        outputs = 0 if self.weight is None else len(self.weight)
+        if self.weight_zero is not None and self.weight_zero.shape not in {(1,), (outputs,)}:
+            raise self._refused("zero points of weights are one, or one for every output")
         self._check_factors()
 
     def _check_factors(self) -> None:
@@ -240,7 +244,10 @@ class ScaledLayer:
         ends = [(each.low - each.zero, each.high - each.zero) for each in codes]
         weight = self.factors
         if weight is not None:
-            return extreme_sums(weight, self.bias, *ends[0], left=self.left)
+            low, high = ends[0]
+            if self.padding != (0, 0):  # it adds 0, which no code may stand for
+                low, high = min(low, 0), max(high, 0)
+            return extreme_sums(weight, self.bias, low, high, left=self.left)
         if self.kind == "add":
             if max(each.largest for each in codes) << self.left > INT32 + 1:
                 raise self._refused(f"an operand shifted to the left by {self.left} leaves int32")

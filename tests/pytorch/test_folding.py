@@ -212,6 +212,50 @@ def test_two_processes_see_one_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(parts, alone[strategy][3], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("strategy", list(Folding))
+def test_a_normalisation_without_a_factor(strategy: Folding) -> None:
+    module, bn, x = parts("conv")
+    bare = nn.BatchNorm2d(bn.num_features, affine=False).double()
+    bare.load_state_dict(
+        {name: value for name, value in bn.state_dict().items() if name in bare.state_dict()}
+    )
+    with torch.no_grad():
+        bn.weight.fill_(1)
+        bn.bias.zero_()
+    one = FoldedBatchNorm(module, bare, coarse, strategy).train()
+    two = FoldedBatchNorm(copy.deepcopy(module), bn, coarse, strategy).train()
+    torch.testing.assert_close(one(x), two(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(one.eval()(x), two.eval()(x), rtol=1e-12, atol=1e-12)
+    if strategy is not Folding.NOT:
+        torch.testing.assert_close(one.folded()(x), one(x), rtol=1e-12, atol=1e-12)
+
+
+def test_a_layer_that_is_called_twice() -> None:
+    class Twice(nn.Module):
+        def __init__(self, norms: int) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 2, 3, padding=1)
+            self.norms = nn.ModuleList(nn.BatchNorm2d(2) for _ in range(norms))
+
+        def forward(self, x: Tensor) -> Any:
+            y: Tensor = self.norms[0](self.conv(x))
+            z: Tensor = self.conv(y)
+            return self.norms[-1](z)
+
+    x = torch.randn(4, 2, 6, 6)
+    alike = Twice(1).eval()
+    found = fold_batch_norms(alike, lambda _: None)
+    torch.testing.assert_close(found(x), alike(x))
+    with pytest.raises(InvalidValue, match=r"'conv' is called again .*'norms.0'.*twin"):
+        fold_batch_norms(Twice(2).eval(), lambda _: None)
+
+
+def test_a_linear_layer_of_sequences() -> None:
+    folded = FoldedBatchNorm(nn.Linear(4, 6), nn.BatchNorm1d(6))
+    with pytest.raises(InvalidValue, match=r"rows \(n, features\), got an input of shape"):
+        folded(torch.randn(3, 6, 4))
+
+
 def test_bad_input() -> None:
     conv, bn = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
     with pytest.raises(InvalidValue, match="-1 \\(not\\), 0 \\(once\\)"):
@@ -224,8 +268,6 @@ def test_bad_input() -> None:
         FoldedBatchNorm(conv, nn.BatchNorm2d(4))
     with pytest.raises(InvalidValue, match="track_running_stats"):
         FoldedBatchNorm(conv, nn.BatchNorm2d(8, track_running_stats=False))
-    with pytest.raises(InvalidValue, match="affine=True"):
-        FoldedBatchNorm(conv, nn.BatchNorm2d(8, affine=False))
     with pytest.raises(InvalidValue, match=r"call eval\(\) first"):
         FoldedBatchNorm(conv, bn).train().folded()
     with pytest.raises(InvalidValue, match="does not fold"):

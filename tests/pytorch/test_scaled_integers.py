@@ -20,7 +20,7 @@ from qerror.integer import (
 from qerror.pytorch import NETWORKS
 from qerror.pytorch.backends import Backend, TensorRule
 from qerror.pytorch.integer import IntegerModel, IntegerModule, ScaledModel, to_integer
-from qerror.pytorch.integer.steps import steps_of
+from qerror.pytorch.integer.trace import steps_of
 from tests.pytorch.test_integer import CASES, differing, images, ready
 
 BACKENDS = ("int8", "TensorRT", "ACL", "TVM", "SNPE", "FBGEMM")

@@ -15,8 +15,9 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.pytorch.f8net.lengths import Lengths
 from qerror.pytorch.f8net.network import F8Network
 from qerror.pytorch.f8net.structure import Structure
-from qerror.pytorch.folding.batch_norm import NORMS, fitting
-from qerror.pytorch.integer.steps import Step, images_of, steps_of, values_of
+from qerror.pytorch.folding.fusion import NORMS, fitting
+from qerror.pytorch.integer.steps import Step, images_of
+from qerror.pytorch.integer.trace import check_steps, steps_of
 from qerror.pytorch.tracing import traced
 
 CLIP = 8.0
@@ -96,9 +97,11 @@ def f8net(
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
         raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
     steps = steps_of(model)
-    reference = next(model.parameters())
+    reference = next(model.parameters(), None)
+    if reference is None:
+        raise InvalidValue(f"{type(model).__name__} has no weights: there is nothing to train")
     images = torch.cat(images_of(data)).to(reference.device)
-    values_of(steps, images[:1])  # sets the windows of pools
+    check_steps(model, steps, images[:4])  # sets the windows of pools, too
     structure = Structure(steps, negative=bool((images < 0).any()))
     modules = _modules(model, structure.layers)
     if all(norm is None for _, norm in modules.values()):

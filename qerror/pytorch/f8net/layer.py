@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from qerror.integer.arithmetic import INT32
 from qerror.pytorch import functional as F  # noqa: N812 - torch's own custom
 from qerror.pytorch.f8net.lengths import Lengths
+from qerror.pytorch.folding.fusion import factor_of, offset_of
 from qerror.pytorch.functional.shared import power
 from qerror.pytorch.methods.shared_clip import MOMENTUM
 
@@ -135,9 +136,9 @@ class FixedLayer(nn.Module):
         return self._folded(y.mean(kept), inverse, units)
 
     def _folded(self, mean: Tensor, inverse: Tensor, units: Units) -> tuple[Tensor, Tensor]:
-        factor = self.norm.weight * inverse
+        factor = factor_of(self.norm) * inverse
         shift = mean if self.module.bias is None else mean - self.module.bias
-        return self._scaled(factor, units), (self.norm.bias - factor * shift) / units.after
+        return self._scaled(factor, units), (offset_of(self.norm) - factor * shift) / units.after
 
     def _scaled(self, factor: Tensor | None, units: Units) -> Tensor:
         weight: Tensor = self.module.weight * (units.before * units.factor / units.after)

@@ -42,6 +42,12 @@ class Structure:
         self._group: dict[str, str] = {}
         for step in self.steps:
             self._add(step)
+        last = self.steps[-1].name
+        if self.factor[last] != 1:
+            raise InvalidValue(
+                f"the network ends with step {last!r}, in units of means over a window whose size "
+                "is no power of two: their factor must go into the weights of a layer"
+            )
         self.master = self._mastered()
         self.masters = tuple(dict.fromkeys(each for each in self.master.values() if each))
 

@@ -16,19 +16,15 @@ from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from qerror.exceptions import InvalidType, InvalidValue
+from qerror.exceptions import InvalidValue
 from qerror.pytorch.fake_quantize import FakeQuantize
-from qerror.pytorch.networks.layers import CONVOLUTIONS, TRANSPOSED
+from qerror.pytorch.folding.fusion import LAYERS, factor_of, fitting, fused, offset_of, times
+from qerror.pytorch.networks.layers import TRANSPOSED
 
 Quantizer: TypeAlias = Callable[[Tensor], Tensor]
 """Of weights: from a tensor to one of the same shape."""
 
-LAYERS = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
-"""What a normalisation folds into."""
-
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _LEAST_GAMMA = 1e-12  # strategy 4 divides by gamma
 
 
@@ -72,7 +68,7 @@ class FoldedBatchNorm(nn.Module):
     ------
     InvalidType, InvalidValue
         If the modules are of other kinds or do not fit, or the normalisation has no running
-        statistics, factor or offset.
+        statistics. One without a factor and an offset has 1 and 0.
 
     Notes
     -----
@@ -107,7 +103,7 @@ class FoldedBatchNorm(nn.Module):
         self.quantizer = nn.Identity() if quantizer is None else quantizer
         with torch.no_grad():
             factor, shift = self._running()
-            weight = _times(self.module, factor).detach().clone()
+            weight = times(self.module, factor).detach().clone()
         if self.strategy is Folding.ONCE:
             self.weight, self.bias = nn.Parameter(weight), nn.Parameter(shift.detach().clone())
             self.module.requires_grad_(False)
@@ -126,7 +122,7 @@ class FoldedBatchNorm(nn.Module):
             return self._normalised(x)
         if not self.training or self.strategy is Folding.RUNNING:
             factor, shift = self._running()
-            y = self._layer(x, self.quantizer(_times(self.module, factor)))
+            y = self._layer(x, self.quantizer(times(self.module, factor)))
             return y + self._along(shift)
         if self.strategy is Folding.RENORMALISED:
             return self._renormalised(x)
@@ -144,7 +140,7 @@ class FoldedBatchNorm(nn.Module):
         if self.strategy is Folding.ONCE:
             return self.weight, self.bias
         factor, shift = self._running()
-        return _times(self.module, factor), shift
+        return times(self.module, factor), shift
 
     def folded(self) -> nn.Module:
         """Return the layer of inference: one module with the quantized, folded weight and a bias.
@@ -162,7 +158,7 @@ class FoldedBatchNorm(nn.Module):
             found = copy.deepcopy(self.module)
             weight, bias = self.weight, self.bias
         else:
-            found = _fused(self.module, self.norm)
+            found = fused(self.module, self.norm)
             weight, bias = found.weight, found.bias
         with torch.no_grad():
             found.weight = nn.Parameter(self.quantizer(weight).detach().clone())
@@ -190,35 +186,43 @@ class FoldedBatchNorm(nn.Module):
         y = self._layer(x, self.module.weight)
         mean, variance = self._statistics(y)
         inverse = torch.rsqrt(variance + self.norm.eps)
-        shift = self.norm.bias - self.norm.weight * mean * inverse
+        shift = self._beta - self._gamma * mean * inverse
         if self.strategy is Folding.BATCH:
-            weight = _times(self.module, self.norm.weight * inverse)
+            weight = times(self.module, self._gamma * inverse)
             return self._layer(x, self.quantizer(weight)) + self._along(shift)
-        weight = _times(self.module, self.norm.weight / spread)
+        weight = times(self.module, self._gamma / spread)
         y = self._layer(x, self.quantizer(weight))
         return y * self._along(spread * inverse) + self._along(shift)
 
+    @property
+    def _gamma(self) -> Tensor:
+        return factor_of(self.norm)
+
+    @property
+    def _beta(self) -> Tensor:
+        return offset_of(self.norm)
+
     def _renormalised(self, x: Tensor) -> Tensor:
         spread = torch.sqrt(self.norm.running_var + self.norm.eps)
-        gamma = self.norm.weight
-        weight = _times(self.module, gamma / spread)
+        gamma = self._gamma
+        weight = times(self.module, gamma / spread)
         small = gamma.abs() < _LEAST_GAMMA
         back = spread / torch.where(small, torch.where(gamma < 0, -1.0, 1.0) * _LEAST_GAMMA, gamma)
         y = self._layer(x, self.quantizer(weight)) * self._along(back)
         mean, variance = self._statistics(y)
         inverse = torch.rsqrt(variance + self.norm.eps)
-        return (y - self._along(mean)) * self._along(gamma * inverse) + self._along(self.norm.bias)
+        return (y - self._along(mean)) * self._along(gamma * inverse) + self._along(self._beta)
 
     # ---- their parts
 
     def _running(self) -> tuple[Tensor, Tensor]:
         """Return the factor on the weight and the offset, by the running statistics."""
         norm = self.norm
-        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        factor = self._gamma * torch.rsqrt(norm.running_var + norm.eps)
         mean = norm.running_mean
         if self.module.bias is not None:
             mean = mean - self.module.bias
-        return factor, norm.bias - factor * mean
+        return factor, self._beta - factor * mean
 
     def _statistics(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance of a batch's outputs, and move the running ones towards them.
@@ -256,6 +260,11 @@ class FoldedBatchNorm(nn.Module):
         """Return what the layer computes with another weight and no bias."""
         module: Any = self.module
         if isinstance(self.module, nn.Linear):
+            if x.dim() != 2:  # a normalisation of sequences has its channels on another axis
+                raise InvalidValue(
+                    "a normalisation folds into a linear layer on rows (n, features), got an "
+                    f"input of shape {tuple(x.shape)}"
+                )
             return nn.functional.linear(x, weight)
         if isinstance(self.module, TRANSPOSED):
             function = (
@@ -283,52 +292,6 @@ class FoldedBatchNorm(nn.Module):
             return values
         spatial = 1 + LAYERS.index(type(self.module)) % 3
         return values.reshape(-1, *(1,) * spatial)
-
-
-def fitting(module: Any, norm: Any) -> tuple[Any, Any]:
-    """Return the two modules, or refuse them."""
-    if not isinstance(module, LAYERS):
-        raise InvalidType(
-            f"batch normalisation folds into convolutions and linear layers, got "
-            f"{type(module).__name__}"
-        )
-    if not isinstance(norm, NORMS):
-        raise InvalidType(f"expected a batch normalisation, got {type(norm).__name__}")
-    if norm.running_mean is None or norm.running_var is None:
-        raise InvalidValue("the normalisation keeps no running statistics: track_running_stats")
-    if not norm.affine:
-        raise InvalidValue("the normalisation has no factor and offset: affine=True")
-    outputs = module.out_features if isinstance(module, nn.Linear) else module.out_channels
-    if outputs != norm.num_features:
-        raise InvalidValue(
-            f"the layer has {outputs} outputs and the normalisation {norm.num_features}"
-        )
-    return module, norm
-
-
-def _times(module: Any, factor: Tensor) -> Tensor:
-    """Return the layer's weight with a factor on every output channel."""
-    weight: Tensor = module.weight
-    if isinstance(module, TRANSPOSED):
-        # Of shape (inputs, outputs of a group, ...): an input sees the outputs of its own group.
-        each = factor.reshape(module.groups, 1, -1, *(1,) * (weight.dim() - 2))
-        parts = weight.reshape(module.groups, -1, *weight.shape[1:])
-        return (parts * each).reshape(weight.shape)
-    return weight * factor.reshape(-1, *(1,) * (weight.dim() - 1))
-
-
-def _fused(module: Any, norm: Any) -> Any:
-    """Return the layer with the normalisation in it, by torch's own fusion."""
-    if isinstance(module, nn.Linear):
-        return fuse_linear_bn_eval(module, norm)
-    if isinstance(module, TRANSPOSED) and module.groups > 1:
-        found = copy.deepcopy(module)  # torch's fusion takes transposed groups for one
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        mean = norm.running_mean - (0.0 if module.bias is None else module.bias)
-        found.weight = nn.Parameter(_times(module, scale).detach())
-        found.bias = nn.Parameter((norm.bias - scale * mean).detach())
-        return found
-    return fuse_conv_bn_eval(module, norm, transpose=isinstance(module, TRANSPOSED))
 
 
 def _together(norm: Any) -> bool:

@@ -10,13 +10,8 @@ import torch
 from torch import nn
 
 from qerror.exceptions import InvalidValue
-from qerror.pytorch.folding.batch_norm import (
-    LAYERS,
-    NORMS,
-    FoldedBatchNorm,
-    Folding,
-    Quantizer,
-)
+from qerror.pytorch.folding.batch_norm import FoldedBatchNorm, Folding, Quantizer
+from qerror.pytorch.folding.fusion import LAYERS, NORMS
 from qerror.pytorch.tracing import traced
 
 
@@ -74,9 +69,15 @@ def fold_graph(
     -------
     tuple of str
         The layers that were folded into. A normalisation that stands elsewhere stays.
+
+    Raises
+    ------
+    InvalidValue
+        If a layer is called again with another normalisation behind it, or none: it would need a
+        second weight.
     """
     modules = dict(graph.named_modules())
-    folded: list[str] = []
+    behind: dict[str, str] = {}
     for node in list(graph.graph.nodes):
         if node.op != "call_module" or not isinstance(modules.get(node.target), NORMS):
             continue
@@ -85,11 +86,26 @@ def fold_graph(
         if not isinstance(layer, LAYERS) or len(before.users) > 1:
             continue
         name = str(before.target)
-        module = FoldedBatchNorm(layer, modules[node.target], quantizer(name, layer), strategy)
-        graph.set_submodule(name, module.train(graph.training))
+        if name not in behind:
+            _refuse_shared(graph, before, str(node.target))
+            behind[name] = str(node.target)
+            module = FoldedBatchNorm(layer, modules[node.target], quantizer(name, layer), strategy)
+            graph.set_submodule(name, module.train(graph.training))
         node.replace_all_uses_with(before)
         graph.graph.erase_node(node)
-        folded.append(name)
     graph.delete_all_unused_submodules()
     graph.recompile()
-    return tuple(folded)
+    return tuple(behind)
+
+
+def _refuse_shared(graph: torch.fx.GraphModule, layer: torch.fx.Node, norm: str) -> None:
+    """Refuse a layer of several calls of which one has not this normalisation alone behind it."""
+    for node in graph.graph.nodes:
+        if node.op == "call_module" and node.target == layer.target:
+            users = list(node.users)
+            if len(users) != 1 or users[0].target != norm:
+                raise InvalidValue(
+                    f"layer {layer.target!r} is called again without the normalisation {norm!r} "
+                    f"behind it (at {node.name!r}): folded, it would need two weights; give it a "
+                    "twin"
+                )

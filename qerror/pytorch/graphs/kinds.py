@@ -14,7 +14,7 @@ from torch import nn
 
 from qerror.exceptions import InvalidValue
 from qerror.pytorch.folding import FoldedBatchNorm
-from qerror.pytorch.folding.batch_norm import NORMS
+from qerror.pytorch.folding.fusion import NORMS
 from qerror.pytorch.networks.layers import KINDS
 
 Node = torch.fx.Node
@@ -104,6 +104,8 @@ def _is_call(node: Node) -> bool:
 
 
 def _of_module(name: str, module: nn.Module) -> Kind:
+    if isinstance(module, nn.Embedding):  # takes indices; its weight is quantized as others
+        return "other"
     for types, kind in _MODULES:
         if isinstance(module, types):
             return kind

@@ -30,7 +30,7 @@ from qerror.pytorch.graphs.slots import QUANTIZERS, insert
 from qerror.pytorch.networks.calibrations import CALIBRATIONS
 from qerror.pytorch.networks.layers import KINDS, Layer, checked_batches, feed
 from qerror.pytorch.recipe import Role
-from qerror.pytorch.tracing import traced
+from qerror.pytorch.tracing import check_graph, traced
 from qerror.pytorch.wrapping import quantize_weight
 
 _REMEDY = (
@@ -126,6 +126,8 @@ def prepare(
         raise InvalidValue("activations need calibration data; the iterable has no batch")
     _refuse_quantized(model)
     graph = traced(model, _REMEDY, [each.module for each in work.declared]).eval()
+    with torch.no_grad():
+        check_graph(graph, model, lambda each: feed(each, batches[0]))
     work.weights(graph, asked=folding is not None)
     sites = plan(graph, work.backend.graph, tuple(each.module for each in work.declared))
     work.activations(graph, sites, batches, progress or silent)

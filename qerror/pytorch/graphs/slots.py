@@ -28,7 +28,10 @@ class Lowest(nn.Module):
     def forward(self, x: object) -> object:
         """Return `x`."""
         if not isinstance(x, Tensor) or not x.is_floating_point():
-            raise InvalidValue(f"a quantizer would stand on what is no tensor of numbers: {x!r}")
+            what = f"of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            raise InvalidValue(
+                f"a quantizer would stand on what is no tensor of real numbers: {what}"
+            )
         low = float(x.detach().min())
         self.found = low if self.found is None else min(low, self.found)
         return x

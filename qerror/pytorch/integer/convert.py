@@ -28,10 +28,13 @@ from qerror.pytorch.integer.prepared import prepared_of
 from qerror.pytorch.integer.prepared_convert import PreparedPlanner
 from qerror.pytorch.integer.scaled_convert import Rules, ScaledPlanner, rules_of
 from qerror.pytorch.integer.scaled_fake import ScaledModel
-from qerror.pytorch.integer.steps import Step, images_of, steps_of, values_of
+from qerror.pytorch.integer.steps import PASSED, Step, images_of, values_of
+from qerror.pytorch.integer.trace import check_steps, steps_of
 
 _WEIGHED = ("convolution", "linear")
 _MOST = 1 << 17  # values that tell a length
+_FEW = 4  # images that show whether the steps are those of the network
+_OR_A_BACKEND = "or a backend, such as int8, has multipliers for them"
 
 
 @final
@@ -135,6 +138,7 @@ def to_integer(
         return _learnt(model, images_of(data))
     steps = steps_of(model)
     images = images_of(data)
+    check_steps(model, steps, images[0][:_FEW])
     seen, size = _observed(steps, images)
     if rules is not None:
         scaled = ScaledPlanner(steps, seen, rules).network(tuple(size))
@@ -223,37 +227,38 @@ class _Planner:
         """Return the network."""
         self.codes[""] = self._codes_for(self.seen[""], float("inf"))
         layers = tuple(self._layer(step, step is self.steps[-1]) for step in self.steps)
+        if self.factor[layers[-1].name] != 1:
+            raise InvalidValue(
+                f"the network ends with step {layers[-1].name!r}, in units of means over a window "
+                "whose size is no power of two: their factor must go into the weights of a layer, "
+                + _OR_A_BACKEND
+            )
         return IntegerNetwork(self.codes[""], layers, size)
 
     def _layer(self, step: Step, last: bool) -> IntegerLayer:
         given = [self.codes[name] for name in step.inputs]
-        factors = {self.factor[name] for name in step.inputs}
-        if len(factors) > 1 or (
-            factors != {1.0} and step.kind not in {*_WEIGHED, "flatten", "largest"}
-        ):
-            raise InvalidValue(
-                f"step {step.name!r} takes the mean of a window whose size is no power of two: its "
-                "factor must go into the weights of a layer"
-            )
-        factor = factors.pop()
+        factor = self._shared_factor(step)
         weighed = self._weighed(step, given[0], factor) if step.kind in _WEIGHED else {}
         shift = 0
         if step.kind == "average":
             assert step.window is not None
             count = step.window[0] * step.window[1]
             shift = round(math.log2(count))
-            factor = 2.0**shift / count
+            factor *= 2.0**shift / count
         elif step.kind in _WEIGHED:
             factor = 1.0
         self.factor[step.name] = factor
-        raw = last and step.kind in _WEIGHED
-        if step.kind in {"flatten", "largest"}:
+        raw = last and step.kind in _WEIGHED and math.isinf(step.low) and math.isinf(step.high)
+        if step.kind in PASSED:
             codes = given[0]
         elif raw:
             length = given[0].length + weighed["weight_length"]
             codes = Codes(length, -INT32 - 1, INT32)
         else:
-            codes = self._codes_for(self.seen[step.name] / factor, step.high)
+            try:
+                codes = self._codes_for(self.seen[step.name] / factor, step.high / factor)
+            except InvalidValue as error:
+                raise InvalidValue(f"step {step.name!r}: {error}") from None
         self.codes[step.name] = codes
         return IntegerLayer(
             step.name,
@@ -269,6 +274,16 @@ class _Planner:
             shift=shift,
             **weighed,
         )
+
+    def _shared_factor(self, step: Step) -> float:
+        """Return what the values that a step takes are over what their codes say."""
+        factors = {self.factor[name] for name in step.inputs}
+        if len(factors) > 1:
+            raise InvalidValue(
+                f"step {step.name!r} adds means of windows whose sizes are no powers of two to "
+                f"others: their factors must go into the weights of a layer, {_OR_A_BACKEND}"
+            )
+        return factors.pop()
 
     def _weighed(self, step: Step, given: Codes, factor: float) -> dict[str, Any]:
         assert step.weight is not None

@@ -59,8 +59,14 @@ class FixedPointModel(nn.Module):
     def _reach(self, layer: IntegerLayer) -> int:
         """Return the largest magnitude that any order of a layer's sums can pass through."""
         codes = self._codes(layer.inputs[0])
-        if layer.weight is None:
+        if layer.kind == "add":
+            given = [self._codes(name) for name in layer.inputs]
+            length = max(each.length for each in given)
+            return sum(each.largest << (length - each.length) for each in given)
+        if layer.kind == "average":
             return codes.largest * layer.window[0] * layer.window[1]
+        if layer.weight is None:
+            return codes.largest
         rows = abs(layer.weight.reshape(len(layer.weight), -1)).sum(1) * codes.largest
         return int((rows if layer.bias is None else rows + abs(layer.bias)).max())
 
@@ -70,7 +76,8 @@ class FixedPointModel(nn.Module):
 
     def values(self, x: Tensor) -> dict[str, Tensor]:
         """Return the values of every step, by name."""
-        found = {"": _rounded(x.to(self.dtype), self._codes(""))}
+        # Rounded before it takes the network's type, so that the codes are those of `encode`.
+        found = {"": _rounded(x.double(), self._codes("")).to(self.dtype)}
         for i, layer in enumerate(self._layers):
             y = self._step(i, layer, [found[name] for name in layer.inputs])
             found[layer.name] = y if layer.raw else _rounded(y, layer.output)

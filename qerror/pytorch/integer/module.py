@@ -18,6 +18,7 @@ from qerror.integer.network import AnyLayer, IntegerNetwork
 from qerror.integer.scaled import ScaledCodes, ScaledLayer
 
 _GONE = 32  # a shift by so many bits leaves nothing of an int32
+_WHOLE = 62  # and by so many to the left leaves only 0 within int64
 _DIGITS = 31
 
 
@@ -177,8 +178,10 @@ def _requantized(total: Tensor, shift: int, low: int, high: int) -> Tensor:
     """Return codes of `shift` fewer fractional bits, ties to even, clamped."""
     if shift >= _GONE:
         return torch.zeros_like(total).clamp(low, high)
-    if shift <= 0:
-        return (total.clamp(low, high) << -shift).clamp(low, high)
+    if shift <= 0:  # what would pass an end is not shifted
+        above, below = total > high >> -shift, total < -(-low >> -shift)
+        kept = total.masked_fill(above | below, 0) << min(-shift, _WHOLE)
+        return kept.masked_fill(above, high).masked_fill(below, low)
     found = total >> shift
     rest, half = total & ((1 << shift) - 1), 1 << (shift - 1)
     found = found + ((rest > half) | ((rest == half) & (found & 1 == 1)))

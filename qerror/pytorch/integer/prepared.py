@@ -15,8 +15,10 @@ from qerror.exceptions import InvalidValue
 from qerror.integer.scaled import ScaledCodes
 from qerror.pytorch.fake_quantize import FakeQuantize
 from qerror.pytorch.folding import FoldedBatchNorm
-from qerror.pytorch.folding.batch_norm import NORMS
-from qerror.pytorch.integer.steps import Reader, Step, layer_step
+from qerror.pytorch.folding.fusion import NORMS
+from qerror.pytorch.integer.nodes import layer_step
+from qerror.pytorch.integer.reader import Reader
+from qerror.pytorch.integer.steps import Step
 
 _SURE = 1e-3  # of a step: what float32 loses of a level, with room
 
@@ -95,7 +97,7 @@ class _PreparedReader(Reader):
         along = (-1, *(1,) * (weight.ndim - 1))
         step.weight = found.scale.reshape(along) * (found.codes - found.zero.reshape(along))
         step.bias = None if bias is None else bias.detach().double()
-        self._add(node, step, node.args[:1])
+        self._add(node, step, self._source(node))
         self.weights[self.of[node]] = found
 
     def _quantizer(self, node: torch.fx.Node, name: str, quantizer: FakeQuantize) -> None:
@@ -106,7 +108,7 @@ class _PreparedReader(Reader):
         levels = s * (torch.arange(low, high + 1) - z)
         _check(what, quantizer, levels.to(_dtype(quantizer)), levels, s)
         step = Step(name, "clip", [])
-        self._add(node, step, node.args[:1])
+        self._add(node, step, self._source(node))
         self.codes[step.name] = ScaledCodes(float(s), int(z), low, high)
 
 

@@ -166,7 +166,8 @@ class PreparedPlanner:
         bound = float((most + bias.abs()).max())
         # Scales that training took to 0: a bias has no code in units of so faint products.
         faint = most < bound * 2.0 ** -(_WIDE + 1)
-        rows[faint], units[faint], most[faint] = 0, units.max(), 0.0
+        coarse = max(float(units.max()), bound * 2.0**-_WIDE)
+        rows[faint], units[faint], most[faint] = 0, coarse, 0.0
         sums = float(((most + bias.abs()) / units).max())
         left = max(0, min(_MOST_LEFT, int(math.log2((INT32 >> 1) / max(1.0, sums)))))
         found: dict[str, Any] = {"weight": (rows + zero.reshape(along)).numpy(), "left": left}

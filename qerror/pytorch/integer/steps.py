@@ -1,42 +1,26 @@
-"""A network's graph as the few steps that integers can do, with normalisations folded."""
+"""The few steps that integers can do, in floating point."""
 
 # torch leaves much of itself untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
+# pyright: reportUnknownVariableType=false
 
-import copy
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch import Tensor
 
 from qerror.exceptions import InvalidType, InvalidValue
-from qerror.pytorch.folding.batch_norm import NORMS
 from qerror.pytorch.networks.layers import checked_batches
 
 Kind: TypeAlias = Literal["convolution", "linear", "add", "average", "largest", "clip", "flatten"]
 
-_CLIPS = (nn.ReLU, nn.ReLU6)
-_NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)
-_FUNCTIONS: dict[Any, str] = {
-    operator.add: "add",
-    operator.iadd: "add",
-    torch.add: "add",
-    F.relu: "relu",
-    torch.relu: "relu",
-    F.relu6: "relu6",
-    torch.flatten: "flatten",
-    F.adaptive_avg_pool2d: "global",
-    F.avg_pool2d: "average",
-    F.max_pool2d: "largest",
-    F.dropout: "nothing",
-}
-_METHODS = {"add": "add", "relu": "relu", "flatten": "flatten", "mean": "mean"}
+PASSED: tuple[Kind, ...] = ("largest", "flatten")
+"""The steps whose results are some of the values that they take."""
+
+_AXES: dict[Kind, int] = {"convolution": 4, "linear": 2, "average": 4, "largest": 4}
 
 
 @dataclass
@@ -53,7 +37,10 @@ class Step:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     window: tuple[int, int] | None = None
-    """Of a pool; None is the whole image."""
+    """Of a pool; None is what cuts an image into `places`."""
+    places: tuple[int, int] = (1, 1)
+    features: int = 0
+    """How many features flattening must give; 0 is any number."""
     low: float = -float("inf")
     high: float = float("inf")
     users: int = field(default=0)
@@ -72,38 +59,16 @@ class Step:
         if self.kind == "add":
             return given[0] + given[1]
         if self.kind == "average":
-            return F.avg_pool2d(x, self.window or x.shape[2:], self.stride)
+            assert self.window is not None
+            return F.avg_pool2d(x, self.window, self.stride)
         if self.kind == "largest":
-            return F.max_pool2d(x, self.window or x.shape[2:], self.stride, self.padding)
+            assert self.window is not None
+            return F.max_pool2d(x, self.window, self.stride, self.padding)
         return x.flatten(1) if self.kind == "flatten" else x
 
     def clipped(self, y: Tensor) -> Tensor:
         """Return a result within the step's clip."""
         return y.clamp(self.low, self.high)
-
-
-def steps_of(model: nn.Module) -> list[Step]:
-    """Return the steps of a network in evaluation mode, in order.
-
-    Raises
-    ------
-    InvalidValue
-        If a normalisation is in training mode, the network cannot be traced, or a layer is none
-        that integers express: the message names it.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, NORMS) and module.training:
-            raise InvalidValue(
-                f"normalisation {name!r} is in training mode: call eval() before the export"
-            )
-    try:
-        graph = torch.fx.symbolic_trace(copy.deepcopy(model).eval())
-    except Exception as error:  # what a forward may raise under tracing is not bounded
-        raise InvalidValue(
-            f"torch.fx cannot trace {type(model).__name__}; integers need a convolutional network "
-            f"whose steps do not depend on the data ({str(error).split('. ')[0]})"
-        ) from error
-    return Reader(graph).read()
 
 
 def images_of(data: object) -> list[Tensor]:
@@ -135,7 +100,7 @@ def _image(batch: object) -> Tensor:
 def values_of(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
     """Return the values of every step on a batch; "" names the batch.
 
-    The windows of pools that take the whole image are set by what comes to them.
+    The windows of pools that cut images into places are set by what comes to them.
 
     Raises
     ------
@@ -146,178 +111,33 @@ def values_of(steps: Sequence[Step], x: Tensor) -> dict[str, Tensor]:
     for step in steps:
         given = [found[name] for name in step.inputs]
         try:
-            if step.kind == "average" and step.window is None:
-                step.window = (given[0].shape[2], given[0].shape[3])
-                step.stride = step.window
+            _fit(step, given[0])
             found[step.name] = step.clipped(step.compute(given))
         except RuntimeError as error:
             raise InvalidValue(f"the data do not fit step {step.name!r}: {error}") from None
     return found
 
 
-class Reader:
-    """Reads a graph node by node: each becomes a step, joins the step before it, or is refused."""
-
-    def __init__(self, graph: torch.fx.GraphModule) -> None:
-        self.graph = graph
-        self.modules: dict[str, nn.Module] = dict(graph.named_modules())
-        self.steps: dict[str, Step] = {}
-        self.of: dict[torch.fx.Node, str] = {}  # the step that has a node's result
-        self.folded: dict[str, nn.Module] = {}
-
-    def read(self) -> list[Step]:
-        """Return the steps."""
-        for node in self.graph.graph.nodes:
-            if node.op == "placeholder":
-                self.of[node] = ""
-            elif node.op == "output":
-                if not isinstance(node.args[0], torch.fx.Node):
-                    raise InvalidValue("the network must return one tensor")
-            elif node.op == "call_module":
-                self._module(node, self.modules[node.target])
-            elif node.op in {"call_function", "call_method"}:
-                table: Any = _FUNCTIONS if node.op == "call_function" else _METHODS
-                self._call(node, table.get(node.target))
-            else:
-                raise self._unknown(node, f"the tensor {node.target!r} of its own")
-        if sum(node.op == "placeholder" for node in self.graph.graph.nodes) != 1:
-            raise InvalidValue("the network must take one tensor")
-        if not self.steps:
-            raise InvalidValue("the network has no layer")
-        return list(self.steps.values())
-
-    def _module(self, node: torch.fx.Node, module: nn.Module) -> None:
-        if isinstance(module, _NOTHING):
-            self.of[node] = self._input(node)
-        elif isinstance(module, nn.Conv2d | nn.Linear):
-            self._add(node, layer_step(str(node.target), module), node.args[:1])
-            self.folded[self.of[node]] = module
-        elif isinstance(module, NORMS):
-            self._fold(node, module)
-        elif isinstance(module, _CLIPS):
-            self._clip(node, 6.0 if isinstance(module, nn.ReLU6) else float("inf"))
-        elif isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
-            self._add(node, Step(str(node.target), "flatten", []), node.args[:1])
-        elif isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in {1, (1, 1)}:
-            self._add(node, Step(str(node.target), "average", []), node.args[:1])
-        elif isinstance(module, nn.AvgPool2d | nn.MaxPool2d):
-            self._pool(node, module)
-        else:
-            raise self._unknown(node, f"{type(module).__name__} {node.target!r}")
-
-    def _call(self, node: torch.fx.Node, kind: str | None) -> None:
-        name = str(node.name)
-        if (
-            kind == "add"
-            and len(node.args) == 2
-            and all(isinstance(each, torch.fx.Node) for each in node.args)
-        ):
-            self._add(node, Step(name, "add", []), node.args)
-        elif kind in {"relu", "relu6"}:
-            self._clip(node, 6.0 if kind == "relu6" else float("inf"))
-        elif kind == "flatten" and tuple(node.args[1:]) in {(1,), (1, -1)}:
-            self._add(node, Step(name, "flatten", []), node.args[:1])
-        elif kind == "nothing":
-            self.of[node] = self._input(node)
-        elif (kind == "mean" and _is_over_images(node)) or (
-            kind == "global" and node.args[1] in {1, (1, 1)}
-        ):
-            self._add(node, Step(name, "average", []), node.args[:1])
-            if kind == "mean" and not node.kwargs.get("keepdim", len(node.args) > 2):
-                self._add(node, Step(f"{name}_flat", "flatten", []), (node,))
-        else:
-            raise self._unknown(node, f"{node.target} ({node.name})")
-
-    def _add(self, node: torch.fx.Node, step: Step, inputs: Any) -> None:
-        if step.name in self.steps:  # one module may be called again
-            step.name = str(node.name)
-        step.inputs = [self.of[each] for each in inputs]
-        for name in step.inputs:
-            if name:
-                self.steps[name].users += 1
-        self.steps[step.name] = step
-        self.of[node] = step.name
-
-    def _input(self, node: torch.fx.Node) -> str:
-        first: Any = node.args[0]
-        return self.of[first]
-
-    def _pool(self, node: torch.fx.Node, module: Any) -> None:
-        padding = _pair(module.padding)
-        plain = not module.ceil_mode and (
-            _pair(module.dilation) == (1, 1)
-            if isinstance(module, nn.MaxPool2d)
-            else padding == (0, 0) and module.divisor_override is None
+def _fit(step: Step, given: Tensor) -> None:
+    """Set the window of a pool that cuts images into places, and refuse what does not fit."""
+    axes = _AXES.get(step.kind, given.ndim)
+    if given.ndim != axes:
+        words = "images (n, channels, h, w)" if axes == 4 else "rows (n, features)"
+        raise InvalidValue(
+            f"step {step.name!r} takes {words} in integers, got {tuple(given.shape)}; flatten first"
+            if axes == 2
+            else f"step {step.name!r} takes {words} in integers, got {tuple(given.shape)}"
         )
-        if not plain:
-            raise self._unknown(node, f"{type(module).__name__} {node.target!r} with such options")
-        kind: Kind = "largest" if isinstance(module, nn.MaxPool2d) else "average"
-        step = Step(str(node.target), kind, [], stride=_pair(module.stride), padding=padding)
-        step.window = _pair(module.kernel_size)
-        self._add(node, step, node.args[:1])
-
-    def _clip(self, node: torch.fx.Node, high: float) -> None:
-        """Clip the step before, if nothing else takes its result; else one of its own."""
-        before: Any = node.args[0]
-        name = self.of[before]
-        alone = name and len(before.users) == 1 and self.steps[name].kind != "flatten"
-        if alone and self.steps[name].low < 0:
-            self.steps[name].low, self.steps[name].high = 0.0, high
-            self.of[node] = name
-            return
-        step = Step(str(node.target if node.op == "call_module" else node.name), "clip", [])
-        step.low, step.high = 0.0, high
-        self._add(node, step, node.args[:1])
-
-    def _fold(self, node: torch.fx.Node, norm: Any) -> None:
-        before: Any = node.args[0]
-        name = self.of[before]
-        module = self.folded.get(name)
-        if module is None or len(before.users) > 1 or self.steps[name].low == 0:
-            raise self._unknown(node, f"{type(norm).__name__} {node.target!r} not behind a layer")
-        if norm.running_mean is None:
-            what = f"{type(norm).__name__} {node.target!r} without running statistics"
-            raise self._unknown(node, what)
-        fuse: Any = fuse_linear_bn_eval if isinstance(module, nn.Linear) else fuse_conv_bn_eval
-        fused = fuse(module, norm)
-        self.steps[name].weight = fused.weight.detach().double()
-        self.steps[name].bias = fused.bias.detach().double()
-        self.of[node] = name
-        del self.folded[name]
-
-    @staticmethod
-    def _unknown(node: torch.fx.Node, what: str) -> InvalidValue:
-        return InvalidValue(
-            f"integers cannot express {what}, at node {node.name!r}: they do convolutions, linear "
-            "layers, normalisations behind them, ReLU, ReLU6, additions, pools and flattening"
+    if step.kind == "flatten" and step.features not in {0, given[0].numel()}:
+        raise InvalidValue(
+            f"step {step.name!r} makes rows of {step.features} features, but an image has "
+            f"{given[0].numel()} there: other images would be mixed"
         )
-
-
-def layer_step(name: str, module: Any) -> Step:
-    """Return a convolution or a linear layer as a step."""
-    weight = module.weight.detach().double()
-    bias = None if module.bias is None else module.bias.detach().double()
-    if isinstance(module, nn.Linear):
-        return Step(name, "linear", [], weight, bias)
-    if module.padding_mode != "zeros" or isinstance(module.padding, str):
-        raise InvalidValue(f"integers pad with zeros by numbers, not {name!r}'s way")
-    return Step(
-        name,
-        "convolution",
-        [],
-        weight,
-        bias,
-        _pair(module.stride),
-        _pair(module.padding),
-        _pair(module.dilation),
-        module.groups,
-    )
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _is_over_images(node: torch.fx.Node) -> bool:
-    axes: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-    return isinstance(axes, tuple | list) and {axis % 4 for axis in axes} == {2, 3}
+    if step.kind == "average" and step.window is None:
+        high, wide = given.shape[2:]
+        if high % step.places[0] or wide % step.places[1]:
+            raise InvalidValue(
+                f"integers cannot express step {step.name!r}: {high} x {wide} values do not divide "
+                f"into {step.places[0]} x {step.places[1]} places"
+            )
+        step.window = step.stride = (high // step.places[0], wide // step.places[1])

@@ -22,7 +22,7 @@ from qerror.pytorch.graphs import prepare
 from qerror.pytorch.integer import to_integer
 from qerror.pytorch.integer.convert import checked_choices
 from qerror.pytorch.integer.scaled_convert import backend_of
-from qerror.pytorch.integer.steps import steps_of
+from qerror.pytorch.integer.trace import steps_of
 from qerror.pytorch.training import Plan, train
 from qerror.pytorch.zoo import NETWORKS, Classifier, Network
 from qerror.pytorch.zoo.networks import one_thread
