@@ -42,7 +42,7 @@ def make_functional(graph: torch.fx.GraphModule) -> None:
     InvalidValue
         If what a step changes in place is used in another shape later.
     """
-    modules = dict(graph.named_modules())
+    modules: dict[str, nn.Module] = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         if _leaves_its_input(node, modules):
             _hand_on(node, modules)

@@ -182,7 +182,7 @@ class Reader:
     def _is_size(self, node: Node, kind: str) -> bool:
         """Take note of a node that is a shape, or the number of images in it."""
         source: Any = node.args[0]
-        rest = node.args[1:]
+        rest: Any = node.args[1:]
         if kind == "item":
             found = "images" if self.sizes.get(source) == "shape" and rest == (0,) else None
         else:
@@ -211,10 +211,10 @@ class Reader:
 
     def _places(self, node: Node, name: str, size: Any) -> None:
         """Take means over windows that cut an image into so many places."""
-        pair = (size, size) if isinstance(size, int) else tuple(size or ())
-        if len(pair) != 2 or not all(isinstance(each, int) and each > 0 for each in pair):
+        places: Any = (size, size) if isinstance(size, int) else tuple(size or ())
+        if len(places) != 2 or not all(isinstance(each, int) and each > 0 for each in places):
             raise self._unknown(node, f"a mean over places of sizes {size}")
-        self._add(node, Step(name, "average", [], places=pair), self._source(node))
+        self._add(node, Step(name, "average", [], places=places), self._source(node))
 
     def _pool(self, node: Node, name: str, module: Any) -> None:
         padding = pair(module.padding)
