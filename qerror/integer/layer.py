@@ -97,8 +97,8 @@ class IntegerLayer:
 
     Raises
     ------
-    InvalidValue
-        If there is no such kind of layer, or one lacks its weights.
+    InvalidType, InvalidValue
+        If there is no such kind of layer, one lacks its weights, or numbers are no int32.
     """
 
     name: str

@@ -61,7 +61,7 @@ class IntegerNetwork:
 
     Raises
     ------
-    InvalidValue
+    InvalidType, InvalidValue
         If a layer takes what is not there or codes of the other kind, two have one name, or a sum
         could leave int32.
     """
