@@ -3,7 +3,10 @@
 import importlib
 import io
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -15,13 +18,18 @@ from qerror.integer.arithmetic import Integers
 from qerror.integer.layer import Codes, IntegerLayer
 from qerror.integer.network import AnyCodes, AnyLayer, IntegerNetwork
 from qerror.integer.scaled import ScaledCodes, ScaledLayer
-from qerror.storage.atomic import write_atomically
+from qerror.storage.atomic import check_writable, write_atomically
 from qerror.storage.plain import read_json
 
 FIXED_POINT, SCALED = "qerror.integer-network/1", "qerror.integer-network/2"
 SUFFIXES = (".npz", ".safetensors")
 
 _NAME = "network"  # of the description
+_DAMAGES = (
+    *(KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError, MemoryError),
+    # Of archives that say they are encrypted, of another compression or of one that nobody has.
+    *(RuntimeError, NotImplementedError, struct.error, lzma.LZMAError),
+)
 _ARRAYS = {
     FIXED_POINT: ("weight", "bias"),
     SCALED: ("weight", "weight_zero", "bias", "multiplier", "shift"),
@@ -38,12 +46,13 @@ def save_network(network: IntegerNetwork, path: str | Path) -> None:
     Raises
     ------
     InvalidValue
-        If the path ends otherwise.
+        If the path ends otherwise, or cannot be written.
     MissingLibrary
         If it is to be safetensors and the library of that name is not installed.
     """
     path = Path(path)
     suffix = checked_suffix(path)
+    check_writable(path)
     schema = FIXED_POINT if isinstance(network.input, Codes) else SCALED
     arrays: dict[str, Any] = {}
     for i, layer in enumerate(network.layers):
@@ -93,9 +102,9 @@ def load_network(path: str | Path) -> IntegerNetwork:
         return IntegerNetwork(codes, layers, tuple(described["size"]))
     except InvalidValue as error:
         raise InvalidValue(f"{str(path)!r} holds no integer network: {error}") from None
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidValue(f"cannot read {str(path)!r}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+    except _DAMAGES as error:
         raise InvalidValue(
             f"{str(path)!r} holds no integer network, or a damaged one: {error!r}"
         ) from None

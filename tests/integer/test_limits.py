@@ -1,6 +1,7 @@
 """Networks of integers at the ends of what they take: sums that int64 would wrap, odd parts."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from qerror.integer import (
     IntegerNetwork,
     ScaledCodes,
     ScaledLayer,
+    load_network,
     requantize,
+    save_network,
 )
 
 _ALL = ScaledCodes(1.0, 0, -(2**31), 2**31 - 1)
@@ -186,3 +189,32 @@ def test_networks_that_cannot_be() -> None:
         make(codes, (layer(),), (-1,))
     with pytest.raises(InvalidValue, match="one, or one for every output"):
         scaled(weight_zero=np.zeros(5, np.int64))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_damaged_files_are_refused_in_words(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"net{suffix}"
+    rng = np.random.default_rng(0)
+    save_network(
+        IntegerNetwork(Codes(0, -9, 9), (layer(weight=rng.integers(-9, 9, (4, 60))),)), path
+    )
+    content = path.read_bytes()
+    refused = 0
+    for seed in range(150):
+        damaged = bytearray(content)
+        for _ in range(1 + seed % 4):
+            damaged[rng.integers(len(content))] = rng.integers(256)
+        path.write_bytes(damaged[: len(content) - seed % 3])
+        try:
+            load_network(path)
+        except InvalidValue as error:
+            refused += 1
+            assert repr(str(path)) in str(error)  # noqa: PT017 - what some of the damages raise
+    assert refused > 50
+
+
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="no folder"):
+        save_network(NETWORK, tmp_path / "none" / "net.npz")
+    with pytest.raises(InvalidValue, match="cannot write"):
+        save_network(NETWORK, f"{tmp_path}/{'y' * 300}.npz")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from qerror.exceptions import InvalidValue
 from qerror.integer import Codes, IntegerLayer, IntegerNetwork
-from qerror.pytorch.graphs import prepare, sites_of
+from qerror.pytorch.graphs import Declared, prepare, sites_of
 from qerror.pytorch.integer import FixedPointModel, to_integer
 from qerror.pytorch.tracing import traced
 
@@ -158,6 +158,40 @@ def test_an_embedding_takes_indices() -> None:
     for number, backend in ((1, "ACL"), (2, "TensorRT"), (3, "SNPE")):
         found = prepare(Words().eval(), torch.arange(10), backend, "minmax", bits=10)
         assert [site.users for site in sites_of(found)] == [("head",)], number
+
+
+def test_names_that_modules_have() -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.quantizers = nn.Conv2d(2, 2, 3)
+
+        def forward(self, half: Tensor) -> Any:
+            return self.quantizers(half)
+
+    class Named(Half):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = self.quantizers
+            del self.quantizers
+
+        def forward(self, half: Tensor) -> Any:
+            return self.layer(half)
+
+    found = prepare(Named().eval(), images(), "TensorRT")
+    assert [site.name for site in sites_of(found)] == ["half"]
+    assert "quantizers.half_" in dict(found.named_modules())
+    to_integer(found, images())
+    with pytest.raises(InvalidValue, match="a part 'quantizers' of its own"):
+        prepare(Half().eval(), images(), "TensorRT")
+
+
+def test_declared_layers_are_no_integers() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 3)).eval()
+    by_hand = [Declared("2", (("",),))]
+    found = prepare(net, images(), "FBGEMM", "minmax", bits=8, declared=by_hand)
+    with pytest.raises(InvalidValue, match="declared by hand in '2'"):
+        to_integer(found, images())
 
 
 def test_a_normalisation_without_a_factor() -> None:

@@ -114,6 +114,28 @@ def test_the_codes_are_those_of_the_network(
     assert all(np.array_equal(found[each].numpy(), expected[each]) for each in expected)
 
 
+@pytest.mark.parametrize("rounding", ["once", "twice"])
+def test_hardware_s_own_rounding(rounding: Any) -> None:
+    build, shape = CASES["resnet"]
+    torch.manual_seed(3)
+    x = torch.randn(16, *shape)
+    # Steps that are powers of two, and biases that are none of a product's unit but 0: ties.
+    model = prepare(ready(build()), [x], "TVM", "mse", bits=4).double()
+    both, even = to_integer(model, [x], rounding=rounding), to_integer(model, [x])
+    assert {each.rounding for each in both.integer.layers if "finer" not in each.name} == {rounding}  # type: ignore[union-attr]
+    assert {each.rounding for each in even.integer.layers} == {"even"}  # type: ignore[union-attr]
+    assert not differing(both, x)
+    assert not differing(both, 1e6 * x)
+    codes = both.integer.encode(x.numpy())
+    found = IntegerModule(both.integer).trace(torch.from_numpy(codes))
+    expected, other = both.integer.trace(codes), even.integer.trace(codes)
+    assert all(np.array_equal(found[each].numpy(), expected[each]) for each in expected)
+    first = both.integer.layers[0].name
+    assert int(abs(expected[first] - other[first]).max()) <= 1
+    with pytest.raises(InvalidValue, match="once or twice or even, got 'up'"):
+        to_integer(model, [x], rounding="up")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "backend", "algorithm", "bits"),

@@ -28,7 +28,8 @@ class Site:
     Parameters
     ----------
     name : str
-        Of the quantizer: the module `quantizers.NAME` of the network.
+        Of the quantizer: the module `quantizers.NAME` of the network, with a "_" behind it where
+        modules have something else of that name, such as `half`.
     tensors : tuple of str
         The nodes whose results it quantizes: one, or all inputs of concatenations together.
     users : tuple of str

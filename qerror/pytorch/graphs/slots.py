@@ -56,7 +56,7 @@ class Slot:
     def put(self, graph: torch.fx.GraphModule, module: nn.Module) -> None:
         """Let a module stand there."""
         if not self.modules:
-            graph.get_submodule(QUANTIZERS).add_module(self.name, module)
+            graph.get_submodule(QUANTIZERS).add_module(_attribute(self.name), module)
         for name in self.modules:
             attach(graph.get_submodule(name), module)
 
@@ -65,6 +65,11 @@ def insert(
     graph: torch.fx.GraphModule, sites: Sequence[Site], declared: Sequence[Declared]
 ) -> list[Slot]:
     """Make the places, and let values pass through them."""
+    if hasattr(graph, QUANTIZERS):
+        raise InvalidValue(
+            f"the network has a part {QUANTIZERS!r} of its own, where those of a prepared network "
+            "stand: rename it"
+        )
     graph.add_module(QUANTIZERS, nn.Module())
     slots = [Slot(site.name, set(site.users), ()) for site in sites]
     for each in declared:
@@ -80,10 +85,15 @@ def insert(
     return slots
 
 
+def _attribute(name: str) -> str:
+    """Return a name that a module can have for a part: what modules do has names, too."""
+    return f"{name}_" if hasattr(nn.Module, name) or name == "training" else name
+
+
 def _through(graph: torch.fx.GraphModule, site: Site) -> None:
     """Let the tensors of a site pass its quantizer on the way to those that take them."""
     nodes = {node.name: node for node in graph.graph.nodes}
-    target = f"{QUANTIZERS}.{site.name}"
+    target = f"{QUANTIZERS}.{_attribute(site.name)}"
     own = site.users == (site.name,)  # graph 1: a layer's own, before it
     for name in site.tensors:
         tensor = nodes[name]

@@ -26,7 +26,12 @@ from qerror.pytorch.integer.fake import FixedPointModel
 from qerror.pytorch.integer.own import FixedPointNetwork
 from qerror.pytorch.integer.prepared import prepared_of
 from qerror.pytorch.integer.prepared_convert import PreparedPlanner
-from qerror.pytorch.integer.scaled_convert import Rules, ScaledPlanner, rules_of
+from qerror.pytorch.integer.scaled_convert import (
+    Rules,
+    ScaledPlanner,
+    checked_rounding,
+    rules_of,
+)
 from qerror.pytorch.integer.scaled_fake import ScaledModel
 from qerror.pytorch.integer.steps import PASSED, Step, images_of, values_of
 from qerror.pytorch.integer.trace import check_steps, steps_of
@@ -83,8 +88,9 @@ def to_integer(
     calibration : str, optional
         A name in `CALIBRATIONS`, for a backend's scales; by default "minmax", as TensorFlow Lite.
     rounding : {"once", "twice", "even"}, optional
-        How a backend rounds a product with a multiplier; by default "once". See
-        `qerror.integer.multiplier.Rounding`.
+        How a backend's hardware rounds a product with a multiplier: see
+        `qerror.integer.multiplier.Rounding`. By default "once", and for a network from `prepare`
+        "even", as its quantizers do.
 
     Returns
     -------
@@ -107,9 +113,11 @@ def to_integer(
     Of a network from `prepare`, trained or not, every quantizer's codes are a layer's. What its
     graph leaves in floating point, such as sums of residual blocks in graph 1, has codes of 30
     digits; biases lie up to 2^-16 below the unit of products (`ScaledLayer.left`), and ties go to
-    the even code. The codes are those of the network evaluated in float64 but where a value lies at
-    a tie to about nine digits: at 4 bits none of millions, at 8 bits one in a million; float32
-    strays itself by up to 1e-4 of them. Means of places that keep their scale lie at ties often.
+    the even code, unless hardware has another `rounding`. The codes are those of the network
+    evaluated in float64 but where a value lies at a tie to about nine digits: at 4 bits none of
+    millions, at 8 bits up to six in a million, as one moves those behind it; float32 strays itself
+    by 1e-5 to 1e-4 of them, and no integers can follow it, as its sums depend on the order of
+    addition. Means of places that keep their scale lie at ties often.
 
     References
     ----------
@@ -126,7 +134,10 @@ def to_integer(
     >>> bool((both.integer.run(codes) == both.fake.codes(x)["2"].numpy()).all())
     True
     """
-    widths, rules = checked_choices(weight_bits, activation_bits, backend, calibration, rounding)
+    learnt = is_prepared(model)
+    widths, rules = checked_choices(
+        weight_bits, activation_bits, backend, calibration, rounding, learnt=learnt
+    )
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - the door
         raise InvalidType(f"model must be a torch.nn.Module, got {type(model).__name__}")
     if isinstance(model, FixedPointNetwork):
@@ -134,8 +145,8 @@ def to_integer(
         own = model.integer_network()
         return IntegerModel(own, FixedPointModel(own))
     if is_prepared(model):
-        _refuse_learnt(widths, backend, rounding)
-        return _learnt(model, images_of(data))
+        _refuse_learnt(widths, backend)
+        return _learnt(model, images_of(data), rounding or "even")
     steps = steps_of(model)
     images = images_of(data)
     check_steps(model, steps, images[0][:_FEW])
@@ -153,15 +164,22 @@ def checked_choices(
     backend: Backend | str | None,
     calibration: str | None,
     rounding: Rounding | None,
+    *,
+    learnt: bool = False,
 ) -> tuple[tuple[int, int], Rules | None]:
-    """Return the widths of codes and a backend's rules, or refuse them as `to_integer` does."""
+    """Return the widths of codes and a backend's rules, or refuse them as `to_integer` does.
+
+    A network that has quantizers is `learnt`: a rounding is a choice without a backend, too.
+    """
     widths = (
         integer("weight_bits", weight_bits, 2, 16),
         integer("activation_bits", activation_bits, 2, 16),
     )
     if backend is not None:
         return widths, rules_of(backend, widths, calibration or "minmax", rounding or "once")
-    if calibration is not None or rounding is not None:
+    if rounding is not None:
+        checked_rounding(rounding)
+    if calibration is not None or (rounding is not None and not learnt):
         raise InvalidValue("a calibration and a rounding are those of a backend: give one, or int8")
     return widths, None
 
@@ -171,22 +189,21 @@ def is_prepared(model: nn.Module) -> TypeGuard[torch.fx.GraphModule]:
     return isinstance(model, torch.fx.GraphModule) and QUANTIZERS in model.meta
 
 
-def _learnt(model: torch.fx.GraphModule, images: list[Tensor]) -> IntegerModel:
+def _learnt(model: torch.fx.GraphModule, images: list[Tensor], rounding: Rounding) -> IntegerModel:
     """Return the integers of a network whose quantizers have their scales."""
     prepared = prepared_of(model)
     first = images[0][:1]
     values_of(prepared.steps, first)  # sets the windows of pools
-    network = PreparedPlanner(prepared).network(tuple(first.shape[1:]))
+    network = PreparedPlanner(prepared, rounding).network(tuple(first.shape[1:]))
     return IntegerModel(network, ScaledModel(network))
 
 
-def _refuse_learnt(widths: tuple[int, int], backend: object, rounding: Rounding | None) -> None:
+def _refuse_learnt(widths: tuple[int, int], backend: object) -> None:
     """Refuse what a network with quantizers has settled."""
-    if widths != (8, 8) or backend is not None or rounding is not None:
+    if widths != (8, 8) or backend is not None:
         raise InvalidValue(
-            "the network has quantizers: its bits, its backend and its scales are its own, and "
-            "products are rounded to even; leave weight_bits, activation_bits, backend and "
-            "rounding out"
+            "the network has quantizers: its bits, its backend and its scales are its own; leave "
+            "weight_bits, activation_bits and backend out"
         )
 
 

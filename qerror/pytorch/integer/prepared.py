@@ -16,6 +16,7 @@ from qerror.integer.scaled import ScaledCodes
 from qerror.pytorch.fake_quantize import FakeQuantize
 from qerror.pytorch.folding import FoldedBatchNorm
 from qerror.pytorch.folding.fusion import NORMS
+from qerror.pytorch.graphs.declared import SLOT
 from qerror.pytorch.integer.nodes import layer_step
 from qerror.pytorch.integer.reader import Reader
 from qerror.pytorch.integer.steps import Step
@@ -67,6 +68,11 @@ class _PreparedReader(Reader):
 
     def _module(self, node: torch.fx.Node, module: nn.Module) -> None:
         name = str(node.target)
+        if hasattr(module, SLOT):
+            raise InvalidValue(
+                f"quantizers that are declared by hand in {name!r} are not read: integers need a "
+                "network that torch.fx can trace whole"
+            )
         if isinstance(module, NORMS):
             raise InvalidValue(
                 f"normalisation {name!r} is not folded, and integers have none: prepare the "

@@ -13,7 +13,7 @@ import torch
 from qerror._arrays import FloatArray
 from qerror.exceptions import InvalidValue
 from qerror.integer.arithmetic import INT32
-from qerror.integer.multiplier import multiplier_of
+from qerror.integer.multiplier import Rounding, multiplier_of
 from qerror.integer.network import IntegerNetwork
 from qerror.integer.scaled import ScaledCodes, ScaledLayer, most_left
 from qerror.pytorch.integer.prepared import Prepared
@@ -33,8 +33,9 @@ class PreparedPlanner:
     A quantizer that alone takes what a step gives is that step's own requantization.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, rounding: Rounding = "even") -> None:
         self.prepared = prepared
+        self.rounding: Rounding = rounding
         self.steps = {step.name: step for step in prepared.steps}
         self.layers: list[ScaledLayer] = []
         self.codes: dict[str, ScaledCodes] = {}
@@ -107,7 +108,7 @@ class PreparedPlanner:
             padding=step.padding,
             dilation=step.dilation,
             groups=step.groups,
-            rounding="even",
+            rounding=self.rounding,
             **weighed,
         )
 

@@ -192,6 +192,17 @@ def rules_of(
     backend: Backend | str, bits: tuple[int, int], calibration: str, rounding: Rounding
 ) -> Rules:
     """Return the rules by their names, each checked."""
+    checked_rounding(rounding)
+    return Rules(backend_of(backend), *bits, CALIBRATIONS[calibration], rounding)
+
+
+def checked_rounding(rounding: Rounding) -> None:
+    """Refuse what is no way of rounding.
+
+    Raises
+    ------
+    InvalidValue
+        If it is none.
+    """
     if rounding not in ROUNDINGS:
         raise InvalidValue(f"rounding is {' or '.join(ROUNDINGS)}, got {rounding!r}")
-    return Rules(backend_of(backend), *bits, CALIBRATIONS[calibration], rounding)

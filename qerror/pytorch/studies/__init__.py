@@ -1,10 +1,10 @@
 """Experiments that train quantizers, as plain data: no drawing here."""
 
 from qerror.pytorch.studies.bench import Bench as Bench
-from qerror.pytorch.studies.bench import BenchCase as BenchCase
-from qerror.pytorch.studies.bench import BenchRow as BenchRow
-from qerror.pytorch.studies.bench import bench_case as bench_case
 from qerror.pytorch.studies.bench import bench_study as bench_study
+from qerror.pytorch.studies.bench_case import BenchCase as BenchCase
+from qerror.pytorch.studies.bench_case import BenchRow as BenchRow
+from qerror.pytorch.studies.bench_case import bench_case as bench_case
 from qerror.pytorch.studies.bench_tables import bench_document as bench_document
 from qerror.pytorch.studies.catalogue import backends_document as backends_document
 from qerror.pytorch.studies.catalogue import networks_document as networks_document

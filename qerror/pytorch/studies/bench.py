@@ -5,8 +5,6 @@
 # pyright: reportUnknownVariableType=false, reportPrivateUsage=false
 
 import contextlib
-import copy
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
@@ -14,19 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from qerror._arrays import integer
 from qerror.exceptions import InvalidValue
 from qerror.execution import Progress, ordered_map, silent
 from qerror.pytorch.backends import BACKENDS, Backend, Graph
-from qerror.pytorch.graphs import ALGORITHMS, check_combination, prepare
+from qerror.pytorch.graphs import ALGORITHMS, check_combination
 from qerror.pytorch.graphs.algorithms import folding_of
-from qerror.pytorch.networks.quantize_model import update_bn
+from qerror.pytorch.studies.bench_case import (
+    RECIPE,
+    BenchCase,
+    BenchRow,
+    bench_case,
+    train_original,
+)
 from qerror.pytorch.tracing import traced
-from qerror.pytorch.training import train
-from qerror.pytorch.zoo import Classifier
-from qerror.pytorch.zoo.networks import one_thread, trained_here
+from qerror.pytorch.zoo.networks import trained_here
 from qerror.storage.journal import Journal
 
 PARTS = ("backends", "foldings", "graphs")
@@ -38,54 +39,8 @@ GRAPHS: tuple[Graph, ...] = (1, 2, 3)
 FOLDINGS = (-1, 0, 1, 2, 3, 4)
 
 _COMPARED = ("lsq", "pact")  # MQBench's own choice for foldings and graphs
+_SETTINGS = "settings"  # of a case, in a journal
 _QUICK = 3  # epochs with quantizers at most
-
-
-@dataclass(frozen=True)
-class BenchCase:
-    """One training: all that its result depends on."""
-
-    model: str
-    backend: Backend
-    algorithm: str
-    folding: int
-    bits: int
-    seed: int
-    epochs: int
-    quick: bool = False
-
-    @property
-    def key(self) -> str:
-        """A name that no other case of a study has."""
-        own = self.backend
-        backend = f"{own.name}/graph {own.graph}/folding {self.folding}"
-        preset = BACKENDS.get(own.name)
-        if preset is None or own != replace(preset, graph=own.graph, folds=own.folds):
-            # A record of one's own may have changed since a journal was begun.
-            backend += f"/record {hashlib.sha256(repr(own).encode()).hexdigest()[:12]}"
-        return f"{self.model}/{backend}/{self.algorithm}/{self.bits} bits/seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class BenchRow:
-    """What one training gave; accuracies in percent."""
-
-    model: str
-    backend: str
-    graph: int
-    folding: int
-    algorithm: str
-    bits: int
-    seed: int
-    epochs: int
-    fp32_accuracy: float
-    ptq_accuracy: float
-    """With calibrated quantizers, before training."""
-    calibrated_accuracy: float
-    """Before training too, with the statistics of normalisations estimated anew."""
-    accuracy: float
-    """After training; where it diverged, of what it left."""
-    diverged: bool
 
 
 @dataclass(frozen=True)
@@ -136,7 +91,8 @@ def bench_study(
         Train less.
     journal : path, optional
         A file to which every finished training is added, in the order of the study. A study that
-        was stopped goes on from it and ends with the same rows.
+        was stopped goes on from it and ends with the same rows. It holds the recipe's number and
+        a digest of every case's algorithm, network and plan: one of others is refused.
     executor : concurrent.futures.Executor, optional
         Where trainings run: any pool of processes, dask's included; by default here.
     progress : callable, optional
@@ -179,7 +135,13 @@ def bench_study(
     ]
     _refuse_twins(cases)
     # What may differ from one start to the next is in the cases' own keys.
-    work = {"study": "bench", "epochs": length, "quick": quick, "torch": torch.__version__}
+    work = {
+        "study": "bench",
+        "recipe": RECIPE,
+        "epochs": length,
+        "quick": quick,
+        "torch": torch.__version__,
+    }
     return Bench(tuple(_rows(cases, journal, work, executor, progress or silent)), refused)
 
 
@@ -267,7 +229,7 @@ def _rows(
     """Return a row a case, in their order, of this run or of those before."""
     with contextlib.ExitStack() as stack:
         notes = None if journal is None else stack.enter_context(Journal(journal, work))
-        found = {} if notes is None else {k: BenchRow(**v) for k, v in notes.finished.items()}
+        found = {} if notes is None else _finished(notes, cases)
         left = [case for case in cases if case.key not in found]
         progress(len(cases) - len(left), len(cases))
         originals = dict.fromkeys((case.model, case.seed, case.quick) for case in left)
@@ -276,64 +238,23 @@ def _rows(
         for case, row in zip(left, ordered_map(bench_case, left, executor=executor), strict=True):
             found[case.key] = row
             if notes is not None:
-                notes.note(case.key, asdict(row))
+                notes.note(case.key, {**asdict(row), _SETTINGS: case.settings})
             progress(len(found), len(cases))
     return [found[case.key] for case in cases]
 
 
-def train_original(case: tuple[str, int, bool]) -> None:
-    """Train a network before it is quantized, by its name, a seed and whether quickly."""
-    name, seed, quick = case
-    trained_here(name, quick=quick).model(seed)
-
-
-def bench_case(case: BenchCase) -> BenchRow:
-    """Quantize a network as a backend computes it, judge it, train it, and judge it again."""
-    network = trained_here(case.model, quick=case.quick)
-    with one_thread():
-        model = network.model(case.seed)
-        quantized = prepare(
-            model,
-            network.calibration(),
-            case.backend,
-            case.algorithm,
-            bits=case.bits,
-            folding=case.folding,
-        )
-        before, fp32 = _score(network, quantized), _score(network, model)
-        calibrated = copy.deepcopy(quantized)
-        update_bn(calibrated, network.calibration())
-        middle = _score(network, calibrated)
-        diverged = _diverges(network, quantized, case)
-        after = _score(network, quantized.eval())
-    return BenchRow(
-        case.model,
-        case.backend.name,
-        case.backend.graph,
-        case.folding,
-        case.algorithm,
-        case.bits,
-        case.seed,
-        case.epochs,
-        fp32,
-        before,
-        middle,
-        after,
-        diverged,
-    )
-
-
-def _diverges(network: Classifier, model: nn.Module, case: BenchCase) -> bool:
-    """Train, and tell whether the loss left the finite numbers."""
-    plan = replace(network.plan, epochs=case.epochs)
-    try:
-        train(model, network.data().train, plan, seed=case.seed)
-    except InvalidValue as error:
-        if "the loss is" not in str(error):
-            raise
-        return True
-    return False
-
-
-def _score(network: Classifier, model: nn.Module) -> float:
-    return network.score(network.run(model), torch.empty(0))
+def _finished(notes: Journal, cases: Sequence[BenchCase]) -> dict[str, BenchRow]:
+    """Return the rows of a journal by their keys; refuse those that other settings gave."""
+    wanted = {case.key: case for case in cases}
+    found: dict[str, BenchRow] = {}
+    with notes.readable():
+        for key, values in notes.finished.items():
+            row = dict(values)
+            settings = row.pop(_SETTINGS)
+            if key in wanted and settings != wanted[key].settings:
+                raise InvalidValue(
+                    f"the journal's run {key!r} had another algorithm, network or plan of training "
+                    "of these names; name another file, or remove it to start anew"
+                )
+            found[key] = BenchRow(**row)
+    return found

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from statistics import fmean, stdev
 
-from qerror.pytorch.studies.bench import ACADEMIC, Bench, BenchRow
+from qerror.pytorch.studies.bench import ACADEMIC, Bench
+from qerror.pytorch.studies.bench_case import BenchRow
 from qerror.pytorch.studies.intervals import shown
 from qerror.reporting import Document, View
 

@@ -91,7 +91,9 @@ def integer_study(
     }
     training = None
     if algorithm is not None:
-        training, options = _training(network, algorithm, epochs, **options), {}
+        rounding = options.pop("rounding")
+        training = _training(network, algorithm, epochs, **options)
+        options = {"rounding": rounding}
     else:
         checked_choices(**options)
         if isinstance(network, Classifier):
@@ -147,15 +149,13 @@ def _training(
     activation_bits: int,
     backend: Backend | str | None,
     calibration: str | None,
-    rounding: Rounding | None,
 ) -> _Training:
     """Return a training with quantizers, refusing before any what cannot be."""
     integer("epochs", epochs, 1, 10**6)
-    if backend is None or calibration is not None or rounding is not None:
+    if backend is None or calibration is not None:
         raise InvalidValue(
-            "an algorithm trains with a backend's quantizers, starts from its own calibration and "
-            "rounds to even: give a backend of qerror network backends, no calibration and no "
-            "rounding"
+            "an algorithm trains with a backend's quantizers and starts from its own calibration: "
+            "give a backend of qerror network backends and no calibration"
         )
     if weight_bits != activation_bits:
         raise InvalidValue(

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -24,7 +25,7 @@ from qerror.pytorch.examples import Dataset, Examples
 from qerror.pytorch.folding import FoldedBatchNorm
 from qerror.pytorch.graphs import ALGORITHMS, Algorithm, prepare
 from qerror.pytorch.studies import Bench, BenchRow, bench_document, bench_study
-from qerror.pytorch.studies.bench import BenchCase, bench_case
+from qerror.pytorch.studies.bench_case import BenchCase, bench_case
 from qerror.pytorch.training import Plan
 from qerror.pytorch.zoo import Classifier, digits
 from qerror.pytorch.zoo import networks as zoo_networks
@@ -111,6 +112,38 @@ def test_interrupted_three_times_it_gives_the_same(tmp_path: Path) -> None:
     assert journal.read_bytes() == before
     with pytest.raises(InvalidValue, match="belongs to other work: epochs"):
         study(journal=journal, epochs=2)
+
+
+@pytest.mark.usefixtures("networks")
+def test_a_journal_of_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "run.jsonl"
+
+    def one() -> Bench:
+        return bench_study(
+            ["tiny"], ["lsq"], ["TVM"], seeds=1, epochs=1, parts=("backends",), journal=journal
+        )
+
+    first, content = one(), journal.read_text()
+    assert one() == first
+    with monkeypatch.context() as patch:
+        patch.setattr(zoo_networks, "NETWORKS", {"tiny": tiny(0.02)})
+        with pytest.raises(InvalidValue, match=r"run 'tiny/TVM/.*' had another algorithm, network"):
+            one()
+    with monkeypatch.context() as patch:
+        patch.setattr("qerror.pytorch.studies.bench.RECIPE", 3)
+        with pytest.raises(InvalidValue, match="belongs to other work: recipe changed"):
+            one()
+    # What was written before there was a recipe: no number in its first line.
+    journal.write_text(re.sub(r'"recipe": \d+, ', "", content))
+    with pytest.raises(InvalidValue, match="belongs to other work: recipe changed"):
+        one()
+    journal.write_text(re.sub(r', "settings": "\w+"', "", content))
+    with pytest.raises(InvalidValue, match=r"is damaged \(KeyError: 'settings'\)"):
+        one()
+    journal.write_text(content)
+    assert one() == first
 
 
 @pytest.mark.slow

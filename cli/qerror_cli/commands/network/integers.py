@@ -26,7 +26,8 @@ _WHOLE = 32
 @click.option(
     "--rounding",
     type=click.Choice(["once", "twice", "even"]),
-    help="Of a backend's products: once with ties up (or to the even code), or twice as gemmlowp.",
+    help="Of a backend's products: once with ties up (even: to the even code, as --algorithm has "
+    "it by default), or twice, in the end away from 0, as gemmlowp.",
 )
 @click.option(
     "--algorithm",
