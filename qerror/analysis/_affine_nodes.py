@@ -15,7 +15,14 @@ import numpy as np
 from qerror._arrays import FloatArray
 from qerror.analysis._affine_ends import Ends, Within, second_growth
 from qerror.analysis._affine_larger import larger_nodes, larger_pairs, suits_larger
-from qerror.analysis._affine_panels import Lattice, by_part, marks_of, nested, panel_nodes
+from qerror.analysis._affine_panels import (
+    MOST_CORNERS,
+    Lattice,
+    by_part,
+    marks_of,
+    nested,
+    panel_nodes,
+)
 from qerror.densities.density import Density
 from qerror.densities.extreme import (
     extreme_edges,
@@ -33,16 +40,20 @@ _COUNTS = (18, 24, 32)  # nodes of a Gauss rule
 _MANY = (40, 64)
 _NEAR = 2e-15
 _MOST_PAIRS = 2**23
-_MOST_CORNERS = 2**9  # with more, jumps inside a density cost up to 4e-6 of the error
 _FINEST = 1e-13
 _SAME = 1e-12  # of their width: extremes that mirror each other
 # Shares of all, and the nodes that panels with more than that need.
 _GRADES = ((1e-4, 16), (1e-8, 12), (1e-12, 8), (-1.0, 5))
 
 
-def extreme_pairs(density: Density, n: int, lattice: Lattice) -> Iterator[Ends]:
-    """Return all pairs l < u (l < 0 < u with an integer zero point), in groups of one kind."""
-    if density.pieces():
+def extreme_pairs(
+    density: Density, n: int, lattice: Lattice, *, points_only: bool = False
+) -> Iterator[Ends]:
+    """Return all pairs l < u (l < 0 < u with an integer zero point), in groups of one kind.
+
+    Or only those with an extreme at a point mass.
+    """
+    if density.pieces() and not points_only:
         yield from _continuous(density, n, lattice)
     x, probability = density.atoms()
     if not x.size:
@@ -183,8 +194,10 @@ def _corners(density: Density, lattice: Lattice) -> FloatArray:
     marks = marks_of(density)
     edges = np.array([density.support[0], *marks.tolist()])
     edges = edges[np.isfinite(edges)]
+    if lattice.integer:
+        edges = np.union1d(edges, 0.0)  # where the other extreme's side ends
     ratio = lattice.steps / (np.arange(lattice.steps) + 0.5)
-    if marks.size * edges.size * lattice.steps > _MOST_CORNERS:
+    if marks.size * edges.size * lattice.steps > MOST_CORNERS:
         marks = marks[:0]
     if not lattice.integer:
         away: FloatArray = np.subtract.outer(edges, np.multiply.outer(marks, ratio)) / (1 - ratio)

@@ -21,6 +21,15 @@ class Rows(NamedTuple):
     zero: FloatArray | None = None
     """The rank of the level 0; None where levels start anywhere."""
 
+    @classmethod
+    def between(cls, low: FloatArray, high: FloatArray, steps: int, *, integer: bool) -> "Rows":
+        """Return the levels that pairs of extremes set; with an integer zero point 0 is one."""
+        step = (high - low) / steps
+        if not integer:
+            return cls(low, high, low, step, steps)
+        zero = np.rint(-low / step)
+        return cls(low, high, -zero * step, step, steps, zero)
+
     @property
     def top(self) -> FloatArray:
         """The highest level."""

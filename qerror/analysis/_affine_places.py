@@ -1,0 +1,198 @@
+"""Affine blocks of densities with jumps: by where a value lies between the extremes.
+
+Let l < u be the extremes of a block, w = u - l, and x = l + r w another value. With S steps its
+error is the width of a step, w / S, times a sawtooth of S r alone, so that
+
+    E[e^2] = 1 / S^2 int_0^1 psi(S r)^2 K(r) dr,
+    K(r) = int int (n-1)(n-2) P^(n-3) p(l) p(u) p(l + r w) w^3 dl du,
+
+and likewise for what is linear in the error. With an integer zero point the same holds for
+x = r w, -1 < r < 1. K knows nothing of levels: it bends only where l, u and x can meet three jumps
+of the density at once, a handful of r, where thresholds meet jumps in thousands of places.
+"""
+
+import itertools
+from functools import lru_cache
+
+import numpy as np
+
+from qerror._arrays import FloatArray, IntArray
+from qerror.analysis._affine_ends import Ends, Powers, Within, second_growth
+from qerror.analysis._affine_panels import MOST_CORNERS, Lattice, marks_of
+from qerror.analysis._affine_place_ends import beyond_lowest
+from qerror.analysis._affine_place_pairs import (
+    jumps_of,
+    pairs_apart,
+    pairs_beside,
+    place_pairs,
+)
+from qerror.analysis._affine_place_series import Series, adaptive, against
+from qerror.analysis._affine_place_swings import inner_pairs
+from qerror.densities.density import Density
+
+_TOGETHER = 4  # places
+_APART = 1e-9  # places at which three jumps meet
+_MOST_JUMPS = 9
+_MOST_STEPS = 2**10
+
+
+def suits_places(density: Density, lattice: Lattice) -> bool:
+    """Tell whether jumps meet thresholds in too many places, and each other in few.
+
+    Tails that never end would bend K at many scales.
+    """
+    jumps, inside = jumps_of(density, zero=lattice.integer), marks_of(density).size
+    many = inside * (inside + 1) * lattice.steps > MOST_CORNERS
+    few = jumps.size <= _MOST_JUMPS and lattice.steps <= _MOST_STEPS
+    return bool(many and few and np.isfinite(density.support).all())
+
+
+def place_sums(density: Density, n: int, lattice: Lattice) -> FloatArray:
+    """Return the seven sums of blocks whose extremes are no point masses."""
+    total = np.zeros(7)
+    if lattice.integer and not density.support[0] < 0 < density.support[1]:
+        return total
+    total[5] = inner_pairs(density, n, lattice)
+    s = lattice.steps
+    found = against(inner_series(density, n, integer=lattice.integer), s)
+    total[0] = found.second[0] / s**2
+    total[[3, 4, 6]] = -found.first[[1, 2, 3]] / s
+    if not lattice.integer:
+        return total
+    low = beyond_lowest(density, n, s)
+    high = beyond_lowest(density.affine(-1.0), n, s)
+    ends = against(end_series(density, n), s)
+    total[0] += ends.second[0] / s**2 - low - high
+    total[1] += low + ends.above[0] / s**2
+    total[2] += high + ends.below[0] / s**2
+    total[[3, 4, 6]] += ends.first[[1, 2, 4]] / s
+    total[5] += ends.second[3] / s**2
+    return total
+
+
+def _corners(density: Density, *, integer: bool) -> FloatArray:
+    """Return the r at which three jumps can meet, and the ends."""
+    jumps = jumps_of(density, zero=integer)
+    if integer:
+        low, high = jumps[jumps <= 0], jumps[jumps >= 0]
+        width = np.subtract.outer(high, low)
+        width = width[width > 0]
+        found = np.divide.outer(jumps, width).ravel()
+        found = np.concatenate([found, [-1.0, 0.0, 1.0]])
+        found = found[np.abs(found) <= 1]
+    else:
+        three = np.array(list(itertools.combinations(jumps.tolist(), 3))).reshape(-1, 3)
+        found = (three[:, 1] - three[:, 0]) / (three[:, 2] - three[:, 0])
+        found = np.concatenate([found, [0.0, 1.0]])
+    return _apart(found)
+
+
+def _apart(places: FloatArray) -> FloatArray:
+    """Return places in order, equal ones once."""
+    places = np.sort(places)
+    kept: FloatArray = places[np.append(True, np.diff(places) > _APART)]
+    return kept
+
+
+@lru_cache(maxsize=16)
+def inner_series(density: Density, n: int, *, integer: bool) -> Series:
+    """Return the law of the place of a value between the extremes, weighed with four factors.
+
+    They are w^2, w and x w, and for a pair of values what makes E[x_1 e_2], all per dx and of
+    blocks whose extremes are no point masses.
+    """
+    x, probability = density.atoms()
+
+    def sampled(r: FloatArray) -> FloatArray:
+        total = np.zeros((r.size, 4))
+        for start in range(0, r.size, _TOGETHER):
+            some = slice(start, start + _TOGETHER)
+            row, ends = place_pairs(density, n, r[some], integer=integer)
+            if not ends.low.size:
+                continue
+            width = ends.high - ends.low
+            at = r[some][row] * width + (0.0 if integer else ends.low)
+            inside = (at > ends.low) & (at < ends.high)
+            chance = np.where(inside, density.pdf(at) * width, 0.0)
+            total[some] += _weighed(density, n, row, ends, at, chance, total[some].shape[0])
+        for i, place in enumerate(r.tolist()):
+            for point, p in zip(x.tolist(), probability.tolist(), strict=True):
+                ends = pairs_beside(density, n, point, place, integer=integer)
+                if not ends.low.size:
+                    continue
+                at = np.full(ends.low.size, point)
+                row = np.zeros(at.size, dtype=np.int64)
+                total[i] += _weighed(density, n, row, ends, at, np.full(at.size, p), 1)[0]
+        return total
+
+    return adaptive(sampled, _corners(density, integer=integer))
+
+
+def _weighed(  # noqa: PLR0917 - one value's description
+    density: Density,
+    n: int,
+    row: IntArray,
+    ends: Ends,
+    x: FloatArray,
+    chance: FloatArray,
+    rows: int,
+) -> FloatArray:
+    """Return the sums over pairs of extremes, with a value x beside each; (rows, 4)."""
+    within, width = Within.of(density, ends), ends.high - ends.low
+    inner = second_growth(within, ends, n - 1) * chance * width
+    pair = Powers.of(ends, within, n - 2)
+    other = pair.low * ends.low + pair.high * ends.high
+    if n > 3:
+        other = other + pair.inner * first_moments(density, ends)
+    parts = inner * width, inner, inner * x, other * chance * width
+    return np.stack([np.bincount(row, part, rows) for part in parts], axis=1)
+
+
+def first_moments(density: Density, ends: Ends) -> FloatArray:
+    """Return int x p between extremes, point masses included."""
+    values, place = np.unique(np.concatenate([ends.low, ends.high]), return_inverse=True)
+    total, nothing, width = np.zeros(values.size), np.zeros(values.size - 1), np.diff(values)
+    for piece in density.pieces():
+        mass, first, _ = piece.integrals(values[:-1], nothing, width)
+        total[1:] += values[:-1] * mass + first
+    below = np.cumsum(total)[place]
+    found = below[ends.low.size :] - below[: ends.low.size]
+    x, probability = density.atoms()
+    if x.size:
+        sums = np.append(0.0, np.cumsum(x * probability))
+        found += sums[np.searchsorted(x, ends.high, "left")]
+        found -= sums[np.searchsorted(x, ends.low, "right")]
+    return found
+
+
+@lru_cache(maxsize=16)
+def end_series(density: Density, n: int) -> Series:
+    """Return the law of A = -l / w, l < 0 < u, weighed with five factors.
+
+    For a pair one of whose values is an extreme, or both.
+    """
+
+    def sampled(share: FloatArray) -> FloatArray:
+        row, ends = pairs_apart(density, n, share, None)
+        if not ends.low.size:
+            return np.zeros((share.size, 5))
+        within, width = Within.of(density, ends), ends.high - ends.low
+        one = Powers.of(ends, within, n - 1)
+        pair = Powers.of(ends, within, n - 2)
+        other, both, middle = pair.low + pair.high, pair.low_high, ends.low + ends.high
+        if n > 2:
+            other = other * first_moments(density, ends)
+        parts = [
+            one.low * width * width,
+            (one.low + one.high) * width,
+            one.low * middle * width,
+            2 * both * width * width,
+            (other + both * middle) * width,
+        ]
+        return np.stack([np.bincount(row, part, share.size) for part in parts], axis=1)
+
+    jumps = jumps_of(density, zero=True)
+    low, high = jumps[jumps <= 0], jumps[jumps >= 0]
+    width = np.subtract.outer(high, low)
+    found = np.where(width > 0, -low / np.where(width > 0, width, 1.0), 0.0).ravel()
+    return adaptive(sampled, _apart(np.concatenate([found, [0.0, 1.0]])))
