@@ -13,16 +13,17 @@ from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 
 # Nodes that panels need that are this part of a whole one.
-_PARTS = ((0.02, 5), (0.1, 8), (0.3, 11), (0.6, 15), (np.inf, 19))
+_PARTS = ((0.02, 8), (0.1, 11), (0.3, 15), (0.6, 19), (np.inf, 24))
 # Shares of the largest, and the nodes that serve panels with less.
-_SHARES = ((1e-18, 3), (1e-15, 5), (1e-12, 8), (1e-8, 12), (np.inf, 19))
+_SHARES = ((1e-18, 5), (1e-15, 8), (1e-12, 12), (1e-8, 16), (np.inf, 24))
 _LITTLE = 1e-21  # of all: panels with less are left out
 _FEW = 16  # values
 _OF_ROOM = 0.8  # of the laws' panels
-_LINE = 16  # nodes of panels along a line
+_LINE = 20  # nodes of panels along a line
 _PLAIN = 10  # nodes of panels that no threshold cuts
 _FINEST = 1e-14  # of its end: a panel is no narrower
-_NONE = Ends(*(np.empty(0) for _ in range(4)), False, False)  # pairs
+_EMPTY = np.empty(0)
+_NONE = Ends(_EMPTY, _EMPTY, _EMPTY, _EMPTY, False, False)
 
 
 def jumps_of(density: Density, *, zero: bool) -> FloatArray:

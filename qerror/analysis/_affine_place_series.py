@@ -1,6 +1,7 @@
 """Functions of a place between two extremes as Legendre series, and times a sawtooth of levels."""
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -9,7 +10,8 @@ import numpy as np
 from qerror._arrays import FloatArray
 from qerror.densities.quadrature import gauss_legendre
 
-_ORDER = 20  # nodes of a panel
+_ORDERS = (26, 16)  # nodes of a panel, of few panels and of many
+_MANY = 8
 _SETTLED = 1e-11  # of the largest coefficient: the last ones of a panel, which integrate to 0
 _NARROWEST = 1e-6  # panel
 
@@ -28,9 +30,10 @@ Sampled: TypeAlias = Callable[[FloatArray], FloatArray]
 
 def adaptive(sampled: Sampled, edges: FloatArray) -> Series:
     """Expand functions in panels, halved until their series end."""
-    t, w = gauss_legendre(_ORDER)
-    k = np.arange(_ORDER)
-    project = (2 * k + 1)[:, None] * np.polynomial.legendre.legvander(2 * t - 1, _ORDER - 1).T * w
+    order = _ORDERS[edges.size > _MANY]
+    t, w = gauss_legendre(order)
+    k = np.arange(order)
+    project = (2 * k + 1)[:, None] * np.polynomial.legendre.legvander(2 * t - 1, order - 1).T * w
     todo = list(itertools.pairwise(edges.tolist()))
     found: list[tuple[float, float, FloatArray]] = []
     most: FloatArray | float = 0.0
@@ -38,7 +41,7 @@ def adaptive(sampled: Sampled, edges: FloatArray) -> Series:
         parts = [(low, high, project @ sampled(low + (high - low) * t)) for low, high in todo]
         sizes = np.stack([np.abs(series[0]) * (high - low) for low, high, series in parts])
         most = np.maximum(most, sizes.max(axis=0))
-        todo = []
+        todo.clear()
         for low, high, series in parts:
             rest = np.abs(series[-2:]).max(axis=0) * (high - low)
             if (rest <= _SETTLED * most).all() or high - low <= _NARROWEST:
@@ -69,19 +72,21 @@ class Sawtooth(NamedTuple):
 def against(series: Series, steps: int) -> Sawtooth:
     """Integrate series times the sawtooth of so many steps."""
     # Exact: of order + 2 at most, on each half of a cell.
-    t, w = gauss_legendre(_ORDER // 2 + 2)
+    t, w = gauss_legendre(series.coefficients.shape[1] // 2 + 2)
     total = np.zeros((3, series.coefficients.shape[2]))
     for low, high, part in zip(
         series.edges[:-1].tolist(), series.edges[1:].tolist(), series.coefficients, strict=True
     ):
-        halves = np.arange(np.floor(2 * steps * low) + 1, np.ceil(2 * steps * high))
+        first, last = math.floor(2 * steps * low) + 1, math.ceil(2 * steps * high)
+        halves = np.arange(first, last, dtype=np.float64)
         cuts = np.concatenate([[low], halves / (2 * steps), [high]])
         width = np.diff(cuts)[:, None]
         r = cuts[:-1, None] + width * t
         psi = steps * r - np.rint(steps * r.mean(axis=1, keepdims=True))
         z = (2 * r - low - high) / (high - low)
-        values = np.polynomial.legendre.legval(z.ravel(), part)
+        basis: FloatArray = np.polynomial.legendre.legvander(z.ravel(), part.shape[0] - 1)
+        values: FloatArray = basis @ part
         psi, weight = psi.ravel(), (width * w).ravel()
         for k, factor in enumerate((psi, psi * psi * (psi > 0), psi * psi * (psi < 0))):
-            total[k] += values @ (factor * weight)
+            total[k] += (factor * weight) @ values
     return Sawtooth(*total)

@@ -145,7 +145,8 @@ def _weighed(  # noqa: PLR0917 - one value's description
     if n > 3:
         other = other + pair.inner * first_moments(density, ends)
     parts = inner * width, inner, inner * x, other * chance * width
-    return np.stack([np.bincount(row, part, rows) for part in parts], axis=1)
+    sums = [np.bincount(row, part, rows) for part in parts]
+    return np.stack(sums, axis=1).astype(np.float64)
 
 
 def first_moments(density: Density, ends: Ends) -> FloatArray:
@@ -189,7 +190,8 @@ def end_series(density: Density, n: int) -> Series:
             2 * both * width * width,
             (other + both * middle) * width,
         ]
-        return np.stack([np.bincount(row, part, share.size) for part in parts], axis=1)
+        sums = [np.bincount(row, part, share.size) for part in parts]
+        return np.stack(sums, axis=1).astype(np.float64)
 
     jumps = jumps_of(density, zero=True)
     low, high = jumps[jumps <= 0], jumps[jumps >= 0]

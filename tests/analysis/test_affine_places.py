@@ -11,6 +11,7 @@ from qerror.analysis._block_minmax import _sums, minmax_sums
 from qerror.densities import Density, Discrete, Gaussian, Mixture, Truncated, Uniform
 
 UNIFORMS = Mixture([Uniform(-1.0, 0.3), Uniform(-0.2, 2.0)], [0.6, 0.4])
+HALVES = Mixture([Uniform(-1.0, 1.0), Uniform(0.0, 1.0)], [0.6, 0.4])
 SYMMETRIC = Mixture([Uniform(-1.0, 1.0), Uniform(-0.5, 0.5)], [0.7, 0.3])
 POINTS = Mixture([Uniform(-1.0, 2.0), Discrete([-0.4, 0.0, 0.6], [0.3, 0.4, 0.3])], [0.8, 0.2])
 CUT = Mixture([Truncated(Gaussian(0.2, 0.8), -1.0, 1.5), Uniform(-0.5, 0.9)], [0.7, 0.3])
@@ -28,7 +29,8 @@ def _by_thresholds(density: Density, n: int, lattice: Lattice) -> FloatArray:
 @pytest.mark.parametrize(
     ("density", "n", "steps", "integer"),
     [
-        (POINTS, 3, 3, True),
+        (HALVES, 3, 3, True),
+        pytest.param(POINTS, 3, 3, True, marks=pytest.mark.exhaustive),
         pytest.param(POINTS, 3, 3, False, marks=pytest.mark.exhaustive),
         pytest.param(UNIFORMS, 3, 3, False, marks=pytest.mark.exhaustive),
         pytest.param(UNIFORMS, 3, 3, True, marks=pytest.mark.exhaustive),
