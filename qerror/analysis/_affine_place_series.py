@@ -74,9 +74,8 @@ def against(series: Series, steps: int) -> Sawtooth:
     # Exact: of order + 2 at most, on each half of a cell.
     t, w = gauss_legendre(series.coefficients.shape[1] // 2 + 2)
     total = np.zeros((3, series.coefficients.shape[2]))
-    for low, high, part in zip(
-        series.edges[:-1].tolist(), series.edges[1:].tolist(), series.coefficients, strict=True
-    ):
+    order = series.coefficients.shape[1]
+    for panel, (low, high) in enumerate(itertools.pairwise(series.edges.tolist())):
         first, last = math.floor(2 * steps * low) + 1, math.ceil(2 * steps * high)
         halves = np.arange(first, last, dtype=np.float64)
         cuts = np.concatenate([[low], halves / (2 * steps), [high]])
@@ -84,8 +83,8 @@ def against(series: Series, steps: int) -> Sawtooth:
         r = cuts[:-1, None] + width * t
         psi = steps * r - np.rint(steps * r.mean(axis=1, keepdims=True))
         z = (2 * r - low - high) / (high - low)
-        basis: FloatArray = np.polynomial.legendre.legvander(z.ravel(), part.shape[0] - 1)
-        values: FloatArray = basis @ part
+        basis: FloatArray = np.polynomial.legendre.legvander(z.ravel(), order - 1)
+        values: FloatArray = basis @ series.coefficients[panel]
         psi, weight = psi.ravel(), (width * w).ravel()
         for k, factor in enumerate((psi, psi * psi * (psi > 0), psi * psi * (psi < 0))):
             total[k] += (factor * weight) @ values
