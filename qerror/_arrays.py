@@ -14,6 +14,7 @@ import numpy.typing as npt
 from qerror.exceptions import InvalidType, InvalidValue
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+ComplexArray: TypeAlias = npt.NDArray[np.complex128]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Array = TypeVar("Array", bound=npt.NDArray[Any])

@@ -20,11 +20,12 @@ from qerror.accumulators._rounding import (
     last_bit_cost,
 )
 from qerror.accumulators.accumulator import FloatAccumulator
-from qerror.accumulators.terms import EXACT, Terms, weighed
+from qerror.accumulators.terms import EXACT, Terms, lattice_of, weighed
 from qerror.rounding import RoundingRule
 
 PARTS = 4  # cells to a binade; a multiple of it in pairs
 _COARSE_BELOW = 2.0**-8  # of the largest term's binade: cells there are whole binades
+_NOTHING = 1e-300
 _BITS = 60  # binades below a sum's largest that are told apart
 
 
@@ -85,6 +86,22 @@ class Addition:
         """Return P(last bit at 2^k or above) by kind, 1 for k <= d as rounding to 2^d says."""
         places, kinds = (np.arange(size, dtype=np.int64) for size in last.T.shape)
         return np.where(places <= kinds[:, None] // self.parts, 1.0, last)
+
+    def last_of(self, law: FloatArray) -> FloatArray:
+        """Return P(last bit at 2^k or above) by kind, of the masses of T by kind and place."""
+        above = np.cumsum(law[:, ::-1], axis=1)[:, ::-1]
+        found = np.tile(self.term_last, (len(law), 1))
+        present = np.flatnonzero(above[:, 0] > _NOTHING)
+        found[present] = above[present] / above[present, :1]
+        found[present[-1] + 1 :] = found[present[-1]]
+        return self.whole(found)
+
+    def last_of_values(self, values: FloatArray, masses: FloatArray) -> FloatArray:
+        """Return P(last bit at 2^k or above) by kind of T, which has these values."""
+        size = self.exponents.size
+        place = np.clip(lattice_of(values) - self.exponents[0], 0, size - 1)
+        law = weighed(self.kinds_of(values) * size + place, masses, size * size * self.parts)
+        return self.last_of(law.reshape(-1, size))
 
     def _tabulate(self) -> None:
         terms, p = self.terms, self.terms.probabilities

@@ -13,7 +13,8 @@ from qerror._arrays import FloatArray
 from qerror.accumulators._addition import PARTS, Addition, Cells, Rates
 from qerror.accumulators._opening import Opening
 from qerror.accumulators._sums import Sums
-from qerror.accumulators._walk import Trail, cells_of, largest_sum, moved
+from qerror.accumulators._trail import Trail
+from qerror.accumulators._walk import cells_of, largest_sum, moved
 from qerror.accumulators.accumulator import FloatAccumulator
 
 # Both laws are wide here, and cells whose sums straddle a binade's edge are worth 0.1 dB.

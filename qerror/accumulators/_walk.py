@@ -14,21 +14,23 @@ only the sum over k of E[e_k^2] is left.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 
-from qerror._arrays import ArrayValue, FloatArray, IntArray, frozen
+from qerror._arrays import FloatArray, IntArray
 from qerror.accumulators._addition import Addition, Cells, Rates
+from qerror.accumulators._chain import Chain, budget
+from qerror.accumulators._early import Early
 from qerror.accumulators._opening import Opening
 from qerror.accumulators._places import Flow, Places
 from qerror.accumulators._sums import Mesh, Sums
+from qerror.accumulators._table import Table
+from qerror.accumulators._trail import Change, Log, State, Trail
 from qerror.accumulators.accumulator import FloatAccumulator
 from qerror.accumulators.terms import EXACT, Terms
 
-_OPENING = 32  # additions that are looked at one by one
+_OPENING, _EARLY = 8, 64  # additions that are made one by one, in cells and on a mesh
 _RATIO = 2 ** (1 / 6)  # of the counts at which rates are taken from there on
 _DEPTH = 14  # binades below the spread of T that are told apart
 _NOTHING = 1e-14
@@ -36,63 +38,7 @@ _FUSED_BITS, _MANY = 64, 256  # places of a fused sum; terms after which they se
 _NO_PLACES = np.ones((0, 0))
 
 
-@dataclass(frozen=True, eq=False)
-class Trail(ArrayValue):
-    """What happens along a sum of n terms."""
-
-    counts: FloatArray
-    """Terms added so far, at places up to n."""
-    step_errors: FloatArray
-    """E[e^2] of the addition that leads there."""
-    mean: float
-    """E[A] at the end."""
-    second: float
-    """E[A^2]."""
-    with_sum: float
-    """Cov(A, S), S the exact sum."""
-    variance: float
-    """Var(T)."""
-    last: FloatArray
-    """P(last bit at 2^k or above) of T, by kind."""
-
-    @classmethod
-    def of(  # noqa: PLR0917 - as the fields are
-        cls,
-        counts: Sequence[float],
-        errors: Sequence[float],
-        mean: float,
-        second: float,
-        with_sum: float,
-        variance: float,
-        last: FloatArray,
-    ) -> "Trail":
-        """Make a trail of lists."""
-        places, steps = (frozen(np.array(each)) for each in (counts, errors))
-        return cls(places, steps, mean, second, with_sum, variance, last)
-
-
-class State(NamedTuple):
-    """Moments of T and A after some additions."""
-
-    mean: float
-    variance: float
-    error: float
-    second: float
-    cross: float
-    """Cov(A, T)."""
-    bend: float
-    """Cov(A, (T - E[T])^2)."""
-
-    def plus(self, change: "State", steps: float = 1.0) -> "State":
-        """Return the state after `steps` such changes."""
-        return State(*(a + steps * b for a, b in zip(self, change, strict=True)))
-
-
-class Change(NamedTuple):
-    """What one addition changes."""
-
-    moments: State
-    step_error: float
+Stage: TypeAlias = Opening | Early | Chain | Table | Places
 
 
 class Walk:
@@ -100,35 +46,84 @@ class Walk:
 
     def __init__(self, sums: Sums, register: FloatAccumulator, most: int) -> None:
         terms = sums.terms
-        self.sums, self.terms = sums, terms
+        self.sums, self.terms, self._register = sums, terms, register
         self.addition = Addition(terms, register, largest_sum(terms, most))
 
     def after(self, count: int) -> Trail:
         """Return what the sum of `count` terms has gone through."""
-        state = State(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        counts: list[float] = []
-        errors: list[float] = []
-        opening = Opening(self.addition, min(count, _OPENING))
-        places: Places | None = None
-        done = 0
-        while done < count:
-            if done < _OPENING:
-                steps = 1
-                change = self._one(state, opening, done)
-            else:
-                if places is None:
-                    last = opening.last(opening.masses(self._law(state, done)))
-                    places = Places(self.addition, count, last)
-                steps = min(count, max(done + 1, int(done * _RATIO))) - done
-                change = self._many(state, places, done, steps)
-            state = _possible(state.plus(change.moments, steps))
-            done += steps
-            counts.append(float(done))
-            errors.append(change.step_error)
-        law = self._law(state, count)
-        last = opening.last(opening.masses(law)) if places is None else places.last(law)
+        log = Log()
+        begun = self._exactly(log, count) or self._opening(log, min(count, _OPENING))
+        stage: Stage = begun
+        if log.done < min(count, _EARLY):
+            stage = self._early(log, min(count, _EARLY), begun)
+        if log.done < count:
+            stage = self._at_length(log, count, self._last(log, stage))
+        state = log.state
         with_sum = state.cross - (state.second - state.error**2)
-        return Trail.of(counts, errors, state.error, state.second, with_sum, state.variance, last)
+        return Trail.of(
+            log.counts, log.errors, state.error, state.second, with_sum, state.variance,
+            self._last(log, stage),
+        )  # fmt: skip
+
+    def _exactly(self, log: Log, count: int) -> Chain | Table | None:
+        """Make as many additions as are worth following exactly."""
+        table = Table.of(self.terms, self._register, count) if count > _EARLY else None
+        if table is not None:
+            table.add(count)
+        if table is not None and table.is_whole:
+            log.counts, log.errors = table.counts, table.errors
+            log.state, log.done = State(*table.moments()), count
+            return table
+        most = budget(self.terms, self._register, count)
+        if not most:
+            return None
+        chain = Chain(self.terms, self._register)
+        while log.done < count and chain.work < most:
+            steps = 1 if not chain.stuck else count - log.done
+            if chain.stuck:
+                chain.leap(steps)
+            else:
+                chain.advance()
+            log.done += steps
+            log.counts.append(float(log.done))
+            log.errors.append(chain.step_error)
+        log.state = State(*chain.moments())
+        return chain
+
+    def _opening(self, log: Log, count: int) -> Opening:
+        """Make the first additions."""
+        opening = Opening(self.addition, count)
+        while log.done < count:
+            log.add(self._one(log.state, opening, log.done))
+        return opening
+
+    def _early(self, log: Log, count: int, before: Opening | Chain | Table) -> Early:
+        """Make the additions after the first ones."""
+        early = Early(self.addition, count)
+        if isinstance(before, Chain | Table):
+            early.take(*before.law())
+        else:
+            early.follow(before.middle, before.shares.T)
+        while log.done < count:
+            masses = early.masses(self._law(log.state, log.done))
+            log.add(self._change(log.state, early.middle, masses, early.rates()))
+            early.advance(masses)
+        return early
+
+    def _at_length(self, log: Log, count: int, last: FloatArray) -> Places:
+        """Make all other additions, many at a time."""
+        places = Places(self.addition, count, last)
+        while log.done < count:
+            steps = min(count, max(log.done + 1, int(log.done * _RATIO))) - log.done
+            log.add(self._many(log.state, places, log.done, steps), steps)
+        return places
+
+    def _last(self, log: Log, stage: Stage) -> FloatArray:
+        """Return P(last bit at 2^k or above) of T, by kind."""
+        if isinstance(stage, Chain | Table):
+            return self.addition.last_of_values(*stage.law())
+        law = self._law(log.state, log.done)
+        return stage.last(law) if isinstance(stage, Places) else stage.last(stage.masses(law))
 
     def law(self, trail: Trail, count: int) -> Mesh:
         """Return the law of T after `count` terms."""
@@ -278,11 +273,3 @@ def _placed(values: FloatArray, masses: FloatArray, last: FloatArray, places: In
     lattice = np.where(values[rows] == 0, EXACT, places[columns])
     chance = at[rows, columns]
     return Terms(values[rows], chance / chance.sum(), lattice, exact=False)
-
-
-def _possible(state: State) -> State:
-    """Return a state whose moments are some law's, as a long step may leave them none."""
-    variance, second = max(state.variance, 0.0), max(state.second, state.error**2)
-    most = math.sqrt(variance * (second - state.error**2))
-    cross = min(max(state.cross, -most), most)
-    return state._replace(variance=variance, second=second, cross=cross)

@@ -8,8 +8,9 @@ import numpy as np
 from qerror._arrays import FloatArray, integer
 from qerror.accumulators._overflow import Tail, end_beyond, end_excess, excess, way_beyond
 from qerror.accumulators._sums import Sums
+from qerror.accumulators._trail import Trail
 from qerror.accumulators._tree import Tree
-from qerror.accumulators._walk import Trail, Walk, block_terms, fused_terms
+from qerror.accumulators._walk import Walk, block_terms, fused_terms
 from qerror.accumulators.accumulator import (
     Accumulator,
     FloatAccumulator,
