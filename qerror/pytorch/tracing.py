@@ -65,7 +65,7 @@ def traced(model: nn.Module, remedy: str, whole: Collection[str] = ()) -> torch.
         steps = tracer.trace(copied)
     except Exception as error:  # what a forward may raise under tracing is not bounded
         raise InvalidValue(
-            f"torch.fx cannot trace {_culprit(copied, whole)}: {error}. {remedy}"
+            f"torch.fx cannot trace {_culprit(copied, whole)}: {_first_words(error)}. {remedy}"
         ) from error
     for module, training in modes.items():
         module.training = training
@@ -113,6 +113,11 @@ def _alike(found: Any, expected: Any) -> bool:
     except (TypeError, ValueError):
         return True
     return True
+
+
+def _first_words(error: Exception) -> str:
+    """Return the first sentence: torch's messages go on for a page."""
+    return str(error).strip().partition("\n")[0].split(". ")[0].rstrip(".")
 
 
 def _culprit(model: nn.Module, whole: Collection[str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qerror.exceptions import InvalidValue
+from qerror.exceptions import InvalidValue, UnknownName
 from qerror.integer.arithmetic import INT32
 from qerror.integer.multiplier import ROUNDINGS, Rounding, multiplier_of
 from qerror.integer.network import IntegerNetwork
@@ -56,7 +56,10 @@ def backend_of(backend: Backend | str) -> Backend:
         If there is none of that name, or it keeps normalisations that are not folded.
     """
     if isinstance(backend, str):
-        backend = INT8 if backend.casefold() == "int8" else BACKENDS[backend]
+        try:
+            backend = INT8 if backend.casefold() == "int8" else BACKENDS[backend]
+        except UnknownName as error:
+            raise UnknownName(f"{error}; or int8") from None
     if not backend.folds:
         raise InvalidValue(
             f"{backend.name} does not fold normalisations, and integers have none: choose a "
