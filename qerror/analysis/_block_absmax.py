@@ -11,30 +11,32 @@ mass at +-x is a step of its own, between the values below it and itself.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray
+from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.analysis._block_steps import BlockSums
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
 from qerror.densities.magnitude import MaximumLaw
 from qerror.densities.maximum import (
+    COUNTS,
     MaximumRule,
-    heavy_rule,
+    beyond,
+    heavy_rules,
     is_heavy,
+    log_cumulative,
     maximum_nodes,
-    maximum_rule,
+    maximum_rules,
     suits_rule,
 )
 from qerror.grids import Grid
 
 _FEW = 16  # values: for blocks of fewer the law of the maximum reaches down to 0
-# Nodes, and fewer: where those give the same to ten digits, the others give fourteen.
-_COUNTS = (24, 18)
-# The same for tails heavier than these.
+# Numbers of nodes as COUNTS, for tails heavier than these.
 _HEAVY_COUNTS = (
     (2.6, ((88, 64), (144, 112))),
     (4.2, ((80, 60), (112, 88))),
@@ -75,7 +77,7 @@ def absmax_sums(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
     edge = edge_of(grid, gain)
     total = BlockSums(np.zeros(6), 0.0, 0.0)
     if density.pieces():
-        smooth = edge.exact and n > _FEW and _suits(density, n - 2)
+        smooth = edge.exact and n > _FEW and _suits(density, n - 1)
         ruled = _by_rule(grid, density, n, gain) if smooth else None
         total = ruled or _by_panels(grid, density, n, gain, edge)
     if density.atom_sums.size:
@@ -109,7 +111,7 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
     None where fewer nodes give something else: J is not smooth enough.
     """
     for counts in _counts(density):
-        rules = [_rule(density, n - 1, count) for count in counts]
+        rules = _rules(density, n - 1, counts)
         both = MaximumRule(*(np.concatenate(parts) for parts in zip(*rules, strict=True)))
         rule, (moments, at_fewer) = rules[0], _below(grid, density, gain, both).parted(counts)
         singles = moments.dot(rule.weights)
@@ -122,25 +124,34 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
         return BlockSums(singles, 0.0, 0.0)
     upper, lower = density.pdf(rule.nodes), density.pdf(-rule.nodes)
     with_largest = (upper - lower) / (upper + lower) * rule.nodes * moments.mean
-    # Two of the other values: at the law of the largest of n - 2.
-    rule_of_two = _rule(density, n - 2, counts[0])
-    others = _below(grid, density, gain, rule_of_two)
-    cross = rule_of_two.weights @ (others.mean * others.first)
+    weights = _weights_of_two(density, n, counts)
+    cross = weights @ (moments.mean * moments.first)
     cross += rule.weights @ with_largest / (n - 1)
-    return BlockSums(singles, float(rule_of_two.weights @ others.mean**2), float(cross))
+    return BlockSums(singles, float(weights @ moments.mean**2), float(cross))
 
 
 def _counts(density: Density) -> Sequence[tuple[int, int]]:
     """Return nodes to try, many and fewer."""
     if not is_heavy(density):
-        return (_COUNTS,)
+        return (COUNTS,)
     exponent = tail_exponent(density)
     return next(counts for limit, counts in _HEAVY_COUNTS if exponent <= limit)
 
 
-def _rule(density: Density, n: int, count: int) -> MaximumRule:
-    """Return the rule of the largest of n values."""
-    return (heavy_rule if is_heavy(density) else maximum_rule)(density, n, count)
+def _rules(density: Density, n: int, counts: tuple[int, int]) -> tuple[MaximumRule, ...]:
+    """Return the rules of the largest of n values."""
+    return (heavy_rules if is_heavy(density) else maximum_rules)(density, n, counts)
+
+
+@lru_cache(maxsize=256)
+def _weights_of_two(density: Density, n: int, counts: tuple[int, int]) -> FloatArray:
+    """Return the weights of the largest of n - 2 values at the nodes of that of n - 1.
+
+    The laws' ratio is (n - 2) / ((n - 1) F). What two values below m add vanishes with m faster
+    than F does, so that the rule serves it as well.
+    """
+    nodes, weights = _rules(density, n - 1, counts)[0]
+    return frozen(weights * ((n - 2) / (n - 1)) * np.exp(-log_cumulative(density, nodes)))
 
 
 def _below(grid: Grid, density: Density, gain: float, rule: MaximumRule) -> WindowMoments:
@@ -161,6 +172,9 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
     with np.errstate(under="ignore", over="ignore", invalid="ignore"):
         largest = np.exp((n - 1) * panels.log_below) * panels.weights * panels.density
         singles = moments.dot(others[at]) + _largest(largest, m, edge)
+        if is_heavy(density) and not edge.exact:
+            # Squares may have their mean far beyond where the largest value likely is.
+            singles += _at_edge(beyond(density, panels.top), edge)
         if n < 2:
             return BlockSums(singles, 0.0, 0.0)
         pair = np.exp((n - 2) * panels.log_below[at]) * panels.weights[at] * m[at]
@@ -179,17 +193,21 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
 
 def _largest(measure: FloatArray, m: FloatArray, edge: Edge) -> FloatArray:
     """Return what the largest values themselves add, at +m and at -m."""
+    return _at_edge(np.stack([measure.sum(axis=1), measure @ m, measure @ (m * m)], axis=1), edge)
+
+
+def _at_edge(powers: FloatArray, edge: Edge) -> FloatArray:
+    """Return what they add by the means of m^k, k = 0, 1, 2, at +m and at -m, shape (2, 3)."""
     found = np.zeros(6)
-    for weights, error, sign, clips, place in (
-        (measure[0], edge.upper, 1.0, edge.clips[0], 2),
-        (measure[1], edge.lower, -1.0, edge.clips[1], 1),
+    for (_, first, second), error, sign, clips, place in (
+        (powers[0].tolist(), edge.upper, 1.0, edge.clips[0], 2),
+        (powers[1].tolist(), edge.lower, -1.0, edge.clips[1], 1),
     ):
         if error:
-            square = float(weights @ (error * m) ** 2)
-            found[place if clips else 0] += square
-            found[3] += float(weights @ (error * m))
-            found[4] += sign * float(weights @ (error * m * m))
-        found[5] += sign * float(weights @ m)
+            found[place if clips else 0] += error * error * second
+            found[3] += error * first
+            found[4] += sign * error * second
+        found[5] += sign * first
     return found
 
 

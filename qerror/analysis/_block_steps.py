@@ -10,6 +10,7 @@ at scale s_j over |x| < a and B_j that over the shell: no integral over the maxi
 for e^2 no term is negative. Two values of a block follow likewise with F^(n-2) and products.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -102,7 +103,8 @@ def _first_likely(density: Density, steps: ScaleSteps, n: int) -> int:
     if n < 2:
         return 0
     edges = steps.edges[1:-1]
-    below = density.cdf(edges) - density.cdf(-edges)
+    lower = density.cdf(-edges)
+    below = 1 - 2 * lower if density.is_symmetric else density.cdf(edges) - lower
     return int(np.count_nonzero(below < _LISTED ** (1 / n)))
 
 
@@ -139,10 +141,30 @@ def step_sums(grid: Grid, density: Density, n: int, steps: Steps) -> BlockSums:
     """Return the expectations for blocks of n values."""
     live = live_steps(steps, n)
     windows, scales = steps.windows.rows(live), steps.scales[live]
-    ahead = Windows.below(windows.low, ~windows.low_in)
-    inner = ahead.moments(grid, density, scales)
     shell = windows.moments(grid, density, scales)
+    at = _weighty(grid, density, n, steps, live)
+    ahead = Windows.below(windows.low[at], ~windows.low_in[at])
+    inner = ahead.moments(grid, density, scales[at]).spread(at, live.size)
     return combined(inner, shell, steps, n, live)
+
+
+def _weighty(
+    grid: Grid, density: Density, n: int, steps: Steps, live: IntArray
+) -> IntArray | slice:
+    """Return which of the live steps add anything by the values below them.
+
+    Where 0 is a level an error is no larger than its value, so that E[X^2] bounds theirs: under a
+    heavy tail that leaves few of the steps whose shells count.
+    """
+    power = density.second_moment
+    if not (math.isfinite(power) and grid.error_half_even(np.zeros(1))[0] == 0):
+        return slice(None)
+    power /= steps.total
+    bound, reach = steps.law.growth(n - 1) * power, _reach(steps)
+    least = _NEGLIGIBLE * float((bound + _shells(steps, n) * reach * reach).max())
+    if not (grid.is_symmetric and density.is_symmetric):
+        bound = bound + _shells(steps, n) * reach * math.sqrt(power)
+    return np.flatnonzero(bound[live] > least)
 
 
 def combined(
@@ -165,13 +187,22 @@ def combined(
 
 def live_steps(steps: Steps, n: int) -> IntArray:
     """Return the steps that add anything: a bound on each, against the largest."""
+    reach = _reach(steps)
+    bound = (_shells(steps, n) + steps.law.growth(n - 1)) * reach * reach
+    return np.flatnonzero(bound > _NEGLIGIBLE * bound.max(initial=0.0))
+
+
+def _reach(steps: Steps) -> FloatArray:
+    """Return how large the values of each step are, or may as well be."""
     low, high = steps.windows.low, steps.windows.high
     # The last window may be the only one, from 0 on.
     far = np.maximum(2 * low, steps.scales)
-    reach = np.minimum(np.where(np.isfinite(high), high, far), _FAR)
-    shells = steps.law.below * -np.expm1(steps.law.drop)
-    bound = (steps.law.power(n - 1) * shells + steps.law.growth(n - 1)) * reach * reach
-    return np.flatnonzero(bound > _NEGLIGIBLE * bound.max(initial=0.0))
+    return np.minimum(np.where(np.isfinite(high), high, far), _FAR)
+
+
+def _shells(steps: Steps, n: int) -> FloatArray:
+    """Return the probability that a value lies in a step's shell and no other beyond it."""
+    return steps.law.power(n - 1) * steps.law.below * -np.expm1(steps.law.drop)
 
 
 def likely_codes(steps: Steps, n: int) -> tuple[IntArray, FloatArray]:

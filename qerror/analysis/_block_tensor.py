@@ -30,12 +30,12 @@ from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
 from qerror.densities.magnitude import MaximumLaw
 from qerror.densities.maximum import (
-    gauss_rule,
     is_heavy,
     maximum_nodes,
     maximum_rule,
     suits_rule,
 )
+from qerror.densities.quadrature import gauss_rule
 from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleSteps, largest
 from qerror.formats.stored_scales import StoredScale

@@ -40,6 +40,12 @@ class WindowMoments(NamedTuple):
         """Return some of the rows."""
         return WindowMoments(*(part[at] for part in self))
 
+    def spread(self, at: slice | IntArray, size: int) -> "WindowMoments":
+        """Return so many rows, these ones where it says and the others 0."""
+        found = np.zeros((6, size))
+        found[:, at] = self
+        return WindowMoments(*found)
+
     def parted(self, sizes: Sequence[int]) -> "list[WindowMoments]":
         """Part rows that were joined."""
         ends = np.cumsum(sizes)

@@ -7,11 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
-from qerror.analysis._block_absmax import absmax_sums, edge_of
-from qerror.analysis._block_four_over_six import four_over_six_sums
-from qerror.analysis._block_minmax import minmax_sums
 from qerror.analysis._block_steps import BlockSums, Steps, clipped_share, likely_codes, step_sums
-from qerror.analysis._block_tensor import tensor_sums
 from qerror.analysis._float64 import beyond_float64
 from qerror.analysis.block_report import BlockErrorReport, CodeProbabilities
 from qerror.densities.density import Density
@@ -118,9 +114,7 @@ def _is_infinite(form: BlockFormat, density: Density) -> bool:
     if math.isfinite(density.second_moment):
         return False
     rule = form.scale
-    follows = (
-        isinstance(rule, Absmax) and edge_of(form.element.grid(), rule.gain_for(form.element)).exact
-    )
+    follows = isinstance(rule, Absmax) and _keeps_largest(form, rule)
     from_data = isinstance(rule, MinMax) or (
         isinstance(rule, StoredScale | FourOverSix) and isinstance(rule.tensor, Amax)
     )
@@ -128,11 +122,22 @@ def _is_infinite(form: BlockFormat, density: Density) -> bool:
     return not (follows or from_data) or min(exponents, default=math.inf) <= 1
 
 
+def _keeps_largest(form: BlockFormat, rule: Absmax) -> bool:
+    """Tell whether a block's largest magnitude is a level at both signs."""
+    from qerror.analysis._block_absmax import edge_of  # noqa: PLC0415 - as the paths below
+
+    return edge_of(form.element.grid(), rule.gain_for(form.element)).exact
+
+
 def _tail_exponents(density: Density) -> tuple[float, float]:
     """Return the exponents of the tails to the left and to the right."""
     left = [p.law.tail_exponent(-1.0) for p in density.pieces() if p.low == -math.inf]
     right = [p.law.tail_exponent(1.0) for p in density.pieces() if p.high == math.inf]
     return min(left, default=math.inf), min(right, default=math.inf)
+
+
+# The path of each rule is imported by its first call: all of them together take longer than one
+# block's error.
 
 
 def _by_power(form: BlockFormat, density: Density) -> BlockFigures:
@@ -146,6 +151,8 @@ def _by_stored(form: BlockFormat, density: Density) -> BlockFigures:
     levels, _ = scale_levels(rule.format)
     if not isinstance(rule.tensor, Amax):
         return _at_steps(form, density, rule, lambda codes: levels[codes])
+    from qerror.analysis._block_tensor import tensor_sums  # noqa: PLC0415
+
     size = rule.tensor.size or _tensor_size(density, form.block_size)
     found = tensor_sums(form.element, density, form.block_size, size, rule)
     codes = {float(levels[code]): p for code, p in found.codes.items()}
@@ -162,6 +169,8 @@ def _tensor_size(density: Density, block_size: int) -> int:
 
 
 def _by_absmax(form: BlockFormat, density: Density) -> BlockFigures:
+    from qerror.analysis._block_absmax import absmax_sums  # noqa: PLC0415
+
     rule, element, n = form.scale, form.element, form.block_size
     assert isinstance(rule, Absmax)
     gain = rule.gain_for(element)
@@ -197,12 +206,16 @@ def _sorted_codes(codes: Mapping[float, float]) -> CodeProbabilities:
 
 
 def _by_ends(form: BlockFormat, density: Density) -> BlockFigures:
+    from qerror.analysis._block_minmax import minmax_sums  # noqa: PLC0415
+
     assert isinstance(form.scale, MinMax)
     sums = minmax_sums(density, form.block_size, form.element.bits, form.scale.zero)
     return BlockFigures(sums)
 
 
 def _by_choice(form: BlockFormat, density: Density) -> BlockFigures:
+    from qerror.analysis._block_four_over_six import four_over_six_sums  # noqa: PLC0415
+
     assert isinstance(form.scale, FourOverSix)
     rule, n, size = form.scale, form.block_size, None
     if isinstance(rule.tensor, Amax):

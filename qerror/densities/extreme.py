@@ -13,8 +13,7 @@ import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, frozen
 from qerror.densities.density import Density
-from qerror.densities.maximum import gauss_rule
-from qerror.densities.quadrature import gauss_legendre
+from qerror.densities.quadrature import gauss_legendre, gauss_rule
 from qerror.densities.smooth_law import SmoothLaw
 
 _NODES = 16  # of a panel, where a rule is made of them

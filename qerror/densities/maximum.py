@@ -16,13 +16,16 @@ import numpy as np
 from qerror._arrays import BoolArray, FloatArray, frozen
 from qerror.densities.density import Density
 from qerror.densities.magnitude import MaximumLaw, magnitude_masses
-from qerror.densities.quadrature import gauss_legendre
+from qerror.densities.piece import Piece
+from qerror.densities.quadrature import gauss_legendre, gauss_rules
 from qerror.densities.smooth_law import SmoothLaw
 
 _NODES = 16  # of a panel
 _TALL = 8.0  # of H across a panel where it is above 1: exp(-H) is then one panel's work
 _POWERS = 8  # of m: what one panel from 0 on integrates beside the density
 _RATIO = 6.0  # of H across a panel below
+_WIDEST = 2.2  # the same of m: what panels of a density's tail allow
+_MOST = 400  # panels of a tail to begin with
 _BOTH = 12.0  # of H across a panel that begins above 1 and ends below
 _SPENT = 80.0  # of H: exp(-H) is below 1e-34
 _NOTHING = 1e-20  # of H: what lies beyond has this probability, light tails
@@ -32,6 +35,9 @@ _HALVINGS = 60
 _LANCZOS = 1e-26  # of the largest weight: smaller ones do not shape the rule
 _LEAST_HEAVY = 1e-30  # the same for heavy tails
 _AGREES = 2e-14  # relative, of a rule and the panels that it was made from
+COUNTS = (24, 18)
+"""Nodes of the rules of light tails, and fewer: where those give the same to ten digits, the others
+give fourteen."""
 _FINEST = 1e-13  # of its end: a panel is no narrower
 _UNRESOLVED = 1e-2  # of a measure: float64 is coarse for the largest of many bounded values
 
@@ -49,6 +55,8 @@ class MaximumNodes(NamedTuple):
     """p(m) and p(-m), shape (2, k)."""
     is_whole: bool
     """Whether no point mass takes part of the law."""
+    top: float
+    """Where the nodes end: a larger maximum is less likely than 1e-20, under a heavy tail 1e-40."""
 
     def measure(self, k: int) -> FloatArray:
         """Return k F^(k-1) f dm at the nodes: the largest of k values lies there, k <= n."""
@@ -96,9 +104,27 @@ def maximum_nodes(density: Density, n: int, extra: tuple[float, ...] = ()) -> Ma
         frozen(nodes),
         frozen(weights),
         frozen(log_cumulative(density, nodes)),
-        frozen(np.stack([density.pdf(nodes), density.pdf(-nodes)])),
+        frozen(_both(density, nodes)),
         not density.atoms().positions.size,
+        float(low[-1] + width[-1]) if low.size else 0.0,
     )
+
+
+def _both(density: Density, nodes: FloatArray) -> FloatArray:
+    """Return p(m) and p(-m)."""
+    upper = density.pdf(nodes)
+    return np.stack([upper, upper if density.is_symmetric else density.pdf(-nodes)])
+
+
+def beyond(density: Density, end: float) -> FloatArray:
+    """Return int |x|^k p dx beyond end and beyond -end, k = 0, 1, 2, shape (2, 3)."""
+    found, nothing, far = np.zeros((2, 3)), np.zeros(1), np.array([math.inf])
+    for piece in density.pieces():
+        upper = piece.integrals(nothing, np.array([end]), far)
+        lower = piece.integrals(nothing, -far, np.array([-end]))
+        found[0] += np.concatenate(upper)
+        found[1] += np.concatenate(lower) * [1, -1, 1]
+    return found
 
 
 def log_cumulative(density: Density, magnitudes: FloatArray) -> FloatArray:
@@ -138,12 +164,26 @@ def _start(density: Density, extra: tuple[float, ...]) -> FloatArray:
         law = piece.law
         horizon = law.horizon if isinstance(law, SmoothLaw) else math.inf
         far = max(far, near + spread * min(horizon, _FARTHEST / max(spread, 1.0)))
-        widths = spread * np.ldexp(1.0, np.arange(-2, 5))
+        widths = spread * _widths(piece)
         found += [near, *(near + widths).tolist(), *np.abs(near - widths).tolist()]
     end = min(top, far, _FARTHEST)
     edges = np.array(sorted({x for x in found if x < end} | {end}))
     chosen: FloatArray = edges[np.append(np.diff(edges) > _FINEST * edges[1:], True)]
     return chosen
+
+
+def _widths(piece: Piece) -> FloatArray:
+    """Return distances from a law's centre that are good ends of panels, in its own units.
+
+    Where it falls as a power, H does so by the ratio that a panel may span.
+    """
+    near = np.ldexp(1.0, np.arange(-2, 5))
+    exponent = min(piece.law.tail_exponent(side) for side in (1.0, -1.0))
+    if not exponent < math.inf:
+        return near
+    ratio = min((0.98 * _RATIO) ** (1 / exponent), _WIDEST)
+    count = math.ceil(-math.log(_NOTHING_HEAVY) / (exponent * math.log(ratio))) + 8
+    return np.concatenate([near, near[-1] * ratio ** np.arange(1, min(count, _MOST))])
 
 
 def _height(density: Density, edges: FloatArray, n: int) -> FloatArray:
@@ -174,7 +214,7 @@ def _is_wide(edges: FloatArray, height: FloatArray, density: Density, n: int) ->
     wide: BoolArray = np.where(above > 1, tall, steep & (below > 0))
     for piece in density.pieces():
         if isinstance(piece.law, SmoothLaw):
-            for side in (1.0, -1.0):
+            for side in (1.0,) if piece.location == 0 else (1.0, -1.0):
                 at = np.abs(side * low - piece.location) / piece.spread
                 to = np.abs(side * high - piece.location) / piece.spread
                 nearest = np.minimum(at, to)
@@ -197,8 +237,7 @@ class MaximumRule(NamedTuple):
     weights: FloatArray
 
 
-@lru_cache(maxsize=256)
-def maximum_rule(density: Density, n: int, count: int = 24) -> MaximumRule:
+def maximum_rule(density: Density, n: int, count: int = COUNTS[0]) -> MaximumRule:
     """Return the Gauss rule of the largest of n magnitudes of a density with light tails.
 
     Parameters
@@ -210,14 +249,20 @@ def maximum_rule(density: Density, n: int, count: int = 24) -> MaximumRule:
     count : int
         Nodes: 16 serve smooth functions to 1e-14, 24 to the last digit.
     """
-    panels = maximum_nodes(density, n + 1)
-    weights = panels.measure(n)
-    keep = weights > _LANCZOS * weights.max()
-    nodes, found = gauss_rule(panels.nodes[keep], weights[keep], count)
-    return MaximumRule(frozen(nodes), frozen(found))
+    counts = COUNTS if count in COUNTS else (count,)
+    return maximum_rules(density, n, counts)[counts.index(count)]
 
 
 @lru_cache(maxsize=256)
+def maximum_rules(density: Density, n: int, counts: tuple[int, ...]) -> tuple[MaximumRule, ...]:
+    """Return rules of `maximum_rule` with several numbers of nodes, the largest first."""
+    panels = maximum_nodes(density, n + 1)
+    weights = panels.measure(n)
+    keep = weights > _LANCZOS * weights.max()
+    found = gauss_rules(panels.nodes[keep], weights[keep], counts)
+    return tuple(MaximumRule(frozen(nodes), frozen(weights)) for nodes, weights in found)
+
+
 def heavy_rule(
     density: Density, n: int, count: int, growth: float = -1.0, medians: float = 1.0
 ) -> MaximumRule:
@@ -239,6 +284,14 @@ def heavy_rule(
     medians : float
         c in medians of M.
     """
+    return heavy_rules(density, n, (count,), growth, medians)[0]
+
+
+@lru_cache(maxsize=256)
+def heavy_rules(
+    density: Density, n: int, counts: tuple[int, ...], growth: float = -1.0, medians: float = 1.0
+) -> tuple[MaximumRule, ...]:
+    """Return rules of `heavy_rule` with several numbers of nodes, the largest first."""
     panels = maximum_nodes(density, n + 1)
     weight = panels.measure(n)
     keep = weight > _LEAST_HEAVY * weight.max()
@@ -247,13 +300,15 @@ def heavy_rule(
     share: FloatArray = np.cumsum(weight) / weight.sum()
     unit = medians * float(m[share <= 0.5].max(initial=float(m[0])))
     places: FloatArray = np.arcsinh(m / unit)
-    y, found = gauss_rule(places, weight * np.exp(growth * places), count)
-    nodes: FloatArray = unit * np.sinh(y)
-    return MaximumRule(frozen(nodes), frozen(found * np.exp(-growth * y)))
+    rules: list[MaximumRule] = []
+    for y, found in gauss_rules(places, weight * np.exp(growth * places), counts):
+        nodes: FloatArray = unit * np.sinh(y)
+        rules.append(MaximumRule(frozen(nodes), frozen(found * np.exp(-growth * y))))
+    return tuple(rules)
 
 
 @lru_cache(maxsize=256)
-def suits_rule(density: Density, n: int, count: int = 24) -> bool:
+def suits_rule(density: Density, n: int, count: int = COUNTS[0]) -> bool:
     """Tell whether `maximum_rule` serves what varies as smoothly as the density between its kinks.
 
     Its tails are light, it has no point masses, no kink lies where a threshold of a grid that
@@ -273,26 +328,3 @@ def suits_rule(density: Density, n: int, count: int = 24) -> bool:
         if abs(by_rule - by_panels) > _AGREES * by_panels:
             return False
     return True
-
-
-def gauss_rule(x: FloatArray, w: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
-    """Return the Gauss rule of the weights w at x: Lanczos, fully reorthogonalised.
-
-    Golub and Welsch 1969; Gautschi 2004, Orthogonal Polynomials, section 2.2.
-    """
-    count = min(count, x.size)
-    total = w.sum()
-    basis = np.zeros((count, x.size))
-    basis[0] = np.sqrt(w / total)
-    diagonal, off = np.zeros(count), np.zeros(count)
-    for k in range(count):
-        v = x * basis[k]
-        diagonal[k] = v @ basis[k]
-        for _ in range(2):
-            v -= (basis[: k + 1] @ v) @ basis[: k + 1]
-        off[k] = math.sqrt(v @ v)
-        if k + 1 < count:
-            basis[k + 1] = v / off[k]
-    matrix = np.diag(diagonal) + np.diag(off[:-1], 1) + np.diag(off[:-1], -1)
-    nodes, vectors = np.linalg.eigh(matrix)
-    return nodes, total * vectors[0] ** 2

@@ -292,6 +292,19 @@ def test_tails_without_a_variance(nu: float) -> None:
     assert error("int8:g64:alpha=0.9", StudentT(nu)).mse == math.inf
 
 
+@pytest.mark.parametrize(
+    ("name", "nu", "mse"),
+    [
+        ("int2:g20:alpha=0.75", 2.1, 2.23403535031713128953514870361),
+        ("int2:g64:alpha=0.9", 2.3, 1.85976466708077261685486395401),
+    ],
+)
+def test_clipped_maxima_of_hardly_finite_power(name: str, nu: float, mse: float) -> None:
+    # By mpmath's quadrature at 30 digits over log m to 40 / (nu - 2), with incomplete beta and
+    # hypergeometric functions: of E[M^2] one percent lies beyond any M of probability 1e-40.
+    assert error(name, StudentT(nu)).mse == pytest.approx(mse, rel=1e-13)
+
+
 def test_a_scale_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"takes its scales from the data"):
         quantization_error("mxfp4", Gaussian(), 2.0)
