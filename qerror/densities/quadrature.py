@@ -65,7 +65,7 @@ def _legendre(degree: IntArray, x: Any) -> tuple[Any, Any]:
     for i, (ahead, behind) in enumerate(zip((2 * k - 1) / k, (k - 1) / k, strict=True)):
         if i:
             p[i + 1] = ahead * (x * p[i]) - behind * p[i - 1]
-    at = np.arange(x.size)
+    at: IntArray = np.arange(int(x.size))
     value, before = p[degree, at], p[degree - 1, at]
     return value, degree * (before - x * value) / ((1 - x) * (1 + x))
 
