@@ -14,6 +14,7 @@ import numpy as np
 from qerror._arrays import BoolArray, FloatArray, frozen
 from qerror.densities.density import Density
 from qerror.densities.quadrature import gauss_legendre, gauss_rule
+from qerror.densities.shells import outward_masses
 from qerror.densities.smooth_law import SmoothLaw
 
 _NODES = 16  # of a panel, where a rule is made of them
@@ -66,11 +67,7 @@ def _tail(density: Density, x: FloatArray, side: float) -> FloatArray:
     ends = np.append(values, np.inf)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for piece in density.pieces():
-            nothing, width = np.zeros(values.size), np.diff(ends)
-            if side > 0:
-                total += piece.integrals(values, nothing, width).mass
-            else:
-                total += piece.integrals(-values, -width, nothing).mass
+            total += outward_masses(piece, side * values, np.diff(ends), side)
     return np.cumsum(total[::-1])[::-1][place]
 
 

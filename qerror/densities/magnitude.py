@@ -6,9 +6,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.densities.density import Density
-from qerror.densities.piece import Piece
-from qerror.densities.quadrature import rule_for
-from qerror.densities.smooth_law import SmoothLaw
+from qerror.densities.shells import outward_masses
 
 _HALF = 0.5
 _LEAST = 1e-320  # keeps quotients by an empty probability finite
@@ -24,45 +22,14 @@ def magnitude_masses(density: Density, low: FloatArray, high: FloatArray) -> Flo
     low, high : ndarray, shape (k,)
         0 <= low <= high; `high` may be infinite.
     """
-    total, zero, width = np.zeros(low.size), np.zeros(low.size), high - low
+    total, width = np.zeros(low.size), high - low
     for piece in density.pieces():
         both = piece.is_symmetric
-        if both and piece.is_whole and isinstance(piece.law, SmoothLaw):
-            total += 2.0 * _shells(piece, piece.law, low, width)
-            continue
         if both or piece.high > 0:
-            total += (2.0 if both else 1.0) * piece.integrals(low, zero, width).mass
+            total += (2.0 if both else 1.0) * outward_masses(piece, low, width, 1.0)
         if not both and piece.low < 0:
-            total += piece.integrals(-low, -width, zero).mass
+            total += outward_masses(piece, -low, width, -1.0)
     return total
-
-
-def _shells(piece: Piece, law: SmoothLaw, low: FloatArray, width: FloatArray) -> FloatArray:
-    """Return P(low < X < low + width) of a law about 0, low >= 0.
-
-    A shell that is one panel of the law is integrated, and a wider one is a difference of tails
-    of which the farther is much the smaller.
-    """
-    if law.branch_at_zero:
-        return piece.integrals(low, np.zeros(low.size), width).mass
-    found = np.zeros(low.size)
-    start, span = low / piece.spread, width / piece.spread
-    share = span / law.panel_width(start)
-    live = start < law.horizon
-    at = np.flatnonzero(live & (share <= 1))
-    if at.size:
-        rule = rule_for(0.5 * float(share[at].max()))
-        p = law.pdf(start[at, None] + span[at, None] * rule.nodes)
-        found[at] = span[at] * (p @ rule.zeroth)
-    at = np.flatnonzero(live & (share > 1))
-    if at.size:
-        ends, place = np.unique(np.stack([start[at], start[at] + span[at]]), return_inverse=True)
-        tails = np.zeros(ends.size)
-        inside = ends < law.horizon
-        tails[inside] = law.outer(ends[inside]).mass
-        near, far = tails[place.reshape(2, -1)]
-        found[at] = near - far
-    return piece.weight * found
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,8 @@ _ENDING = 2.25  # from here on the second moment ends before float64's numbers d
 _EFOLDS = 745.2  # to where the density is zero in float64
 _OUTER_LARGEST = 1e150  # where squares leave float64, and nothing but the power law is left
 _LARGEST_FLOAT = float(np.finfo(np.float64).max)
+_MULTIPLIED = 8.0  # nu: with more, rounding 1 + z^2 / nu costs as many last places as a logarithm
+_SQUARES = 1e60  # their power stays within float64
 _OUTER_NU = 30.0  # beyond, the tail is steeper than the panels of `outer` resolve
 _OUTER_WHOLE = 4.5  # beyond, nothing of the second moment is left where the panels end
 _LEAST_NU = 1e-290  # below, quotients by nu leave float64
@@ -125,11 +127,28 @@ class StandardStudentT(SmoothLaw):
         if not np.abs(x).max(initial=0.0) * scale.max(initial=0.0) < 1e150:
             return super().pdf_outer(scale, x)
         p = np.multiply.outer(scale * scale / self.nu, x * x)
+        if self._multiplies and p.max(initial=0.0) < _SQUARES:
+            return self._by_products(p)
         np.log1p(p, out=p)
         p *= -self.power
         np.exp(p, out=p)
         p *= self.peak
         return p
+
+    @cached_property
+    def _multiplies(self) -> bool:
+        """Whether the power is whole or a half, and small: products are as exact as logarithms."""
+        return self.nu <= _MULTIPLIED and self.nu.is_integer()
+
+    def _by_products(self, y: FloatArray) -> FloatArray:
+        """Return the density at z^2 / nu, in its place; in half the time or less."""
+        y += 1.0
+        whole, half = divmod(self.nu + 1, 2.0)
+        found = np.sqrt(y) if half else y.copy()
+        for _ in range(int(whole) - (not half)):
+            found *= y
+        np.divide(self.peak, found, out=y)
+        return y
 
     def fold_terms(self, q: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         span = np.hypot(self.root, q)
