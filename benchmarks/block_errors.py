@@ -29,6 +29,7 @@ CASES: tuple[tuple[str, Density, float], ...] = (
     ("nf4:g64", Gaussian(), 6),
     ("nf4:g64", StudentT(5), 6),
     ("int4:g64:affine", Gaussian(), 20),
+    ("int4:g64:affine", StudentT(5), 20),
     ("int4:g64:affine=integer", Gaussian(), 20),
     ("nvfp4:of=65536", Gaussian(), 60),
     ("nvfp4:4over6:tensor=0.00167", Gaussian(), 1000),
