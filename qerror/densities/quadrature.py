@@ -12,7 +12,7 @@ from qerror._arrays import FloatArray, IntArray, frozen
 # Nodes that reach 1e-16 on a panel of at most this share of the law's panel width.
 _NODES = ((0.005, 4), (0.06, 6), (0.2, 8), (np.inf, 12))
 
-_STANDARD = (4, 6, 8, 12, 16, 20, 36, 48)  # nodes: what most paths take is found in one go
+_STANDARD = (2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 24, 36, 48)  # most paths take one of these
 _NEWTON = 8  # steps at most: two or three are enough
 _FOUND = 1e-11  # a step of a root, whose square is what the next one would be
 
