@@ -29,6 +29,8 @@ def outward_masses(piece: Piece, start: FloatArray, width: FloatArray, side: flo
         return piece.integrals(start, left, right).mass
     assert isinstance(law, SmoothLaw)
     low, span = side * (start - piece.location) / piece.spread, width / piece.spread
+    if low.min(initial=0.0) >= 0:
+        return piece.weight * shells(law, low, span)
     high, found = low + span, np.zeros(start.size)
     at = np.flatnonzero(high > 0)
     if at.size:
