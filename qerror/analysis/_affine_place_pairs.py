@@ -216,9 +216,9 @@ def pairs_beside(density: Density, n: int, point: float, r: float, *, integer: b
     if not start < stop:
         return _NONE
     cuts = np.concatenate([(point - low) / r, (high - point) / (1 - r), [start, stop]])
-    _, w, dw = _line(np.clip(cuts, start, stop)[None])
-    x, u = point - r * w, point + (1 - r) * w
-    return Ends(x, u, density.pdf(x), density.pdf(u) * dw * w, False, False)
+    _, width, dw = _line(np.clip(cuts, start, stop)[None])
+    x, u = point - r * width, point + (1 - r) * width
+    return Ends(x, u, density.pdf(x), density.pdf(u) * dw * width, False, False)
 
 
 def pairs_apart(
