@@ -1,6 +1,7 @@
 """Forwards as people write them, prepared for a backend: modes, changes in place, odd layers."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from qerror.exceptions import InvalidValue
 from qerror.integer import Codes, IntegerLayer, IntegerNetwork
+from qerror.pytorch.f8net import f8net
 from qerror.pytorch.graphs import Declared, prepare, sites_of
-from qerror.pytorch.integer import FixedPointModel, to_integer
+from qerror.pytorch.integer import FixedPointModel, IntegerModule, to_integer
 from qerror.pytorch.tracing import traced
 
 
@@ -200,6 +202,31 @@ def test_a_normalisation_without_a_factor() -> None:
     found = prepare(net.eval(), images(), "TensorRT", "minmax", bits=10)
     with torch.no_grad():
         assert float((found(images()) - net(images())).abs().max()) < 0.1
+
+
+def test_networks_without_numbers() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2), nn.ReLU()).eval()
+    found = prepare(net, images(), "TensorRT", bits=8)
+    fixed = f8net(net, images())
+    codes = torch.full((1, 2, 6, 6), 300)
+    with pytest.raises(InvalidValue, match="the network takes codes in"):
+        IntegerModule(to_integer(fixed, ()).integer)(codes)
+    for model, names in (
+        (found, ("0.module.weight", "quantizers.input_1.s", "0.norm.running_mean")),
+        (fixed, ("layers.0.module.weight", "layers.0.norm.bias")),
+        (net, ("0.weight", "1.bias")),
+    ):
+        for name in names:
+            broken = copy.deepcopy(model)
+            values = dict([*broken.named_parameters(), *broken.named_buffers()])[name]
+            values.detach().fill_(math.nan)
+            with pytest.raises(InvalidValue, match=r"NaN|not finite"):
+                to_integer(broken, images())
+    longer = nn.Sequential(net, nn.Conv2d(2, 2, 1)).eval()
+    clipped = f8net(longer, images())
+    next(iter(clipped.clips.values())).detach().fill_(math.inf)
+    with pytest.raises(InvalidValue, match="the clip '1' is inf"):
+        to_integer(clipped, ())
 
 
 def test_biases_beside_faint_weights() -> None:

@@ -27,7 +27,7 @@ from qerror.pytorch.f8net.structure import WEIGHED, Structure
 from qerror.pytorch.functional import fixed_point
 from qerror.pytorch.functional.shared import FLOOR, fixed_codes, power
 from qerror.pytorch.gradients import AtLeast, apply, quotient
-from qerror.pytorch.integer.own import FixedPointNetwork
+from qerror.pytorch.integer.own import FixedPointNetwork, refuse_nan
 from qerror.pytorch.integer.steps import Step
 
 
@@ -205,6 +205,10 @@ class F8Network(FixedPointNetwork):
                 kind = "normalisation" if name.endswith(".norm") else "module"
                 where = f"{kind} {name!r}" if name else "the network"
                 raise InvalidValue(f"{where} is in training mode: call eval() before the export")
+        for name, alpha in self.clips.items():
+            value = float(alpha.detach())
+            if not math.isfinite(value):
+                raise InvalidValue(f"the clip {name!r} is {value}: did the training diverge?")
         for step in self.structure.layers:
             layer, name = self.layer(step.name), step.name
             length, most = float(layer.length), self.lengths.bits - layer.signed
@@ -213,6 +217,7 @@ class F8Network(FixedPointNetwork):
                     f"layer {name}: its input's fractional length is {length:g}; codes of "
                     f"{self.lengths.bits} bits have 0 to {most}"
                 )
+        refuse_nan(self)
 
 
 def slot(name: str) -> str:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
 from torch import Tensor, nn
 
-from qerror.exceptions import InvalidType
+from qerror.exceptions import InvalidType, InvalidValue
 from qerror.integer.arithmetic import INT32
 from qerror.integer.layer import Codes, IntegerLayer
 from qerror.integer.multiplier import Rounding
@@ -68,11 +68,14 @@ class IntegerModule(nn.Module):
 
         Raises
         ------
-        InvalidType
-            If `codes` are no integers.
+        InvalidType, InvalidValue
+            If `codes` are no integers, or beyond those of the input.
         """
         if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
             raise InvalidType(f"codes are integers, which encode makes; got {codes.dtype}")
+        own = self.network.input
+        if codes.numel() and (int(codes.min()) < own.low or int(codes.max()) > own.high):
+            raise InvalidValue(f"the network takes codes in {own.low}..{own.high}, others came")
         found = {"": codes.long()}
         for i, layer in enumerate(self.network.layers):
             given = [found[name] for name in layer.inputs]

@@ -2,8 +2,10 @@
 
 from abc import abstractmethod
 
+import torch
 from torch import nn
 
+from qerror.exceptions import InvalidValue
 from qerror.integer.network import IntegerNetwork
 
 
@@ -19,3 +21,16 @@ class FixedPointNetwork(nn.Module):
         InvalidValue
             If it is in training mode, or a sum could leave int32.
         """
+
+
+def refuse_nan(model: nn.Module) -> None:
+    """Refuse a network that a training has left without numbers.
+
+    Raises
+    ------
+    InvalidValue
+        If a parameter or a buffer holds NaN: the message names it.
+    """
+    for name, values in (*model.named_parameters(), *model.named_buffers()):
+        if bool(torch.isnan(values.detach()).any()):
+            raise InvalidValue(f"{name} holds NaN: did the training diverge?")

@@ -18,6 +18,7 @@ from qerror.pytorch.folding import FoldedBatchNorm
 from qerror.pytorch.folding.fusion import NORMS
 from qerror.pytorch.graphs.declared import SLOT
 from qerror.pytorch.integer.nodes import layer_step
+from qerror.pytorch.integer.own import refuse_nan
 from qerror.pytorch.integer.reader import Reader
 from qerror.pytorch.integer.steps import Step
 
@@ -49,11 +50,12 @@ def prepared_of(model: torch.fx.GraphModule) -> Prepared:
     Raises
     ------
     InvalidValue
-        If it is in training mode, keeps a normalisation, or a step or the levels of a quantizer
-        are none that integers express: the message names it.
+        If it is in training mode or holds NaN, keeps a normalisation, or a step or the levels of a
+        quantizer are none that integers express: the message names it.
     """
     if model.training or any(each.training for each in model.modules()):
         raise InvalidValue("the network is in training mode: call eval() before the export")
+    refuse_nan(model)
     reader = _PreparedReader(copy.deepcopy(model).cpu())
     return Prepared(reader.read(), reader.codes, reader.weights)
 

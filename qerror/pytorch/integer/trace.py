@@ -46,10 +46,14 @@ def check_steps(model: nn.Module, steps: list[Step], images: Tensor) -> None:
     Raises
     ------
     InvalidValue
-        If torch.fx has read another network than the one that runs, as where `y += x` changes a
-        tensor that another name holds.
+        If a value is not finite, or torch.fx has read another network than the one that runs, as
+        where `y += x` changes a tensor that another name holds.
     """
-    found = list(values_of(steps, images).values())[-1]
+    values = values_of(steps, images)
+    for name, each in values.items():
+        if not bool(torch.isfinite(each).all()):
+            raise InvalidValue(f"the values of {name!r} are not finite")
+    found = list(values.values())[-1]
     with torch.no_grad():
         expected = feed(copy.deepcopy(model).double().eval(), images).to(images.device)
     allowed = _SURE * float(expected.abs().max())
