@@ -7,6 +7,7 @@ from qerror.accumulators.accumulator import Order as Order
 from qerror.accumulators.accumulator import as_accumulator as as_accumulator
 from qerror.accumulators.accumulator import as_order as as_order
 from qerror.accumulators.error import accumulation_error as accumulation_error
+from qerror.accumulators.lengths import accumulation_by_length as accumulation_by_length
 from qerror.accumulators.narrowest import narrowest_accumulator as narrowest_accumulator
 from qerror.accumulators.report import AccumulationReport as AccumulationReport
 from qerror.accumulators.simulate import SimulatedSums as SimulatedSums

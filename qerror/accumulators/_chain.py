@@ -126,12 +126,11 @@ class Chain:
             )
         length = int(next_fast_len(size, real=True))
         if length not in self._known:
-            self._known = {length: rfft(self._law, length)}
+            self._known = {length: _transformed(self._law, length)}
         found = np.zeros((3, size))
         for own, row in zip(found, self.rows, strict=True):
             if row.any():
-                product: ComplexArray = rfft(row, length) * self._known[length]
-                own[:] = irfft(product, length)[:size]
+                own[:] = irfft(_transformed(row, length) * self._known[length], length)[:size]
                 noise = _NOISE * self._norm * float(np.linalg.norm(row))
                 own[np.abs(own) < noise] = 0.0
         np.maximum(found[0], 0.0, out=found[0])
@@ -179,6 +178,11 @@ class Chain:
         """Return E[T], Var(T), E[A], E[A^2], Cov(A, T) and Cov(A, (T - E[T])^2)."""
         points = self.start + np.arange(self.rows.shape[1], dtype=np.float64)
         return moments_of(self.rows, self.unit * points)
+
+
+def _transformed(law: FloatArray, length: int) -> ComplexArray:
+    found: ComplexArray = rfft(law, length, axis=-1)
+    return found
 
 
 def least_place(terms: Terms, register: FloatAccumulator) -> int:

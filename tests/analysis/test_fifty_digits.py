@@ -324,10 +324,11 @@ class Case:
                 far += (
                     [x for x in (b - 12, b - 3) if mpmath.isinf(a)] if not mpmath.isinf(b) else []
                 )
-                total += weight * mpmath.quad(
+                part: Real = mpmath.quad(
                     lambda x, g=g, law=law: function(x, g - x) * law.pdf(x),
                     sorted({a, b, *inner, *far}),
                 )
+                total += weight * part
             for x, p in law.atoms:
                 value = mpmath.mpf(x)
                 total += weight * mpmath.mpf(p) * function(value, self.level(x) - value)

@@ -176,6 +176,46 @@ def test_a_heat_map_with_its_data(run: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.svg"]
 
 
+def test_a_register_by_the_length_of_the_sum(run: Run, tmp_path: Path) -> None:
+    line = (
+        "--weight int4 --weight-dist gaussian --activation int4 --activation-dist laplace "
+        "--length 24 --accumulator e5m2"
+    )
+    result = run("dot", *line.split(), "--plot", "x.svg")
+    assert result.exit_code == 0, result.stderr
+    svg = (tmp_path / "x.svg").read_text()
+    assert "<title>SQNR in dB, summed in E5M2, sequential: w INT4 gaussian, x INT4 laplace" in svg
+    assert all(text in svg for text in ("the factors alone", "the summing alone", "both"))
+    table = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    assert [int(each["length"]) for each in table] == [1, 2, 4, 8, 16, 24]
+    (row,) = rows(run, line)
+    for name in ("sqnr_db", "accumulation_sqnr_db", "total_sqnr_db", "accumulation_overflow"):
+        assert float(table[-1][name]) == row[name]
+    assert float(table[0]["total_sqnr_db"]) > float(table[-1]["total_sqnr_db"])
+    fused = line.replace("e5m2", "bf16:fused=8")
+    assert run("dot", *fused.split(), "--plot", "y.png").exit_code == 0
+    table = list(csv.DictReader((tmp_path / "y.csv").read_text().splitlines()))
+    assert [int(each["length"]) for each in table] == [8, 16, 24]
+    assert run("dot", *line.replace("e5m2", "int32").split(), "--plot", "z.png").exit_code == 0
+
+
+def test_registers_of_several_pairs(run: Run, tmp_path: Path) -> None:
+    line = (
+        "--weight int4,e2m1 --weight-dist gaussian --activation int4 --activation-dist laplace "
+        "--length 16 --accumulator e4m3"
+    )
+    result = run("dot", *line.split(), "--plot", "x.svg")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "<title>SQNR in dB, summed in E4M3FN, sequential: w gaussian"
+        in (tmp_path / "x.svg").read_text()
+    )
+    table = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    assert [float(each["total_sqnr_db"]) for each in table] == [
+        row["total_sqnr_db"] for row in rows(run, line)
+    ]
+
+
 def test_infinite_variance_is_answered_honestly(run: Run, tmp_path: Path) -> None:
     line = (
         "--weight int8,5M2E --weight-dist gaussian --activation int8 "

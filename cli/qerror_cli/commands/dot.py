@@ -95,7 +95,8 @@ def command(
 
     Each factor stands at its best range unless a scale, largest level or bias is given; with
     --axis every output channel of the weights has its own, and the figures are means over them.
-    With several formats on a side: the SQNR of every pair.
+    With several formats on a side: the SQNR of every pair. With --accumulator, --plot draws one
+    pair's SQNR by the length of the sum, and of several pairs the SQNR with the register's errors.
 
     \b
     qerror dot --weight 4M3E --weight-dist gaussian --activation int8 --activation-dist laplace \
@@ -132,9 +133,16 @@ def command(
     )
     document = dot_document(products, sums)
     if plot is not None:
-        from qerror.plotting.papers import dot_files
+        from qerror.accumulators import accumulation_by_length
+        from qerror.plotting.papers import dot_files, sum_files
 
-        for path, content in dot_files(document, plot).items():
+        if register is not None and len(products) == 1:
+            row = products.rows[0]
+            found = accumulation_by_length(row.weight, row.activation, length, register, way)
+            files = sum_files(document, found, plot)
+        else:
+            files = dot_files(document, plot)
+        for path, content in files.items():
             save(path, content)
     output.emit(document)
 

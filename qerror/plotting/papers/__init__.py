@@ -26,4 +26,5 @@ from qerror.plotting.papers._figure import KINDS as KINDS
 from qerror.plotting.papers._figure import PaperFigure as PaperFigure
 from qerror.plotting.papers._figure import file_names as file_names
 from qerror.plotting.papers._figure import paper_files as paper_files
+from qerror.plotting.papers._sums import sum_files as sum_files
 from qerror.studies import figures_document as figures_document

@@ -17,6 +17,8 @@ from qerror.studies.study import column, distinct
 _CELL = (0.95, 0.62)  # inches
 _WIDEST = 24.0  # inches, beyond which cells and their figures get smaller
 _SIZE = 9.0  # points
+_KEYS = ("weight_density", "activation_density", "weight", "activation", "length", "sqnr_db")
+_SUMMED = ("accumulator", "order", "accumulation_sqnr_db", "total_sqnr_db", "accumulation_loss_db")
 
 
 def dot_files(document: Document, path: Path) -> dict[Path, bytes]:
@@ -25,14 +27,17 @@ def dot_files(document: Document, path: Path) -> dict[Path, bytes]:
     Parameters
     ----------
     document : Document
-        Of `dot_document`: a row a pair of formats, activation formats running fastest.
+        Of `dot_document`: a row a pair of formats, activation formats running fastest. Of sums in
+        a register the decibels are those with the register's errors.
     path : Path
         Ends in .svg, .png or .pdf.
     """
     rows = document.rows
     weights, activations = distinct(rows, "weight"), distinct(rows, "activation")
-    values = np.array(column(rows, "sqnr_db")).reshape(len(weights), len(activations))
-    title = f"SQNR in dB: w {rows[0]['weight_density']}, x {rows[0]['activation_density']}"
+    first, shown = rows[0], "total_sqnr_db" if "accumulator" in rows[0] else "sqnr_db"
+    values = np.array(column(rows, shown)).reshape(len(weights), len(activations))
+    summed = f", summed in {first['accumulator']}, {first['order']}" if shown != "sqnr_db" else ""
+    title = f"SQNR in dB{summed}: w {first['weight_density']}, x {first['activation_density']}"
     with drawing():
         height, width = (
             edge + cell * len(names)
@@ -47,6 +52,6 @@ def dot_files(document: Document, path: Path) -> dict[Path, bytes]:
         for text in ax.texts:
             text.set_in_layout(False)  # thousands, all within the axes
         figure.suptitle(title, fontsize=9)
-    keys = ("weight_density", "activation_density", "weight", "activation", "length", "sqnr_db")
+    keys = [*_KEYS, *(_SUMMED if summed else ())]
     table = Document("plot", document.params, [{key: row[key] for key in keys} for row in rows])
     return {path: render(figure, path, title), path.with_suffix(".csv"): encode(table, "csv")}
