@@ -18,7 +18,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from qerror._arrays import ComplexArray, FloatArray, IntArray
 from qerror.accumulators._levels import Levels, levels_of, moments_of
 from qerror.accumulators.accumulator import FloatAccumulator
-from qerror.accumulators.terms import Terms
+from qerror.accumulators.terms import Terms, weighed
 
 _DIRECT = 2.0**22  # multiplications of one convolution up to which it is done without transforms
 _FAR = 8.0  # standard deviations
@@ -49,7 +49,8 @@ class Chain:
         self._terms = terms
         self._steps = np.rint(terms.values / self.unit).astype(np.int64)
         self._first = int(self._steps[0])
-        self._law = np.bincount(self._steps - self._first, terms.probabilities)
+        places = self._steps - self._first
+        self._law = weighed(places, terms.probabilities, int(places[-1]) + 1)
         self._norm = float(np.linalg.norm(self._law))
         self._rule, self._mantissa = register.rule, register.format.mantissa_bits
         self._least = least_place(terms, register)
