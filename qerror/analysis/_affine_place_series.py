@@ -78,12 +78,12 @@ def against(series: Series, steps: int) -> Sawtooth:
     for panel, (low, high) in enumerate(itertools.pairwise(series.edges.tolist())):
         first, last = math.floor(2 * steps * low) + 1, math.ceil(2 * steps * high)
         halves = np.arange(first, last, dtype=np.float64)
-        cuts = np.concatenate([[low], halves / (2 * steps), [high]])
+        cuts: FloatArray = np.concatenate([[low], halves / (2 * steps), [high]])
         width = np.diff(cuts)[:, None]
-        r = cuts[:-1, None] + width * t
+        r: FloatArray = cuts[:-1, None] + width * t
         psi = steps * r - np.rint(steps * r.mean(axis=1, keepdims=True))
-        z = (2 * r - low - high) / (high - low)
-        basis: FloatArray = np.polynomial.legendre.legvander(z.ravel(), order - 1)
+        z: FloatArray = (2 * r - low - high) / (high - low)
+        basis = np.polynomial.legendre.legvander(z.ravel(), order - 1)
         values: FloatArray = basis @ series.coefficients[panel]
         psi, weight = psi.ravel(), (width * w).ravel()
         for k, factor in enumerate((psi, psi * psi * (psi > 0), psi * psi * (psi < 0))):

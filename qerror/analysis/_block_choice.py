@@ -48,6 +48,7 @@ _MOST_CROSSINGS = 512  # sums of point masses that intervals are cut at
 _MOST_PLACES = 64  # sums of exact gains beside two others
 _MOST_POINTS = 64  # whose gains are told apart
 _SETTLED = 1e-14  # of a probability
+_PLAIN = 12  # values: so many may do without a law of their gains
 _LAST = 24  # frequencies that tell what is left beyond
 _SLOW = 1e5  # times what is allowed: it falls as a small power of 1 / t, to the last limit
 _UNSETTLED = 1e10  # times: refused; what is left beyond the last limit would show in 5 digits
@@ -67,7 +68,10 @@ class Choice(NamedTuple):
 
 
 def choice(
-    problem: Problem, tolerance: float, log_below: tuple[float, float] | None = None
+    problem: Problem,
+    tolerance: float,
+    log_below: tuple[float, float] | None = None,
+    settled: float | None = None,
 ) -> Choice:
     """Return what the choice of the scale adds, over one step of both scales.
 
@@ -79,13 +83,33 @@ def choice(
         Of the squared error, absolute.
     log_below : pair of float, optional
         log P(|X| < a) and log P(|X| < b), where they are known better than by nodes.
+    settled : float, optional
+        Of the probability of the choice, absolute, where it may be less exact than rounding: the
+        frequencies of many values then do without a law of their gains.
     """
+    if settled is not None and problem.n >= _PLAIN:
+        quick = _choice(problem, (tolerance, max(settled, _SETTLED)), log_below, plain=True)
+        if quick is not None:
+            return quick
+    found = _choice(problem, (tolerance, _SETTLED), log_below, plain=False)
+    assert found is not None
+    return found
+
+
+def _choice(
+    problem: Problem,
+    allowed: tuple[float, float],
+    log_below: tuple[float, float] | None,
+    *,
+    plain: bool,
+) -> Choice | None:
+    """Return the choice; without laws of gains None where that is not within what is allowed."""
     cells = cells_of(problem)
     unit = largest_gain(problem, cells)
     reach = _reach(problem, cells)
     unit = unit if unit > _EQUAL * reach else reach  # else all is a tie
     sums = _sums_of(problem, unit)
-    law = _law_of(problem, cells, unit)
+    law = None if plain else _law_of(problem, cells, unit)
     if cells is not None and law is None:
         cells = with_crossings(problem, cells, unit, _support(sums))
     nodes = nodes_of(problem, cells, unit, _limits(problem.n)[0])
@@ -103,11 +127,14 @@ def choice(
         known = _Known.of(nodes, problem.n, law or sums is not None)
         total = known.total
         if problem.n > 1 and known.leaves_some:
-            total = total + (
-                _settled(problem, (cells, nodes), unit, known, tolerance, log_below)
-                if law is None
-                else _by_series(law, problem, known, tolerance, log_below)
-            )
+            if law is None:
+                more, excess = _settled(problem, (cells, nodes), unit, known, allowed, log_below)
+            else:
+                more, excess = _by_series(law, problem, known, allowed, log_below)
+            if plain and excess > 1:
+                return None
+            _check_settled(problem, excess)
+            total = total + more
     figures = BlockSums(np.append(total[1:6], 0.0), float(total[6]), float(total[7]))
     return Choice(figures, float(total[0]), float(total[8] - total[9]))
 
@@ -216,44 +243,38 @@ def _settled(  # noqa: PLR0917 - one step's description
     at: tuple[Cells | None, Nodes],
     unit: float,
     known: "_Known",
-    tolerance: float,
+    allowed: tuple[float, float],
     log_below: tuple[float, float] | None,
-) -> FloatArray:
+) -> tuple[FloatArray, float]:
     """Integrate over as many frequencies as count; the first nodes serve the first limit."""
     (cells, nodes), limits = at, list(_limits(problem.n))
-    more = np.zeros(10)
+    more, excess = np.zeros(10), 0.0
     while limits:
         limit = limits.pop(0)
         more, rest = _by_frequencies(nodes, problem.n, known, limit, log_below)
-        excess = _excess(rest, tolerance)
-        if excess <= 1:
-            break
-        if not limits:
-            _check_settled(problem, excess)
+        excess = _excess(rest, allowed)
+        if excess <= 1 or not limits:
             break
         if excess > _SLOW:
             limits = limits[-1:]
         nodes = nodes_of(problem, cells, unit, limits[0])
-    return more
+    return more, excess
 
 
 def _by_series(
     law: GainLaw,
     problem: Problem,
     known: "_Known",
-    tolerance: float,
+    allowed: tuple[float, float],
     log_below: tuple[float, float] | None,
-) -> FloatArray:
+) -> tuple[FloatArray, float]:
     """Sum over as many frequencies as count, those of a law of gains."""
     limits = list(_series_limits(problem.n, log_below))
     while True:
         more, rest = _series(law, problem.n, known, limits.pop(0), _logs(log_below))
-        excess = _excess(rest, tolerance)
-        if excess <= 1:
-            return more
-        if not limits:
-            _check_settled(problem, excess)
-            return more
+        excess = _excess(rest, allowed)
+        if excess <= 1 or not limits:
+            return more, excess
 
 
 def _series(
@@ -283,9 +304,10 @@ def _series_limits(n: int, log_below: tuple[float, float] | None) -> tuple[float
     return (last,) if n < _STEEP and share > _LIKELY else (_SERIES[0], last)
 
 
-def _excess(rest: FloatArray, tolerance: float) -> float:
+def _excess(rest: FloatArray, allowed: tuple[float, float]) -> float:
     """Return how many times more is left beyond the last frequencies than is allowed."""
-    return max(float(rest[0]) / _SETTLED, float(rest[1:4].max()) / tolerance)
+    tolerance, settled = allowed
+    return max(float(rest[0]) / settled, float(rest[1:4].max()) / tolerance)
 
 
 def _check_settled(problem: Problem, excess: float) -> None:

@@ -41,8 +41,12 @@ from qerror.formats.stored_scales import Amax, scale_levels
 from qerror.grids import Grid
 
 _NODES = 10  # of the largest value of a tensor: 1e-11 of the error, where 16 give all digits
+_HEAVY_NODES = (40, 64)  # where tails are heavy: likewise
 _UNLIKELY = 1e-18  # steps
 _PRECISION = 1e-13  # of the squared error
+# Of each step below a tensor scale from the data, as a share of all; of the squared error, and of a
+# probability.
+_ENOUGH, _RARE = 1e-13, 1e-12
 _ROUNDING = 1e-15
 
 
@@ -73,7 +77,7 @@ def four_over_six_sums(
 ) -> FourOverSixFigures:
     """Return the expectations for blocks of n values, to about 1e-12 of the error.
 
-    With a tensor scale from the data it is 1e-11.
+    With a tensor scale from the data it is 1e-11, as are the probabilities of codes.
 
     Parameters
     ----------
@@ -108,8 +112,12 @@ def _chosen(
     given: Sequence[ScaleSteps],
     both: Sequence[Steps],
     point: FloatArray | None = None,
+    share: float | None = None,
 ) -> FourOverSixFigures:
-    """Return what the steps give; those that a point mass ends have weights, the last its own."""
+    """Return what the steps give; those that a point mass ends have weights, the last its own.
+
+    A share of all says how exact they must be, of little less.
+    """
     grid, density, n = case.grid, case.density, case.n
     weights = np.ones(both[0].scales.size) if point is None else point
     if point is None:
@@ -119,26 +127,32 @@ def _chosen(
         parts = [_apart(case, steps, weights) for steps in both]
         sums, clips = [part for part, _ in parts], [share for _, share in parts]
     total, clipped = _mean_of(sums), 0.5 * sum(clips)
-    tolerance = _PRECISION * float(total.singles[:3].sum())
+    whole = float(total.singles[:3].sum())
     first, law, windows = both[0].first, both[0].law, both[0].windows
     probability = law.growth(n)
     logs = law.log_below, law.log_below + law.drop
     # A point mass that ends the steps has the scales of the step that it ends.
     last = first + both[0].scales.size - (1 if point is None else 2)
     codes: dict[float, float] = {}
-    for k in np.flatnonzero(probability * weights > _UNLIKELY).tolist():
-        weight, share, kept = float(weights[k]), float(probability[k]), 0.0
+    likely = _UNLIKELY if share is None else max(_UNLIKELY, _RARE / share)
+    for k in np.flatnonzero(probability * weights > likely).tolist():
+        weight, chance, kept = float(weights[k]), float(probability[k]), 0.0
         at = min(k + first, last)
         six, four = (float(steps.scales[k]) for steps in both)
         if six != four:
             ends = (float(windows.low[k]), float(windows.high[k]))
             step = Step(*ends, bool(windows.low_in[k]), bool(windows.high_in[k]), six, four)
             problem = Problem(grid, density, n, case.rule.error, step, 1 / both[0].total)
-            found = choice(problem, tolerance / weight, (float(logs[1][k]), float(logs[0][k])))
+            below = float(logs[1][k]), float(logs[0][k])
+            if share is None:
+                found = choice(problem, _PRECISION * whole / weight, below)
+            else:
+                part = 1 / (weight * share)
+                found = choice(problem, _ENOUGH * whole * part, below, _RARE * part)
             total = total.plus(scaled(found.sums, weight))
             clipped += found.clipped * weight
-            kept = max(0.0, 0.5 * (share + found.sign))
-        for steps, p in zip(given, (share - kept, kept), strict=True):
+            kept = max(0.0, 0.5 * (chance + found.sign))
+        for steps, p in zip(given, (chance - kept, kept), strict=True):
             level = float(case.levels[steps.codes[at]])
             codes[level] = codes.get(level, 0.0) + p * weight
     return FourOverSixFigures(total, _likely(codes), float(clipped))
@@ -199,9 +213,9 @@ def _below_tensors(case: _Case, size: int) -> FourOverSixFigures:
     blocks = size // case.n
     found: list[tuple[float, FourOverSixFigures]] = []
     if case.density.pieces():
-        places, weights = largest_values(case.density, size, _NODES)
+        places, weights = largest_values(case.density, size, _NODES, _HEAVY_NODES)
         found += [
-            (weight, _below_value(case, blocks, place))
+            (weight, _below_value(case, blocks, place, weight))
             for place, weight in zip(places.tolist(), weights.tolist(), strict=True)
         ]
     if case.density.atom_sums.size:
@@ -214,20 +228,20 @@ def _below_tensors(case: _Case, size: int) -> FourOverSixFigures:
     return _added(found)
 
 
-def _below_value(case: _Case, blocks: int, place: float) -> FourOverSixFigures:
+def _below_value(case: _Case, blocks: int, place: float, weight: float) -> FourOverSixFigures:
     """Return the expectations given a largest value that is no point mass."""
     given = _joint_steps(case, case.rule.tensor_for(place, case.element))
     both = [Steps.of(case.density, steps, case.n, place) for steps in given]
     share = 1 / blocks
-    own = _with_largest(case, given, both, place)
+    own = _with_largest(case, given, both, place, share * weight)
     if blocks == 1:
         return own
-    rest = _chosen(case, given, both)
+    rest = _chosen(case, given, both, share=(1 - share) * weight)
     return _added([(1 - share, rest), (share, own)])
 
 
 def _with_largest(
-    case: _Case, given: Sequence[ScaleSteps], both: Sequence[Steps], place: float
+    case: _Case, given: Sequence[ScaleSteps], both: Sequence[Steps], place: float, share: float
 ) -> FourOverSixFigures:
     """Return the expectations of the block that holds the largest value."""
     grid, density, n = case.grid, case.density, case.n
@@ -250,8 +264,8 @@ def _with_largest(
         return FourOverSixFigures(total, {levels[0]: 1.0}, 0.0)
     step = Step(0.0, place, low_in=True, high_in=False, six=six, four=four)
     problem = Problem(grid, density, n - 1, case.rule.error, step, 1 / both[0].total)
-    tolerance = _PRECISION * float(total.singles[:3].sum())
-    found = choice(problem, tolerance)
+    tolerance = _ENOUGH * float(total.singles[:3].sum()) / share
+    found = choice(problem, tolerance, settled=_RARE / share)
     # Its own error is 0 at both scales; with n - 1 others there are (n - 1)(n - 2) pairs.
     ends = density.pdf(np.array([place, -place]))
     mean = place * float(ends[0] - ends[1]) / float(ends.sum())

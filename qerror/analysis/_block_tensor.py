@@ -107,11 +107,15 @@ def zero_share(density: Density, size: int) -> float:
 
 
 def largest_values(
-    density: Density, size: int, count: int = _NODES
+    density: Density,
+    size: int,
+    count: int = _NODES,
+    heavy: tuple[int, int] = _HEAVY_NODES,
 ) -> tuple[FloatArray, FloatArray]:
     """Return a quadrature rule of the largest of `size` magnitudes, its continuous part.
 
-    It has `count` nodes where tails are light and the density is smooth.
+    It has `count` nodes where tails are light and the density is smooth, and where tails are heavy
+    those for tails lighter and heavier than t^-4.
     """
     if suits_rule(density, size, _NODES):
         return maximum_rule(density, size, count)
@@ -120,12 +124,13 @@ def largest_values(
     keep = weight > _SPENT * weight.max()
     x, weight = panels.nodes[keep], weight[keep]
     if is_heavy(density) and not any(density.kinks) and not density.atom_sums.size:
-        return heavy_rule(x, weight, tail_exponent(density))
+        exponent = tail_exponent(density)
+        return heavy_rule(x, weight, exponent, heavy[exponent < _HEAVIER])
     return _graded(x, weight)
 
 
 def heavy_rule(
-    x: FloatArray, weight: FloatArray, exponent: float, count: int = 0
+    x: FloatArray, weight: FloatArray, exponent: float, count: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return a rule for what varies smoothly with log A, and grows as the errors do.
 
@@ -133,7 +138,6 @@ def heavy_rule(
     """
     log = np.log(x)
     growth = min(2.0, _GROWTH * exponent)
-    count = count or _HEAVY_NODES[exponent < _HEAVIER]
     nodes, found = gauss_rule(log, weight * np.exp(growth * log), count)
     return np.exp(nodes), found * np.exp(-growth * nodes)
 

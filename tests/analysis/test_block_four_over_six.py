@@ -31,6 +31,8 @@ from qerror import (
 )
 from qerror._arrays import FloatArray
 from qerror.analysis import BlockErrorReport
+from qerror.analysis._block_choice import choice
+from qerror.analysis._block_choice_nodes import Problem, Step
 from qerror.exceptions import InvalidValue
 from qerror.formats.four_over_six import FourOverSix
 from qerror.formats.names import as_scalar_format
@@ -578,3 +580,15 @@ def test_choices_by_absolute_error_are_others() -> None:
     kinds: tuple[Literal["", "=mae"], ...] = ("", "=mae")
     squared, absolute = (error(Gaussian(), tensor=50.0, choice=kind) for kind in kinds)
     assert squared.mse < absolute.mse
+
+
+@pytest.mark.parametrize("law", [Gaussian(), Laplace(), StudentT(3.0), Uniform(-2.0, 2.0)], ids=str)
+def test_many_values_may_do_without_a_law_of_gains(law: Density) -> None:
+    # Two ways to one step.
+    step = Step(1.5, 1.65, low_in=True, high_in=False, six=0.25, four=0.40625)
+    problem = Problem(as_scalar_format("e2m1").grid(), law, 16, "mse", step)
+    exact = choice(problem, 1e-16)
+    quick = choice(problem, 1e-14, settled=1e-12)
+    assert quick.sign == pytest.approx(exact.sign, rel=0, abs=1e-10)
+    np.testing.assert_allclose(quick.sums.singles, exact.sums.singles, rtol=0, atol=1e-13)
+    assert exact.sign != 0
