@@ -121,14 +121,15 @@ class Chain:
     def _added(self) -> FloatArray:
         """Return the laws of T + p."""
         size = self.rows.shape[1] + self._law.size - 1
+        found = np.zeros((3, size))
         if min(self.rows.shape[1], self._law.size) * size <= _DIRECT:
-            return np.stack(
-                [np.convolve(row, self._law) if row.any() else np.zeros(size) for row in self.rows]
-            )
+            for own, row in zip(found, self.rows, strict=True):
+                if row.any():
+                    own[:] = np.convolve(row, self._law)
+            return found
         length = int(next_fast_len(size, real=True))
         if length not in self._known:
             self._known = {length: _transformed(self._law, length)}
-        found = np.zeros((3, size))
         for own, row in zip(found, self.rows, strict=True):
             if row.any():
                 own[:] = irfft(_transformed(row, length) * self._known[length], length)[:size]
