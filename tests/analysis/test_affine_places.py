@@ -35,7 +35,7 @@ def _by_thresholds(density: Density, n: int, lattice: Lattice) -> FloatArray:
         pytest.param(UNIFORMS, 3, 3, False, marks=pytest.mark.exhaustive),
         pytest.param(UNIFORMS, 3, 3, True, marks=pytest.mark.exhaustive),
         pytest.param(CUT, 12, 7, True, marks=pytest.mark.exhaustive),
-        pytest.param(SYMMETRIC, 20, 15, False, marks=pytest.mark.exhaustive),
+        pytest.param(SYMMETRIC, 9, 15, False, marks=pytest.mark.exhaustive),
         pytest.param(SYMMETRIC, 20, 15, True, marks=pytest.mark.exhaustive),
     ],
     ids=str,
