@@ -84,9 +84,10 @@ def test_every_column_is_explained(
 
 def test_columns_of_networks_are_explained() -> None:
     from qerror.pytorch.networks.predict import LayerPrediction
-    from qerror.pytorch.studies import bench, fixed, formats, noise, ptq, qat, tails, weights
+    from qerror.pytorch.studies import fixed, formats, noise, ptq, qat, tails, weights
+    from qerror.pytorch.studies.bench_case import BenchRow
 
-    rows = (bench.BenchRow, formats.FormatRow, noise.NoiseRow, ptq.PtqRow, qat.QatRow)
+    rows = (BenchRow, formats.FormatRow, noise.NoiseRow, ptq.PtqRow, qat.QatRow)
     explained = set(re.findall(r"`(\w+)`", (DOCS / "columns.md").read_text(encoding="utf-8")))
     for kind in (*rows, tails.TailRow, weights.WeightRow, fixed.FixedRow, LayerPrediction):
         names = {each.name.removeprefix("predicted_") for each in fields(kind)}
