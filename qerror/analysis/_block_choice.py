@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray
+from qerror._arrays import FloatArray
+from qerror.analysis._block_choice_known import Known
 from qerror.analysis._block_choice_law import GainLaw
 from qerror.analysis._block_choice_nodes import (
     Cells,
@@ -28,9 +29,8 @@ from qerror.analysis._block_choice_nodes import (
     points_of,
     with_crossings,
 )
-from qerror.analysis._block_choice_orders import by_law
-from qerror.analysis._block_choice_points import PointSums, exactly, merged
-from qerror.analysis._block_choice_products import between, remaining, without_sign
+from qerror.analysis._block_choice_points import PointSums
+from qerror.analysis._block_choice_products import between, four_places, remaining, without_sign
 from qerror.analysis._block_choice_series import frequencies_of, half_period
 from qerror.analysis._block_frequencies import chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
@@ -45,12 +45,12 @@ _STEEP = 5  # values: steps of fewer need the last one,
 _LIKELY = 1e-6  # if they have this probability
 _FEW = (64, 8)  # values: fewer begin with the next limit
 _MOST_CROSSINGS = 512  # sums of point masses that intervals are cut at
-_MOST_PLACES = 64  # sums of exact gains beside two others
 _MOST_POINTS = 64  # whose gains are told apart
 _SETTLED = 1e-14  # of a probability
 _PLAIN = 12  # values: so many may do without a law of their gains
 _LAST = 24  # frequencies that tell what is left beyond
 _SLOW = 1e5  # times what is allowed: it falls as a small power of 1 / t, to the last limit
+_FASTER = 2.0  # at the next limit it has fallen by no more than this power of its last fall
 _UNSETTLED = 1e10  # times: refused; what is left beyond the last limit would show in 5 digits
 _EQUAL = 1e-13  # of the squares
 _SURE = -45.0  # log of the probability that a sum has the other sign
@@ -124,11 +124,12 @@ def _choice(
             )
         )
     else:
-        known = _Known.of(nodes, problem.n, law or sums is not None)
+        known = Known.of(nodes, problem.n, law or sums is not None)
         total = known.total
         if problem.n > 1 and known.leaves_some:
             if law is None:
-                more, excess = _settled(problem, (cells, nodes), unit, known, allowed, log_below)
+                at = cells, nodes
+                more, excess = _settled(problem, at, unit, known, allowed, log_below, plain)
             else:
                 more, excess = _by_series(law, problem, known, allowed, log_below)
             if plain and excess > 1:
@@ -195,65 +196,28 @@ def _sure_sign(nodes: Nodes, n: int) -> float:
     return side
 
 
-class _Known(NamedTuple):
-    """What needs no frequencies: blocks of values of exact gains, and of one other value."""
-
-    gains: FloatArray
-    """The exact gains, 0 among them."""
-    fixed: tuple[FloatArray, ...]
-    """Sums of the columns over values of each, shape (gains, 9), below the four places."""
-    total: FloatArray
-    leaves_some: bool
-    """Whether there are values of other gains."""
-
-    order: int
-    """How many of those blocks may have."""
-
-    @classmethod
-    def of(cls, nodes: Nodes, n: int, apart: GainLaw | bool) -> "_Known":
-        """Sum what is known; `apart` says that point masses count as exact gains.
-
-        A law of the gains gives blocks with two values of other gains too.
-        """
-        fixed: BoolArray = nodes.flat if isinstance(apart, GainLaw) else nodes.gain == 0
-        if apart:
-            fixed = fixed | nodes.point
-        gains, _ = merged(np.append(nodes.gain[fixed], 0.0), np.ones(int(fixed.sum()) + 1))
-        sums: list[FloatArray] = []
-        found: list[FloatArray] = []
-        for place in nodes.places:
-            at = fixed[:place]
-            nearest = np.abs(nodes.gain[:place][at, None] - gains).argmin(axis=1)
-            columns = np.zeros((gains.size, nodes.columns.shape[1]))
-            np.add.at(columns, nearest, nodes.columns[:place][at])
-            sums.append(columns)
-            at = at | isinstance(apart, GainLaw)
-            moving = nodes.gain[:place][~at], nodes.columns[:place][~at]
-            found.append(exactly(gains, columns, moving, n))
-        if not isinstance(apart, GainLaw):
-            return cls(gains, tuple(sums), between(np.stack(found)), not fixed.all(), 1)
-        beside = PointSums.of(gains, np.ones(gains.size), n)
-        order = 2 if beside is not None and beside.fewer[1].values.size <= _MOST_PLACES else 1
-        more = np.stack(found) + by_law(apart, gains, tuple(sums), n, order)
-        return cls(gains, tuple(sums), between(more), n > order and not fixed.all(), order)
-
-
 def _settled(  # noqa: PLR0917 - one step's description
     problem: Problem,
     at: tuple[Cells | None, Nodes],
     unit: float,
-    known: "_Known",
+    known: Known,
     allowed: tuple[float, float],
     log_below: tuple[float, float] | None,
+    plain: bool,
 ) -> tuple[FloatArray, float]:
-    """Integrate over as many frequencies as count; the first nodes serve the first limit."""
+    """Integrate over as many frequencies as count; the first nodes serve the first limit.
+
+    If there is another way, it ends before limits that will not do.
+    """
     (cells, nodes), limits = at, list(_limits(problem.n))
     more, excess = np.zeros(10), 0.0
     while limits:
-        limit = limits.pop(0)
+        limit, last = limits.pop(0), excess
         more, rest = _by_frequencies(nodes, problem.n, known, limit, log_below)
         excess = _excess(rest, allowed)
         if excess <= 1 or not limits:
+            break
+        if plain and last and excess * (excess / last) ** _FASTER > 1:
             break
         if excess > _SLOW:
             limits = limits[-1:]
@@ -264,7 +228,7 @@ def _settled(  # noqa: PLR0917 - one step's description
 def _by_series(
     law: GainLaw,
     problem: Problem,
-    known: "_Known",
+    known: Known,
     allowed: tuple[float, float],
     log_below: tuple[float, float] | None,
 ) -> tuple[FloatArray, float]:
@@ -278,20 +242,19 @@ def _by_series(
 
 
 def _series(
-    law: GainLaw, n: int, known: "_Known", limit: float, logs: tuple[float | None, ...]
+    law: GainLaw, n: int, known: Known, limit: float, logs: tuple[float | None, ...]
 ) -> tuple[FloatArray, FloatArray]:
     """Sum over t up to a limit; returns what is left beyond, about, besides."""
     t, moving = frequencies_of(n, limit), law.transformed(n, limit)
     whole = np.stack([fixed.sum(axis=0) for fixed in known.fixed]) + law.whole
     still = np.exp(1j * np.outer(t, known.gains))
-    found: dict[float, FloatArray] = {}  # where nothing clips its place is an end of the step
-    for k in (0, 3, 1, 2):
-        below = float(whole[k, 0])
-        if below not in found:
-            turned = still @ known.fixed[k] + moving[k] - whole[k]
-            part = (whole[k], turned), known.fixed[k]
-            found[below] = remaining(*part, known.gains, known.order, t, n, logs[k])
-    parts = between(np.stack([found[float(below)] for below in whole[:, 0]]))
+
+    def part(k: int, *, first: bool) -> FloatArray:
+        turned = still @ known.fixed[k] + moving[k] - whole[k]
+        at = (whole[k], turned), known.fixed[k], known.gains, known.order
+        return remaining(*at, t, n, logs[k], first=first)
+
+    parts = between(four_places(whole[:, 0].tolist(), part))
     total: FloatArray = (4 / half_period(n)) * np.sum(parts / t[:, None], axis=0)
     return total, np.abs(parts[-_LAST:]).max(axis=0) / n
 
@@ -326,7 +289,7 @@ def _limits(n: int) -> tuple[float, ...]:
 def _by_frequencies(
     nodes: Nodes,
     n: int,
-    known: "_Known",
+    known: Known,
     limit: float,
     log_below: tuple[float, float] | None,
 ) -> tuple[FloatArray, FloatArray]:
@@ -336,16 +299,14 @@ def _by_frequencies(
     moments = chebyshev_moments(nodes.gain, nodes.columns, table.terms, ends)
     turned = dict(zip(ends, table.turned(moments), strict=True))
     whole = dict(zip(ends, moments[:, 0], strict=True))
-    parts = between(
-        np.stack(
-            [
-                remaining(
-                    (whole[at], turned[at]), fixed, known.gains, known.order, table.nodes, n, log
-                )
-                for at, fixed, log in zip(nodes.places, known.fixed, _logs(log_below), strict=True)
-            ]
-        )
-    )
+    logs = _logs(log_below)
+
+    def part(k: int, *, first: bool) -> FloatArray:
+        place = nodes.places[k]
+        at = (whole[place], turned[place]), known.fixed[k], known.gains, known.order
+        return remaining(*at, table.nodes, n, logs[k], first=first)
+
+    parts = between(four_places(nodes.places, part))
     total: FloatArray = (2 / math.pi) * (table.weights / table.nodes) @ parts
     return total, np.abs(parts[-_LAST:]).max(axis=0) / n
 

@@ -170,10 +170,11 @@ def _marks(problem: Problem) -> FloatArray:
 
 def largest_gain(problem: Problem, cells: Cells | None) -> float:
     """Return max |d|: it is linear on each interval."""
-    found = [problem.gain(points_of(problem)[0])]
+    x, _ = points_of(problem)
+    found = [problem.gain(x)] if x.size else []
     if cells is not None:
         found += [cells.gain(problem, 0.0), cells.gain(problem, 1.0)]
-    return float(np.abs(np.concatenate(found)).max(initial=0.0))
+    return max((float(np.abs(gain).max(initial=0.0)) for gain in found), default=0.0)
 
 
 def with_crossings(problem: Problem, cells: Cells, unit: float, sums: FloatArray) -> Cells:
@@ -189,8 +190,9 @@ def with_crossings(problem: Problem, cells: Cells, unit: float, sums: FloatArray
 def nodes_of(problem: Problem, cells: Cells | None, unit: float, reach: float) -> Nodes:
     """Place nodes that resolve the density and exp(i t d / unit) up to t = reach."""
     at, mass = points_of(problem)
-    points = _of_points(problem, at, mass)
-    parts = [points] if cells is None else [_of_cells(problem, cells, unit, reach), points]
+    parts = [] if cells is None else [_of_cells(problem, cells, unit, reach)]
+    if at.size or not parts:
+        parts.append(_of_points(problem, at, mass))
     gain, x, columns, flat = (np.concatenate(each, axis=0) for each in zip(*parts, strict=True))
     point = np.arange(x.size) >= x.size - at.size
     size = np.abs(x)

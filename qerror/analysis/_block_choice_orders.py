@@ -88,6 +88,12 @@ def all_orders(n: int, most: int, atoms: Atoms, pair: Pair, *, pairs: bool) -> l
     return [a + b for a, b in zip(found, more, strict=True)]
 
 
+def signs(n: int, most: int, atoms: Atoms, pair: Pair) -> Any:
+    """Return the first of those figures alone."""
+    found = n * pair(atoms(n - 1), 0)
+    return found if most == 1 else found + math.comb(n, 2) * pair(atoms(n - 2), 0, 0)
+
+
 def has_pairs(columns: FloatArray) -> bool:
     """Tell whether errors of one sign prevail, so that pairs of values have anything."""
     return bool(columns[..., [_SIX, _FOUR]].any())

@@ -126,6 +126,8 @@ def exactly(
     mass = columns[:, 0]
     found[0] += n * (alone @ mass)
     found[1:6] += alone @ columns[:, 1:6] + (n - 1) * (fixed[:, 1:6].T @ (beside @ mass))
+    if not (fixed[:, 6:].any() or columns[:, 6:].any()):
+        return found
     d_six, d_four, d_x = (beside @ columns[:, k] for k in (6, 7, 8))
     found[6] += four @ d_four - six @ d_six
     found[7] += 0.5 * (x @ (d_four - d_six) + (four - six) @ d_x)
