@@ -179,7 +179,7 @@ def _widths(piece: Piece) -> FloatArray:
     """
     near = np.ldexp(1.0, np.arange(-2, 5))
     exponent = min(piece.law.tail_exponent(side) for side in (1.0, -1.0))
-    if not exponent < math.inf:
+    if not 0 < exponent < math.inf:
         return near
     ratio = min((0.98 * _RATIO) ** (1 / exponent), _WIDEST)
     count = math.ceil(-math.log(_NOTHING_HEAVY) / (exponent * math.log(ratio))) + 8

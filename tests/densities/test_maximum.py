@@ -12,6 +12,7 @@ from qerror.densities import (
     GeneralizedGaussian,
     Laplace,
     Logistic,
+    LogUniform,
     Mixture,
     StudentT,
 )
@@ -40,6 +41,12 @@ _SIZES = sorted(
 def test_panels_hold_the_whole_law(density: Density) -> None:
     for size in _SIZES:
         panels = maximum_nodes(density, size + 1)
+        assert panels._replace(is_whole=False).measure(size).sum() == pytest.approx(1.0, abs=1e-14)
+
+
+def test_laws_that_no_power_falls_as_have_panels() -> None:
+    for size in (2, 64, 1024):
+        panels = maximum_nodes(LogUniform(0.01, 10.0), size + 1)
         assert panels._replace(is_whole=False).measure(size).sum() == pytest.approx(1.0, abs=1e-14)
 
 
