@@ -21,9 +21,11 @@ from qerror.analysis._block_steps import BlockSums
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
+from qerror.densities.far_maximum import far_node
 from qerror.densities.magnitude import MaximumLaw
 from qerror.densities.maximum import (
     COUNTS,
+    MaximumNodes,
     MaximumRule,
     beyond,
     heavy_rules,
@@ -113,7 +115,8 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
     for counts in _counts(density):
         rules = _rules(density, n - 1, counts)
         both = MaximumRule(*(np.concatenate(parts) for parts in zip(*rules, strict=True)))
-        rule, (moments, at_fewer) = rules[0], _below(grid, density, gain, both).parted(counts)
+        sizes = [each.nodes.size for each in rules]
+        rule, (moments, at_fewer) = rules[0], _below(grid, density, gain, both).parted(sizes)
         singles = moments.dot(rule.weights)
         square = float(singles[:3].sum())
         if abs(float(at_fewer.square @ rules[1].weights) - square) <= _SETTLED * square:
@@ -138,9 +141,16 @@ def _counts(density: Density) -> Sequence[tuple[int, int]]:
     return next(counts for limit, counts in _HEAVY_COUNTS if exponent <= limit)
 
 
+@lru_cache(maxsize=256)
 def _rules(density: Density, n: int, counts: tuple[int, int]) -> tuple[MaximumRule, ...]:
     """Return the rules of the largest of n values."""
-    return (heavy_rules if is_heavy(density) else maximum_rules)(density, n, counts)
+    if not is_heavy(density):
+        return maximum_rules(density, n, counts)
+    far = far_node(density, maximum_nodes(density, n + 1), n)
+    return tuple(
+        MaximumRule(np.append(rule.nodes, far.nodes), np.append(rule.weights, far.weights))
+        for rule in heavy_rules(density, n, counts, end=far.end)
+    )
 
 
 @lru_cache(maxsize=256)
@@ -170,13 +180,14 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
     below = Windows.below(m[at], np.zeros(at.size, dtype=bool))
     moments = below.moments(grid, density, gain * m[at])
     with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-        largest = np.exp((n - 1) * panels.log_below) * panels.weights * panels.density
-        singles = moments.dot(others[at]) + _largest(largest, m, edge)
-        if is_heavy(density) and not edge.exact:
-            # Squares may have their mean far beyond where the largest value likely is.
-            singles += _at_edge(beyond(density, panels.top), edge)
+        far = far_node(density, panels, max(n - 1, 1))
+        singles = moments.dot(others[at] * (m[at] <= far.end))
+        singles += largest_alone(density, panels, n, edge)
         if n < 2:
             return BlockSums(singles, 0.0, 0.0)
+        if far.nodes.size:
+            rule = MaximumRule(far.nodes, far.weights)
+            singles += _below(grid, density, gain, rule).dot(far.weights)
         pair = np.exp((n - 2) * panels.log_below[at]) * panels.weights[at] * m[at]
         upper, lower = panels.density[:, at]
         error = 2 * pair @ ((upper * edge.upper + lower * edge.lower) * moments.mean)
@@ -191,9 +202,16 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
     return BlockSums(singles, float(error), float(cross))
 
 
-def _largest(measure: FloatArray, m: FloatArray, edge: Edge) -> FloatArray:
-    """Return what the largest values themselves add, at +m and at -m."""
-    return _at_edge(np.stack([measure.sum(axis=1), measure @ m, measure @ (m * m)], axis=1), edge)
+def largest_alone(density: Density, panels: MaximumNodes, n: int, edge: Edge) -> FloatArray:
+    """Return what the largest of n values themselves add to a value's moments, at +m and at -m."""
+    m = panels.nodes
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        measure = np.exp((n - 1) * panels.log_below) * panels.weights * panels.density
+        powers = np.stack([measure.sum(axis=1), measure @ m, measure @ (m * m)], axis=1)
+    if is_heavy(density) and not edge.exact:
+        # Squares may have their mean far beyond where the largest value likely is.
+        powers += beyond(density, panels.top)
+    return _at_edge(powers, edge)
 
 
 def _at_edge(powers: FloatArray, edge: Edge) -> FloatArray:

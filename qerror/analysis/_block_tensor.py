@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
+from qerror.analysis._block_absmax import edge_of, largest_alone
 from qerror.analysis._block_steps import (
     BlockSums,
     Steps,
@@ -28,6 +29,7 @@ from qerror.analysis._block_steps import (
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
+from qerror.densities.far_maximum import far_node
 from qerror.densities.magnitude import MaximumLaw
 from qerror.densities.maximum import (
     is_heavy,
@@ -85,12 +87,25 @@ def tensor_sums(
         rules = [rule.steps(element, rule.tensor_for(a, element)) for a in places.tolist()]
         each = _below_values(case, rules, places)
         found += zip(weights.tolist(), each, strict=True)
+        if is_heavy(density):
+            found.append((1.0, _largest_alone(case, size, rule.divisor_for(element))))
     if density.atom_sums.size:
         for place in largest_points(density, size).tolist():
             steps = rule.steps(element, rule.tensor_for(place, element))
             found.append((1.0, _below_point(case, steps, place)))
         found.append((1.0, _nothing(case, rule.steps(element, 1.0))))
     return TensorSums(*mixed(found))
+
+
+def _largest_alone(case: _Case, size: int, divisor: float) -> TensorSums:
+    """Return what the largest values' own errors add: where they have any, they grow with A.
+
+    Under a heavy tail that has its mean beyond the nodes of a rule, which leave it out.
+    """
+    singles, panels = np.zeros(6), maximum_nodes(case.density, size + 1)
+    alone = largest_alone(case.density, panels, size, edge_of(case.grid, 1 / divisor))
+    singles[:5] = alone[:5]
+    return TensorSums(BlockSums(singles, 0.0, 0.0), {}, 0.0)
 
 
 def _nothing(case: _Case, steps: ScaleSteps) -> TensorSums:
@@ -122,11 +137,17 @@ def largest_values(
     panels = maximum_nodes(density, size + 1)
     weight = panels.measure(size)
     keep = weight > _SPENT * weight.max()
+    if not is_heavy(density):
+        return _graded(panels.nodes[keep], weight[keep])
+    far = far_node(density, panels, size)
+    keep &= panels.nodes <= far.end
     x, weight = panels.nodes[keep], weight[keep]
-    if is_heavy(density) and not any(density.kinks) and not density.atom_sums.size:
+    if any(density.kinks) or density.atom_sums.size:
+        nodes, found = _graded(x, weight)
+    else:
         exponent = tail_exponent(density)
-        return heavy_rule(x, weight, exponent, heavy[exponent < _HEAVIER])
-    return _graded(x, weight)
+        nodes, found = heavy_rule(x, weight, exponent, heavy[exponent < _HEAVIER])
+    return np.append(nodes, far.nodes), np.append(found, far.weights)
 
 
 def heavy_rule(
@@ -208,7 +229,9 @@ def _with_own(  # noqa: PLR0917 - one largest value's description
 ) -> TensorSums:
     """Join the block that holds the largest value with the others."""
     share, scale = 1 / case.blocks, float(steps.scales[-1])
-    own = with_largest(case.grid, case.density, case.n, other, scale, place)
+    own = with_largest(
+        case.grid, case.density, case.n, other, scale, place, alone=not is_heavy(case.density)
+    )
     sums = scaled(ordinary.sums, 1 - share).plus(scaled(own, share))
     codes = {code: p * (1 - share) for code, p in ordinary.codes.items()}
     code = int(rule.codes[steps.first + steps.scales.size - 1])
@@ -257,10 +280,13 @@ def with_largest(  # noqa: PLR0917 - one block's description
     others: WindowMoments,
     scale: float,
     largest_value: float,
+    *,
+    alone: bool = True,
 ) -> BlockSums:
     """Return the expectations of the block that holds the largest value, at its end or its other.
 
-    `others` are the moments of one of the other values.
+    `others` are the moments of one of the other values. The largest value's own error counts
+    `alone`, or only together with the others'.
     """
     ends = np.array([largest_value, -largest_value])
     chance = density.pdf(ends)
@@ -279,7 +305,8 @@ def with_largest(  # noqa: PLR0917 - one block's description
         ]
     )
     rest = np.array([float(part[0]) for part in others])
-    singles = (end + (n - 1) * rest) / n
+    counted = end if alone else end * [0, 0, 0, 0, 0, 1]
+    singles = (counted + (n - 1) * rest) / n
     if n < 2:
         return BlockSums(singles, 0.0, 0.0)
     error = ((n - 2) * rest[3] ** 2 + 2 * end[3] * rest[3]) / n

@@ -12,6 +12,7 @@ from qerror.analysis._float64 import beyond_float64
 from qerror.analysis.block_report import BlockErrorReport, CodeProbabilities
 from qerror.densities.density import Density
 from qerror.densities.empirical import Empirical
+from qerror.densities.quadrature import gauss_legendre
 from qerror.exceptions import InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import Absmax, MinMax, PowerOfTwo
@@ -24,6 +25,8 @@ _NARROWEST = 1e10  # places over widths: of 16 digits, 6 are left
 _HEAVIEST = 0.5  # exponent of a tail: maxima of blocks stay within float64
 _SMALLEST, _LARGEST = 1e-100, 1e100  # sizes whose cubes stay within float64
 _TENSOR = 2**20  # values of a tensor where only a density is given
+_ENDS = 1e-13  # of the MSE: phases whose ends differ by more are no period
+_PLACES = 24  # of a rule over phases that are no period
 _SETTLED = 1e-14  # of the MSE: smooth densities get there by the first or second doubling
 
 
@@ -114,19 +117,22 @@ def _is_infinite(form: BlockFormat, density: Density) -> bool:
     if math.isfinite(density.second_moment):
         return False
     rule = form.scale
-    follows = isinstance(rule, Absmax) and _keeps_largest(form, rule)
+    follows = isinstance(rule, Absmax) and _is_level(form, rule.gain_for(form.element))
     from_data = isinstance(rule, MinMax) or (
-        isinstance(rule, StoredScale | FourOverSix) and isinstance(rule.tensor, Amax)
+        isinstance(rule, StoredScale | FourOverSix)
+        and isinstance(rule.tensor, Amax)
+        # Four-over-six refuses tensors whose largest value is no level.
+        and (isinstance(rule, FourOverSix) or _is_level(form, 1 / rule.divisor_for(form.element)))
     )
     exponents = [e for e in _tail_exponents(density) if e < math.inf]
     return not (follows or from_data) or min(exponents, default=math.inf) <= 1
 
 
-def _keeps_largest(form: BlockFormat, rule: Absmax) -> bool:
-    """Tell whether a block's largest magnitude is a level at both signs."""
+def _is_level(form: BlockFormat, gain: float) -> bool:
+    """Tell whether a largest magnitude is a level at both signs, at a scale of gain times it."""
     from qerror.analysis._block_absmax import edge_of  # noqa: PLC0415 - as the paths below
 
-    return edge_of(form.element.grid(), rule.gain_for(form.element)).exact
+    return edge_of(form.element.grid(), gain).exact
 
 
 def _tail_exponents(density: Density) -> tuple[float, float]:
@@ -236,7 +242,8 @@ _ANALYSES: dict[type[ScaleRule], Analysis] = {
 def _over_a_binade(form: BlockFormat, density: Density) -> BlockErrorReport:
     """Average over densities of 2^u times the spread, 0 <= u < 1, in units of the density's own.
 
-    The errors are periodic in u, so that equally spaced phases converge fast.
+    The errors are periodic in u, so that equally spaced phases converge fast; but for what lies
+    beyond the range of the scales, which counts where tails are hardly of finite power.
     """
     found = [_phase(form, density, k / _PHASES[0]) for k in range(_PHASES[0])]
     before = after = _averaged(found)
@@ -246,7 +253,16 @@ def _over_a_binade(form: BlockFormat, density: Density) -> BlockErrorReport:
         if not abs(after.mse - before.mse) > _SETTLED * after.mse:
             break
         before = after
+        if count == _PHASES[2] and _differ(found[0], _phase(form, density, 1.0)):
+            places, weights = gauss_legendre(_PLACES)
+            return _averaged([_phase(form, density, u) for u in places.tolist()], weights.tolist())
     return after
+
+
+def _differ(one: tuple[float, BlockErrorReport], other: tuple[float, BlockErrorReport]) -> bool:
+    """Tell whether the errors at both ends of a binade are not the same."""
+    first, second = (report.mse / factor**2 for factor, report in (one, other))
+    return abs(second - first) > _ENDS * first
 
 
 def _phase(form: BlockFormat, density: Density, u: float) -> tuple[float, BlockErrorReport]:
@@ -254,17 +270,24 @@ def _phase(form: BlockFormat, density: Density, u: float) -> tuple[float, BlockE
     return factor, block_error(form, density.affine(factor))
 
 
-def _averaged(found: list[tuple[float, BlockErrorReport]]) -> BlockErrorReport:
+def _averaged(
+    found: list[tuple[float, BlockErrorReport]], weights: list[float] | None = None
+) -> BlockErrorReport:
     """Average reports, each measured in units of its own density."""
-    size = len(found)
+    given = weights or [1.0] * len(found)
+    size = sum(given)
 
     def mean(name: str, power: int) -> float:
-        return math.fsum(getattr(report, name) / factor**power for factor, report in found) / size
+        terms = (
+            weight * getattr(report, name) / factor**power
+            for weight, (factor, report) in zip(given, found, strict=True)
+        )
+        return math.fsum(terms) / size
 
     codes: dict[float, float] = {}
-    for _, report in found:
+    for weight, (_, report) in zip(given, found, strict=True):
         for key, p in report.code_probabilities.items():
-            codes[key] = codes.get(key, 0.0) + p / size
+            codes[key] = codes.get(key, 0.0) + weight * p / size
     squares = ("rounding", "clipping_low", "clipping_high", "cross_moment", "signal_power")
     one = found[0][1]
     return BlockErrorReport(

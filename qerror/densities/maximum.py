@@ -289,12 +289,21 @@ def heavy_rule(
 
 @lru_cache(maxsize=256)
 def heavy_rules(
-    density: Density, n: int, counts: tuple[int, ...], growth: float = -1.0, medians: float = 1.0
+    density: Density,
+    n: int,
+    counts: tuple[int, ...],
+    growth: float = -1.0,
+    medians: float = 1.0,
+    *,
+    end: float = math.inf,
 ) -> tuple[MaximumRule, ...]:
-    """Return rules of `heavy_rule` with several numbers of nodes, the largest first."""
+    """Return rules of `heavy_rule` with several numbers of nodes, the largest first.
+
+    They serve maxima up to an end.
+    """
     panels = maximum_nodes(density, n + 1)
     weight = panels.measure(n)
-    keep = weight > _LEAST_HEAVY * weight.max()
+    keep = (weight > _LEAST_HEAVY * weight.max()) & (panels.nodes <= end)
     m: FloatArray = panels.nodes[keep]
     weight = weight[keep]
     share: FloatArray = np.cumsum(weight) / weight.sum()

@@ -29,6 +29,7 @@ from qerror import (
 from qerror.analysis import BlockErrorReport, _block_absmax
 from qerror.analysis._block_absmax import absmax_sums, edge_of
 from qerror.densities import Density
+from qerror.densities.quadrature import gauss_legendre
 from qerror.exceptions import InvalidValue
 from qerror.formats import as_grid
 from qerror.formats.block import BlockFormat
@@ -303,6 +304,44 @@ def test_clipped_maxima_of_hardly_finite_power(name: str, nu: float, mse: float)
     # By mpmath's quadrature at 30 digits over log m to 40 / (nu - 2), with incomplete beta and
     # hypergeometric functions: of E[M^2] one percent lies beyond any M of probability 1e-40.
     assert error(name, StudentT(nu)).mse == pytest.approx(mse, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("name", "nu", "mse"),
+    [
+        ("e2m1:g1:scale=e2m1:of=4", 2.1, 0.0141981037264979349),
+        ("e2m1:g1:scale=e2m1:of=4:divisor=8", 2.1, 1.32317628995752149),
+        ("e2m1:g1:scale=e2m1:of=64:divisor=8", 2.1, 1.40364803921912684),
+        ("e2m1:g1:scale=e2m1:of=4:divisor=8", 3.0, 0.193506013466058531),
+        ("e2m1:g1:scale=e2m1:of=64:divisor=8", 3.0, 0.218055632694392748),
+        ("e2m1:g1:scale=e2m1:of=4", 1.5, 0.03892035383919167),
+        ("e2m1:g1:scale=e2m1:of=4", 1.1, 0.2881531018859473),
+        ("int3:g4", 1.1, 1.289997288969523),
+        ("int3:g64", 1.1, 20.50201023620443),
+    ],
+)
+def test_scales_from_the_largest_value_on_the_heaviest_tails(
+    name: str, nu: float, mse: float
+) -> None:
+    # By mpmath at 30 digits: the integral over log of the largest value, with incomplete beta and
+    # hypergeometric functions for the other values below it, up to where it is a power.
+    assert error(name, StudentT(nu)).mse == pytest.approx(mse, rel=5e-13)
+
+
+def test_a_largest_value_that_is_no_level_has_no_mean_square() -> None:
+    assert error("nvfp4:of=64:divisor=8", StudentT(2.0)).mse == math.inf
+    assert error("nvfp4:of=64", StudentT(1.5)).mse < math.inf
+
+
+def test_a_binade_average_beyond_the_range_of_scales() -> None:
+    # At nu = 2.05 a part of the power lies beyond the largest scale, 2^127: it has no period.
+    nodes, weights = gauss_legendre(16)
+    spreads = (2.0**nodes).tolist()
+    each = [error("mxfp4", StudentT(2.05, 0.0, s)).mse / s**2 for s in spreads]
+    mean = math.fsum(w * mse for w, mse in zip(weights.tolist(), each, strict=True))
+    found = error("mxfp4", StudentT(2.05), binade_average=True)
+    assert found.mse == pytest.approx(mean, rel=1e-12)
+    assert sum(found.code_probabilities.values()) == pytest.approx(1.0, abs=1e-13)
 
 
 def test_a_scale_is_refused() -> None:
