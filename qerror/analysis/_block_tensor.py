@@ -26,6 +26,7 @@ from qerror.analysis._block_steps import (
     split,
     with_point,
 )
+from qerror.analysis._tensor_rules import graded, heavy_rule
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
@@ -37,7 +38,6 @@ from qerror.densities.maximum import (
     maximum_rule,
     suits_rule,
 )
-from qerror.densities.quadrature import gauss_rule
 from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleSteps, largest
 from qerror.formats.stored_scales import StoredScale
@@ -48,10 +48,6 @@ Code = TypeVar("Code", int, float)
 _NODES = 16  # of the rule of the largest value: all scales move with it, smoothly
 _HEAVY_NODES = (64, 96)  # for tails lighter and heavier than t^-4: 1e-14 of the error
 _HEAVIER = 4.0
-_GROWTH = 0.75  # of the exponent of the tail, so that all powers have means
-_RUN = 16  # nodes that a rule of fewer takes the place of
-# Shares of the whole, and the nodes that serve a run of at least so much.
-_GRADES = ((1e-3, 16), (1e-7, 10), (1e-11, 6), (0.0, 3))
 _SPENT = 1e-20  # of the law of the largest value
 _ROUNDING = 1e-15  # of the largest value: less beyond the top level is a rounding of its scale
 
@@ -138,49 +134,16 @@ def largest_values(
     weight = panels.measure(size)
     keep = weight > _SPENT * weight.max()
     if not is_heavy(density):
-        return _graded(panels.nodes[keep], weight[keep])
+        return graded(panels.nodes[keep], weight[keep])
     far = far_node(density, panels, size)
     keep &= panels.nodes <= far.end
     x, weight = panels.nodes[keep], weight[keep]
     if any(density.kinks) or density.atom_sums.size:
-        nodes, found = _graded(x, weight)
+        nodes, found = graded(x, weight)
     else:
         exponent = tail_exponent(density)
         nodes, found = heavy_rule(x, weight, exponent, heavy[exponent < _HEAVIER])
     return np.append(nodes, far.nodes), np.append(found, far.weights)
-
-
-def heavy_rule(
-    x: FloatArray, weight: FloatArray, exponent: float, count: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return a rule for what varies smoothly with log A, and grows as the errors do.
-
-    They grow as A^2, or as A^(2 - a) where E[A^2] is infinite, P(A > t) ~ t^-a.
-    """
-    log = np.log(x)
-    growth = min(2.0, _GROWTH * exponent)
-    nodes, found = gauss_rule(log, weight * np.exp(growth * log), count)
-    return np.exp(nodes), found * np.exp(-growth * nodes)
-
-
-def _graded(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return fewer nodes where less depends on them: a rule for each run of nodes."""
-    runs = max(1, x.size // _RUN)
-    power = weight * np.square(x)
-    whole = float(power.sum())
-    nodes: list[FloatArray] = []
-    weights: list[FloatArray] = []
-    for at in np.array_split(np.arange(x.size), runs):
-        share = float(power[at].sum()) / whole
-        count = next(count for least, count in _GRADES if share >= least)
-        if count >= at.size:
-            nodes.append(x[at])
-            weights.append(weight[at])
-            continue
-        some, found = gauss_rule(x[at], weight[at], count)
-        nodes.append(some)
-        weights.append(found)
-    return np.concatenate(nodes), np.concatenate(weights)
 
 
 def largest_points(density: Density, size: int) -> FloatArray:
