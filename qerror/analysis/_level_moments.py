@@ -91,15 +91,13 @@ class LevelSource:
         return total
 
     def _of_atoms(self, unit: float) -> FloatArray:
-        from qerror.analysis._modes import shares_up  # noqa: PLC0415
+        from qerror.analysis._modes import around  # noqa: PLC0415
 
         x, p = self.density.atoms()
         if not x.size:
             return np.zeros(3)
         base = replace(self.grid, factor=1.0)
-        inside = np.clip(x / unit, base.min, base.max)
-        low, high, upper_is_even = base.neighbours(inside)
-        up = shares_up(self.rule, inside, low, high, upper_is_even)
+        _, low, high, up = around(base, x, np.asarray(unit), self.rule)
         low, high = low * unit, high * unit
         level = (1 - up) * low + up * high
         square = (1 - up) * low * low + up * high * high

@@ -24,6 +24,7 @@ _FEW_POINTS = 512  # below, visiting every interval is as fast as cutting runs i
 _LONG_RUNS = 8  # times as many points as runs: cutting runs into zones pays
 _CHUNK = 2**14  # stretches handled together
 _MOST = 2**22  # stretches of one scale: some seconds
+_SMALLEST = 5e-324  # of float64
 _ATOMS = 2**13  # samples handled together: a few megabytes
 
 
@@ -147,14 +148,8 @@ def _of_atoms(
     base: Grid, x: FloatArray, weight: FloatArray, column: FloatArray, rule: RoundingRule
 ) -> FloatArray:
     """Return the five sums of some values at some scales, shape (5, k)."""
-    quotient = x / column  # compared as the simulator does
-    inside = np.clip(quotient, base.min, base.max)
-    low = high = np.full(inside.shape, base.min)
-    upper_is_even = np.ones(inside.shape, dtype=bool)
-    if base.size > 1:
-        low, high, upper_is_even = base.neighbours(inside)
+    quotient, low, high, share = around(base, x, column, rule)
     below, above = (_away(level, column, x) for level in (low, high))
-    share = shares_up(rule, inside, low, high, upper_is_even)
     square = (1 - share) * below * below + share * above * above
     mean = (1 - share) * below + share * above
     square *= weight
@@ -169,6 +164,57 @@ def _of_atoms(
             mean @ x,
         ]
     )
+
+
+def around(
+    base: Grid, x: FloatArray, column: FloatArray, rule: RoundingRule
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return the quotients of values and factors, the levels around, the chance of the upper."""
+    quotient = _quotient(x, column)
+    inside = np.clip(quotient, base.min, base.max)
+    low = high = np.full(inside.shape, base.min)
+    upper_is_even = np.ones(inside.shape, dtype=bool)
+    if base.size > 1:
+        low, high, upper_is_even = base.neighbours(inside)
+    return quotient, low, high, shares_up(rule, inside, low, high, upper_is_even)
+
+
+def _quotient(x: FloatArray, factor: FloatArray) -> FloatArray:
+    """Return x / factor, rounded once as the simulator compares it, and 0 only where x is."""
+    quotient = x / factor
+    # To a directed mode a value beside 0 matters however small it is.
+    gone = (quotient == 0) & (x != 0)
+    return np.where(gone, np.copysign(_SMALLEST, x), quotient) if gone.any() else quotient
+
+
+def atom_slopes(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRule) -> FloatArray:
+    """Return what point masses add to dMSE / d ln s while none passes a threshold, shape (k,)."""
+    samples = density.atom_sums
+    total = np.zeros(scales.size)
+    base = replace(grid, factor=1.0)
+    rows = max(1, _ATOMS // min(max(samples.size, 1), _ATOMS))
+    for start in range(0, scales.size, rows):
+        at = slice(start, start + rows)
+        column = (scales[at] * grid.factor)[:, None]
+        for first in range(0, samples.size, _ATOMS):
+            x = samples.positions[first : first + _ATOMS]
+            weight = samples.weights[first : first + _ATOMS] / samples.unit
+            total[at] += _slopes_of_atoms(base, x, column, rule) @ weight
+    return total
+
+
+def _slopes_of_atoms(
+    base: Grid, x: FloatArray, column: FloatArray, rule: RoundingRule
+) -> FloatArray:
+    """Return dV / d ln s of each value, V = E[e^2 | x]; drawn levels a, b have V = (x-a) (b-x)."""
+    quotient, low, high, share = around(base, x, column, rule)
+    below, above = (_away(level, column, x) for level in (low, high))
+    lower, upper = low * column, high * column
+    settled = 2 * ((1 - share) * below * lower + share * above * upper)
+    if rule.mode != "stochastic" or rule.bits is not None:
+        return settled
+    drawn = (quotient >= base.min) & (quotient < base.max)
+    return np.where(drawn, -(lower * above + upper * below), settled)
 
 
 def _away(level: FloatArray, column: FloatArray, x: FloatArray) -> FloatArray:
@@ -186,33 +232,33 @@ def shares_up(
     upper_is_even: BoolArray,
 ) -> FloatArray:
     """Return the probability that each x in [low, high] goes to high; low is x if it is a level."""
-    gap = high - low
-    part = np.divide(x - low, gap, out=np.zeros(x.shape), where=gap > 0)
+    # Compared, not subtracted: near 0, x - low rounds to half a step and more where x is not.
+    gap, above = high - low, x > low
+    middle = low + 0.5 * gap
     inward_up = (high <= 0) & (low < 0)
     up: BoolArray
     match rule.mode:
         case "nearest-even":
-            up = (part > 0.5) | ((part == 0.5) & upper_is_even)
+            up = (x > middle) | ((x == middle) & above & upper_is_even)
         case "nearest-away":
             tie = (high > -low) | ((high == -low) & upper_is_even)
-            up = (part > 0.5) | ((part == 0.5) & tie)
+            up = (x > middle) | ((x == middle) & above & tie)
         case "down":
             up = np.zeros(x.shape, dtype=bool)
         case "up":
-            up = part > 0
+            up = above
         case "toward-zero":
             astride = (low < 0) & (high > 0)
-            nearer = (part > 0.5) | ((part == 0.5) & upper_is_even)
-            up = np.where(astride, nearer, inward_up & (part > 0))
+            nearer = (x > middle) | ((x == middle) & above & upper_is_even)
+            up = np.where(astride, nearer, inward_up & above)
         case "to-odd":
-            up = (part > 0) & ~upper_is_even
+            up = above & ~upper_is_even
         case "stochastic":
-            if rule.bits is None:
-                return part
-            count = float(rule.parts)
-            return np.where(
-                inward_up, 1 - np.floor(count * (1 - part)) / count, np.floor(count * part) / count
-            )
+            start = np.where(inward_up, high, low)  # on the side of zero: exact from there
+            part = np.divide(np.abs(x - start), gap, out=np.zeros(x.shape), where=gap > 0)
+            if rule.bits is not None:
+                part = np.floor(rule.parts * part) / rule.parts
+            return np.where(inward_up, 1 - part, part)
     return up.astype(np.float64)
 
 
@@ -229,12 +275,10 @@ def drawn_atoms(
     base, factor = replace(grid, factor=1.0), np.asarray(grid.factor)
     if not x.size:
         return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
-    inside = np.clip(x / factor, base.min, base.max)
     if base.size == 1:
         away = _away(np.full(x.shape, base.min), factor, x)
         return away, away, np.zeros(x.shape), np.full(x.shape, np.inf)
-    low, high, upper_is_even = base.neighbours(inside)
-    share = shares_up(rule, inside, low, high, upper_is_even)
+    _, low, high, share = around(base, x, factor, rule)
     step = np.where(high > low, high - low, base.base_gaps[-1])
     below, above = (_away(level, factor, x) for level in (low, high))
     return below, above, share, step * factor

@@ -8,6 +8,7 @@ Nearest rounding has V on both sides alike, so that 2 E[Q e] is left. Where leve
 s dV/ds = -2 q t with t = x - q; a threshold of directed rounding loses the square of the step
 D^2, one of k random bits D^2 (2 j / N - 1) / N, j = 1 .. N = 2^k. Where they are drawn,
 V = D |t| - t^2 about the nearer level, which has no jump, and s dV/ds = D |t| -+ q (D - 2 |t|).
+A point mass has s dV/ds of its own; where a threshold passes it the MSE jumps, or has a kink.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray, two_product
-from qerror.analysis._modes import Intervals, between, intervals
+from qerror.analysis._modes import Intervals, atom_slopes, between, intervals
 from qerror.analysis._patterns import LOWER, SHORT, SHORT_DOWN, UPPER, ways_of
 from qerror.densities.density import Density
 from qerror.densities.piece import Piece
@@ -33,13 +34,16 @@ class _Jumps(NamedTuple):
     loss: FloatArray
 
 
-def has_slope(grid: Grid, density: Density, rule: RoundingRule) -> bool:
-    """Whether the slope is computed: for laws without point masses, on levels that are listed.
+def has_slope(grid: Grid, rule: RoundingRule) -> bool:
+    """Whether the slope is computed: on levels that are listed."""
+    return grid.size > 1 and grid.size * rule.parts <= _MOST
 
-    A level that passes a point mass moves the MSE by a jump.
-    """
-    parts = rule.parts
-    return 1 < grid.size * parts <= _MOST and not density.atoms().positions.size
+
+def turning_points(grid: Grid, rule: RoundingRule) -> FloatArray:
+    """Return where V may jump or have a kink: levels and thresholds, before the scale."""
+    form = intervals(grid, rule, upper=False)
+    ends: FloatArray = np.unique(np.concatenate([form.level - form.left, form.level + form.right]))
+    return ends * grid.factor
 
 
 def mse_slope(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRule) -> FloatArray:
@@ -50,7 +54,8 @@ def mse_slope(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRu
     grid : Grid
         Before the scale.
     density : Density
-        Without point masses, of a finite power.
+        Of a finite power. What its point masses lose as a threshold passes them is a jump of the
+        MSE and no part of its slope.
     scales : ndarray, shape (k,)
         Positive.
     rule : RoundingRule
@@ -66,7 +71,7 @@ def mse_slope(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRu
     base = grid.base_points
     ends = base[[-1]] if half else base[[0, -1]]
     rows = max(1, _CHUNK // form.level.size)
-    found = np.zeros(scales.size)
+    found = atom_slopes(grid, density, scales, rule)
     for start in range(0, scales.size, rows):
         at = slice(start, start + rows)
         factor = (grid.factor * scales[at])[:, None]

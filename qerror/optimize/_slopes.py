@@ -2,7 +2,8 @@
 
 Values alone find a minimum to the square root of what the MSE is known to; the slope finds it to
 the last digits. A bracket has a lower end from which the MSE falls and an upper one from which it
-rises, or where it is higher.
+rises, or where it is higher. Where a threshold passes a point mass the MSE jumps: between two such
+scales it is smooth, and the slope is that of the settled levels.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
-from qerror.analysis.mode_slope import has_slope, mse_slope
+from qerror.analysis.mode_slope import has_slope, mse_slope, turning_points
 from qerror.densities.density import Density
 from qerror.formats.format import ScalarFormat
 from qerror.rounding import as_rule
@@ -19,16 +20,16 @@ from qerror.rounding import as_rule
 Slope: TypeAlias = Callable[[FloatArray], FloatArray]
 
 _STEPS = 80  # of secants and halvings: some eight do, so that this ends a fault
-_CLOSE = 4e-16  # of ln s: neighbouring scales
+_CLOSE = 4e-16  # of s: neighbouring scales
 _QUICK = 512  # levels: of more, only the best minima are closed in on by slopes
-_BESIDE = 3e-7  # of ln s: how far off a minimum by values may be
+_BESIDE = 3e-7  # of s: how far off a minimum by values may be
 _HALVES = 3  # of a bracket's rounds, at most, before it is cut in the middle
 
 
 def slope_of(form: ScalarFormat, density: Density, rounding: str) -> Slope | None:
     """Return the function from scales to dMSE / d ln s, where there is one."""
     grid, rule = form.grid(), as_rule(rounding)
-    if not density.pieces() or not has_slope(grid, density, rule):
+    if not has_slope(grid, rule):
         return None
     return lambda scales: mse_slope(grid, density, scales, rule)
 
@@ -38,14 +39,28 @@ def is_quick(form: ScalarFormat) -> bool:
     return form.grid().size <= _QUICK
 
 
+def turns(form: ScalarFormat, rounding: str, most: int) -> tuple[FloatArray, bool]:
+    """Return quotients of value and scale at which an error may jump or have a kink, and if all.
+
+    Of more than so many the levels alone; of these the edges of segments; or none.
+    """
+    grid, rule = form.grid(), as_rule(rounding)
+    if grid.size * rule.parts <= most:
+        return turning_points(grid, rule), True
+    if grid.size <= most:
+        return grid.points, False
+    return (grid.edges * grid.factor if grid.edges.size <= most else np.empty(0)), False
+
+
 def roots(slope: Slope, low: FloatArray, middle: FloatArray, high: FloatArray) -> FloatArray:
     """Return the scale of a minimum in each bracket whose middle lies below its ends."""
-    a, x, b = np.log(low), np.log(middle), np.log(high)
+    # The scales themselves, not their logarithms: a last digit may be the side of a jump.
+    a, x, b = low.copy(), middle.copy(), high.copy()
     rise_a, rise_b = np.full((2, x.size), np.nan)
     aside: IntArray = np.zeros(x.size, dtype=np.int64)  # rounds in which one end has stayed
     left: IntArray = np.arange(x.size)
     for _ in range(_STEPS):
-        rise = slope(np.exp(x[left]))
+        rise = slope(x[left])
         falls = rise < 0
         i, j = left[falls], left[~falls]
         # Illinois: an end that has stayed counts for half, so that the other comes nearer.
@@ -54,12 +69,12 @@ def roots(slope: Slope, low: FloatArray, middle: FloatArray, high: FloatArray) -
         aside[i], aside[j] = np.minimum(aside[i], 0) - 1, np.maximum(aside[j], 0) + 1
         a[i], rise_a[i] = x[i], rise[falls]
         b[j], rise_b[j] = x[j], rise[~falls]
-        done = (b[left] - a[left] <= _CLOSE * np.maximum(1.0, np.abs(a[left]))) | (rise == 0)
+        done = (b[left] - a[left] <= _CLOSE * b[left]) | (rise == 0)
         left = left[~done]
         if not left.size:
             break
         x[left] = _between(a[left], rise_a[left], b[left], rise_b[left], aside[left])
-    return np.exp(x)
+    return x
 
 
 def _between(

@@ -1,9 +1,9 @@
 """Best ranges for rounding modes other than to the nearest.
 
 There the slope is not (2/s) E[Q e] (`qerror.analysis.mode_slope`), and with point masses the MSE
-jumps. A scan by values brackets the minima; the slope closes in on them (`_slopes`). With point
-masses, and on very many levels, golden sections do first, which find a minimum to the square root
-of what the MSE is known to.
+jumps. A scan by values brackets the minima, between the scales at which it jumps, of which it
+visits both sides; the slope closes in on them (`_slopes`). With very many levels or jumps golden
+sections do first, which find a minimum to the square root of what the MSE is known to.
 """
 
 import math
@@ -25,12 +25,13 @@ _COARSE = 4  # points per octave of the first look
 _WITHIN = 4.0  # times the least MSE of the first look: there the second looks
 _MOST = 24  # minima that are refined
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_STEPS = 46  # sections of an eighth of an octave, to 1e-10
+_STEPS = 60  # sections of an eighth of an octave, to 3e-14: a jump is found so
 _ROUNDING = 1e-14  # of the MSE
 _SAME = 1e-9  # of the MSE: minima that may be the least one
 _NARROW = 16  # spreads from 0 from which a component is one
 _REACH, _ASIDE, _PASSED = 8.0, 33, 2**12  # spreads about it, places there, and quotients
 _CROSSINGS = 2**14  # quotients of value and level that are all tried
+_BESIDE = 2.0**-51  # of a scale: on the other side of a jump for certain, quotients being rounded
 _FARTHEST = 256  # octaves
 _SECTIONS, _ROUNDS = 16, 14  # parts of a gap, and how often it is cut
 
@@ -60,17 +61,17 @@ def minima(
         first, last = max(int(near[0]) - 1, 0), min(int(near[-1]) + 1, count - 1)
         ends = float(coarse[first]), float(coarse[last])
     scales = nodes(form, density, *ends)
-    if narrow or not density.pieces():
-        scales = np.union1d(scales, _quotients(form, density, narrow, *ends))
+    jumps, smooth = _jumps(form, density, rounding, *ends)
+    scales = np.unique(np.concatenate([scales, jumps, _about(form, narrow, *ends)]))
     values = mse(scales)
     at = _lowest_inside(values, _MOST)
     if not at.size:
         return np.empty(0), np.empty(0)
-    slope, around = _slopes.slope_of(form, density, rounding), (scales[at - 1], scales[at])
-    if slope is not None and _slopes.is_quick(form):
-        found = _slopes.roots(slope, *around, scales[at + 1])
+    slope, (low, high) = _slopes.slope_of(form, density, rounding), _beside(scales, scales[at])
+    if slope is not None and smooth and _slopes.is_quick(form):
+        found = _slopes.roots(slope, low, scales[at], high)
         return _better(found, mse(found), scales[at], values[at])
-    found, least = _sections(mse, *around, scales[at + 1], values[at])
+    found, least = _sections(mse, low, scales[at], high, values[at])
     if slope is not None:
         close = least <= least.min() * (1 + _SAME)
         moved = _slopes.polished(slope, found[close])
@@ -119,6 +120,13 @@ def _lowest_inside(values: FloatArray, most: int) -> IntArray:
     return found
 
 
+def _beside(scales: FloatArray, middle: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the next scales to both sides that are not the same but for the side of a jump."""
+    below = np.searchsorted(scales, middle * (1 - 4 * _BESIDE)) - 1
+    above = np.searchsorted(scales, middle * (1 + 4 * _BESIDE), "right")
+    return scales[np.maximum(below, 0)], scales[np.minimum(above, scales.size - 1)]
+
+
 def _narrow(density: Density) -> list[Piece]:
     """Return the components that are little wider than a point mass away from 0.
 
@@ -128,29 +136,38 @@ def _narrow(density: Density) -> list[Piece]:
     return [piece for piece in pieces if piece.spread * _NARROW < abs(piece.location) < np.inf]
 
 
-def _quotients(
-    form: ScalarFormat, density: Density, narrow: list[Piece], low: float, high: float
-) -> FloatArray:
-    """Return the scales at which a value is a level, and those beside them; none if too many.
+def _jumps(
+    form: ScalarFormat, density: Density, rounding: str, low: float, high: float
+) -> tuple[FloatArray, bool]:
+    """Return scales at which a point mass passes a threshold, and beside, and if these are all."""
+    from qerror.optimize._slopes import turns  # noqa: PLC0415 - not needed to the nearest
 
-    A narrow component is its centre and places about it.
-    """
-    levels, x = form.grid().edges, density.atoms().positions
-    if form.grid().size <= _CROSSINGS:
-        levels = form.grid().points
-    beside = x.size > 0
-    if narrow:
-        aside = min(_ASIDE, max(5, _PASSED // (levels.size * len(narrow))))
-        about = np.linspace(-_REACH, _REACH, aside | 1)
-        x = np.concatenate([x, *(piece.location + piece.spread * about for piece in narrow)])
-    if levels.size * x.size > _CROSSINGS:
+    x = density.atoms().positions
+    if not x.size:
+        return np.empty(0), True
+    levels, all_of_them = turns(form, rounding, _CROSSINGS // x.size)
+    found = _ratios(x, levels, low, high)
+    beside = np.multiply.outer(np.array([1 - _BESIDE, 1.0, 1 + _BESIDE]), found).ravel()
+    return beside, all_of_them
+
+
+def _about(form: ScalarFormat, narrow: list[Piece], low: float, high: float) -> FloatArray:
+    """Return the scales at which places about a narrow component are levels; none if too many."""
+    if not narrow:
         return np.empty(0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    grid = form.grid()
+    levels = grid.points if grid.size <= _CROSSINGS else grid.edges * grid.factor
+    aside = min(_ASIDE, max(5, _PASSED // (levels.size * len(narrow))))
+    about = np.linspace(-_REACH, _REACH, aside | 1)
+    x = np.concatenate([piece.location + piece.spread * about for piece in narrow])
+    return _ratios(x, levels, low, high) if levels.size * x.size <= _CROSSINGS else np.empty(0)
+
+
+def _ratios(x: FloatArray, levels: FloatArray, low: float, high: float) -> FloatArray:
+    """Return the quotients of places and levels between two scales."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = np.divide.outer(x, levels).ravel()
-    found = found[(found >= low) & (found <= high)]
-    if not beside:
-        return found
-    return np.concatenate([found, np.nextafter(found, 0), np.nextafter(found, np.inf)])
+    return found[(found >= low) & (found <= high)]
 
 
 def interval(mse: Mse, best: float, most: float) -> tuple[float, float]:

@@ -73,9 +73,10 @@ def optimal_scale(
         without a continuous part, in about a second for 65,536 values and 255 levels.
     rounding : str
         As for `quantization_error`. Where it is not to the nearest the slope of the MSE has
-        another term for every threshold, known as exactly. With point masses, whose MSE jumps,
-        and beyond 2^18 levels, minima are closed in on by values: the MSE is as exact, the
-        scale right to eight digits.
+        another term for every threshold, known as exactly; where a threshold passes a point
+        mass the MSE jumps, and both sides are visited. Beyond 2^18 levels, or thresholds of
+        random bits, minima are closed in on by values: the MSE is as exact, the scale right to
+        eight digits.
     axis : int, optional
         For an array: along which its channels lie, each of which gets a range of its own; see
         `optimal_channel_scales`.

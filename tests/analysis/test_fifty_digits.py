@@ -270,11 +270,15 @@ class Case:
         yield from zip(points, ends[:-1], ends[1:], strict=True)
 
     def level(self, x: float) -> Real:
-        """Return what a value is rounded to, ties to the even code."""
-        points, value = self.points, mpmath.mpf(x)
-        away = [abs(g - value) for g in points]
+        """Return what a value is rounded to, ties to the even code.
+
+        Both this library's roundings compare the quotient of value and scale in float64: 1.75 at
+        the scale 0.7 is a tie to them, though float64's 0.7 lies below 7/10.
+        """
+        value = mpmath.mpf(x / self.scale)
+        away = [abs(g - value) for g in self.levels.points]
         near = [i for i, each in enumerate(away) if each == min(away)]
-        return points[next((i for i in near if self.levels.even[i]), near[0])]
+        return self.points[next((i for i in near if self.levels.even[i]), near[0])]
 
     def probability(
         self,
@@ -344,8 +348,9 @@ def _inside(p: Real, q: Real) -> Real:
 def draw_case(seed: int, *, tame: bool = False) -> Case:
     rng = np.random.default_rng(seed)
     levels = FORMATS[int(rng.integers(len(FORMATS)))]
-    # with so few digits the middles between levels are floats: what is a tie here is one there
-    scale = float(2.0 ** rng.integers(-4, 1) * rng.choice([1.0, 1.25, 0.75]))
+    # Tame ones have so few digits that middles between levels are floats: an enclosure is of the
+    # grid's exact products, and a tie of quotients is none there.
+    scale = float(2.0 ** rng.integers(-4, 1) * rng.choice([1.0, 1.25, 0.75 if tame else 0.7]))
     return Case(levels, scale, draw_law(rng, tame=tame))
 
 

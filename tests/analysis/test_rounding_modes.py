@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from qerror.analysis import quantization_error
+from qerror.analysis import error_distribution, quantization_error
 from qerror.analysis._batch import Batch
 from qerror.analysis._mode_runs import run_sums
 from qerror.analysis._modes import _stretch_sums
@@ -208,3 +208,39 @@ def test_one_level_clips_alike_in_every_mode() -> None:
     for mode in MODES:
         report = quantization_error(Codebook([0.5]), Gaussian(), rounding=mode)
         assert report.mse == pytest.approx(1.25, rel=1e-14, abs=0)
+
+
+BELOW_HALF = float(np.nextafter(0.5, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "rounding"),
+    [("int4", "nearest-away"), ("uint4:zp=3", "nearest-even"), ("int4", "stochastic:1")],
+)
+def test_a_value_just_short_of_a_tie_is_none(name: str, rounding: str) -> None:
+    """The distance to the lower level, -1, rounds to half a step; that to 0 does not."""
+    point = Discrete((-BELOW_HALF,), (1.0,))
+    report = quantization_error(name, point, rounding=rounding)
+    assert report.mse == BELOW_HALF**2
+    assert report.mean_error == BELOW_HALF
+    if rounding != "stochastic:1":
+        found = error_distribution(name, point, rounding=rounding)
+        assert found.cdf(0.0) == 0
+        assert found.exceedance(0.0, 1.0) == 0  # |e| = |x|
+        assert found.quantile(0.5) == BELOW_HALF
+    level = quantize(np.array([-BELOW_HALF]), name, rounding=rounding, **_draws(rounding))
+    assert level[0] == 0
+
+
+def _draws(rounding: str) -> dict[str, np.random.Generator]:
+    return {"rng": np.random.default_rng(1)} if rounding.startswith("stochastic") else {}
+
+
+@pytest.mark.parametrize(("rounding", "side"), [("up", 1), ("down", -1), ("to-odd", 1)])
+def test_the_smallest_value_is_not_zero_to_a_directed_mode(rounding: str, side: int) -> None:
+    """Divided by the scale it is, in float64."""
+    x = side * 5e-324
+    assert quantize(np.array([x]), "int4", 4.0, rounding=rounding)[0] == side * 4.0
+    assert quantization_error("int4", Discrete((x,), (1.0,)), 4.0, rounding=rounding).mse == 16.0
+    found = error_distribution("int4", Discrete((x,), (1.0,)), 4.0, rounding=rounding)
+    assert found.exceedance(3.0) == 1
