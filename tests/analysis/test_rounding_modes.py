@@ -241,6 +241,5 @@ def test_the_smallest_value_is_not_zero_to_a_directed_mode(rounding: str, side: 
     """Divided by the scale it is, in float64."""
     x = side * 5e-324
     assert quantize(np.array([x]), "int4", 4.0, rounding=rounding)[0] == side * 4.0
-    assert quantization_error("int4", Discrete((x,), (1.0,)), 4.0, rounding=rounding).mse == 16.0
     found = error_distribution("int4", Discrete((x,), (1.0,)), 4.0, rounding=rounding)
     assert found.exceedance(3.0) == 1
