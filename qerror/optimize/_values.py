@@ -67,11 +67,12 @@ def minima(
     at = _lowest_inside(values, _MOST)
     if not at.size:
         return np.empty(0), np.empty(0)
-    slope, (low, high) = _slopes.slope_of(form, density, rounding), _beside(scales, scales[at])
+    slope = _slopes.slope_of(form, density, rounding)
+    below, above = _beside(scales, scales[at])
     if slope is not None and smooth and _slopes.is_quick(form):
-        found = _slopes.roots(slope, low, scales[at], high)
+        found = _slopes.roots(slope, below, scales[at], above)
         return _better(found, mse(found), scales[at], values[at])
-    found, least = _sections(mse, low, scales[at], high, values[at])
+    found, least = _sections(mse, below, scales[at], above, values[at])
     if slope is not None:
         close = least <= least.min() * (1 + _SAME)
         moved = _slopes.polished(slope, found[close])

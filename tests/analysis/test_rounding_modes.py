@@ -228,12 +228,9 @@ def test_a_value_just_short_of_a_tie_is_none(name: str, rounding: str) -> None:
         assert found.cdf(0.0) == 0
         assert found.exceedance(0.0, 1.0) == 0  # |e| = |x|
         assert found.quantile(0.5) == BELOW_HALF
-    level = quantize(np.array([-BELOW_HALF]), name, rounding=rounding, **_draws(rounding))
+    drawn = np.random.default_rng(1) if rounding.startswith("stochastic") else None
+    level = quantize(np.array([-BELOW_HALF]), name, rounding=rounding, rng=drawn)
     assert level[0] == 0
-
-
-def _draws(rounding: str) -> dict[str, np.random.Generator]:
-    return {"rng": np.random.default_rng(1)} if rounding.startswith("stochastic") else {}
 
 
 @pytest.mark.parametrize(("rounding", "side"), [("up", 1), ("down", -1), ("to-odd", 1)])

@@ -82,9 +82,9 @@ def parts(levels: list[float], rounding: str) -> Iterator[Part]:
         else:
             inner, outer = (a, b) if a >= 0 else (b, a)
             for j in range(4):
-                cuts = sorted(inner + (outer - inner) * k / 4 for k in (j, j + 1))
+                start, stop = sorted(inner + (outer - inner) * k / 4 for k in (j, j + 1))
                 share = mpmath.mpf(j) / 4
-                yield Part(*cuts, ((1 - share, inner, inner), (share, outer, outer)))
+                yield Part(start, stop, ((1 - share, inner, inner), (share, outer, outer)))
 
 
 def mse(law: Law, levels: list[float], scale: float, rounding: str) -> Real:
