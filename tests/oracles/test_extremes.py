@@ -60,7 +60,7 @@ NARROW: list[Density] = [
 @pytest.mark.parametrize("density", NARROW, ids=repr)
 @pytest.mark.parametrize(("name", "scale"), [("INT8", 1.0), ("INT8", 0.01), ("4M3E", 0.1)])
 def test_narrow_densities_far_from_zero(name: str, scale: float, density: Density) -> None:
-    # Here E[x e] is 1e-4 of its terms: a quarter of an ulp of E[e] is 5e-13 of it, 1e-13 as counted.
+    # Here E[x e] is 1e-4 of its terms: a quarter of an ulp of E[e] counts as 1e-13.
     cancels = density == Gaussian(0.5, 1e-13)
     assert worst(as_scalar_format(name), density, scale) < (2 * TIGHT if cancels else TIGHT)
 
