@@ -117,7 +117,7 @@ class Early:
 
     def _expected(self, own: int, laws: ComplexArray, weights: FloatArray) -> FloatArray:
         """Return E[w e] or E[w e^2] by the place of T's last bit and T, w a weight of the term."""
-        seen = np.conj(self._transformed(self._bit_costs(own)))
+        seen = np.conj(self._transformed(self._add.bit_costs(own, self._d, self._side)))
         carried = np.zeros_like(seen)
         for k in range(len(seen) - 2, -1, -1):
             carried[k] = (seen[k + 1] + carried[k + 1]) / 2
@@ -137,16 +137,6 @@ class Early:
         more = unit * (add.value_costs(exponent, side)[own] - by_bit)
         here = ((self._d == i) & (self._side == side)).astype(np.float64)
         return self._transformed(self._laid(weights * more)) * np.conj(self._transformed(here))
-
-    def _bit_costs(self, own: int) -> FloatArray:
-        """Return E[e] or E[e^2] of sums by the place of their last bit and where they are."""
-        add = self._add
-        places = np.clip(self._d - np.arange(add.exponents.size)[:, None], 0, FINEST)
-        step = np.ldexp(1.0, add.exponents[self._d])
-        unit = self._side * step if own == 0 else step * step
-        tables = {side: last_bit_cost(add.rule, side)[own] for side in (-1, 1)}
-        found: FloatArray = unit * np.where(self._side < 0, tables[-1][places], tables[1][places])
-        return found
 
     def _lay_rounding(self) -> None:
         add, d = self._add, self._d

@@ -11,7 +11,6 @@ import numpy as np
 
 from qerror._arrays import FloatArray
 from qerror.accumulators._addition import Addition, Rates, rounded_places
-from qerror.accumulators._rounding import FINEST, last_bit_cost
 from qerror.accumulators._sums import Mesh
 from qerror.accumulators.terms import weighed
 
@@ -93,7 +92,7 @@ class Opening:
             joined([self._shared(terms.values * each) for each in first]),
         )
         pulls = np.matmul(drawn, ways).swapaxes(0, 1)
-        by_bit = [self._bit_costs(own) for own in (0, 1)]
+        by_bit = [self._add.bit_costs(own, self._d, self._side) for own in (0, 1)]
         first = self._by_place(self._moves, by_bit[0], whole[0]).sum(axis=2).T
         cross = self._by_place(pulls, by_bit[0], whole[2]).sum(axis=2).T
         self._rates = first, cross
@@ -116,16 +115,6 @@ class Opening:
             below[:, :, j] = ramp(near) - ramp(far) - ramp(near - wide) + ramp(far - wide)
             below[:, :, j] /= (b - a) * wide
         return np.diff(below, axis=2)
-
-    def _bit_costs(self, own: int) -> FloatArray:
-        """Return E[e] or E[e^2] of sums by the place of their last bit and their cell."""
-        add = self._add
-        places = np.clip(self._d - np.arange(add.exponents.size)[:, None], 0, FINEST)
-        step = np.ldexp(1.0, add.exponents[self._d])
-        unit = self._side * step if own == 0 else step * step
-        tables = {side: last_bit_cost(add.rule, side)[own] for side in (-1, 1)}
-        found: FloatArray = unit * np.where(self._side < 0, tables[-1][places], tables[1][places])
-        return found
 
     def _by_place(self, moves: FloatArray, costs: FloatArray, whole: FloatArray) -> FloatArray:
         """Return what terms cost by the place of T's last bit, its cell and the sum's.

@@ -4,6 +4,7 @@ Nearest rounding has quicker paths of its own (`dispatch`). What lies beyond the
 its end in every mode, so the tails are the same for all.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from qerror.analysis._mode_runs import run_sums
 from qerror.analysis._patterns import Stretches, ways_of
 from qerror.analysis._tails import tail_sums
 from qerror.densities.density import Density
+from qerror.densities.prefix_sums import PrefixSums
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import TooLarge
 from qerror.grids import Grid
@@ -133,15 +135,19 @@ def atom_sums(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRu
         return Sums()
     totals = np.zeros((5, scales.size))
     base = replace(grid, factor=1.0)
-    rows = max(1, _ATOMS // min(samples.size, _ATOMS))
-    for start in range(0, scales.size, rows):
-        at = slice(start, start + rows)
-        column = (scales[at] * grid.factor)[:, None]
-        for first in range(0, samples.size, _ATOMS):
-            x = samples.positions[first : first + _ATOMS]
-            weight = samples.weights[first : first + _ATOMS] / samples.unit
-            totals[:, at] += _of_atoms(base, x, weight, column, rule)
+    for at, x, weight in _chunks(samples, scales.size):
+        totals[:, at] += _of_atoms(base, x, weight, (scales[at] * grid.factor)[:, None], rule)
     return Sums(*totals)
+
+
+def _chunks(samples: PrefixSums, scales: int) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+    """Yield scales and the places and masses of values, few enough to be met together."""
+    rows = max(1, _ATOMS // min(max(samples.size, 1), _ATOMS))
+    for start in range(0, scales, rows):
+        for first in range(0, samples.size, _ATOMS):
+            some = slice(first, first + _ATOMS)
+            weight = samples.weights[some] / samples.unit
+            yield slice(start, start + rows), samples.positions[some], weight
 
 
 def _of_atoms(
@@ -152,6 +158,9 @@ def _of_atoms(
     below, above = (_away(level, column, x) for level in (low, high))
     square = (1 - share) * below * below + share * above * above
     mean = (1 - share) * below + share * above
+    if (drawn := _drawn(base, quotient, rule)) is not None:
+        # Beside a level the rarer one's share may be below an ulp of 1, and yet be all of V.
+        square, mean = np.where(drawn, -below * above, square), np.where(drawn, 0.0, mean)
     square *= weight
     mean *= weight
     under, over = quotient < base.min, quotient > base.max
@@ -189,17 +198,11 @@ def _quotient(x: FloatArray, factor: FloatArray) -> FloatArray:
 
 def atom_slopes(grid: Grid, density: Density, scales: FloatArray, rule: RoundingRule) -> FloatArray:
     """Return what point masses add to dMSE / d ln s while none passes a threshold, shape (k,)."""
-    samples = density.atom_sums
     total = np.zeros(scales.size)
     base = replace(grid, factor=1.0)
-    rows = max(1, _ATOMS // min(max(samples.size, 1), _ATOMS))
-    for start in range(0, scales.size, rows):
-        at = slice(start, start + rows)
+    for at, x, weight in _chunks(density.atom_sums, scales.size):
         column = (scales[at] * grid.factor)[:, None]
-        for first in range(0, samples.size, _ATOMS):
-            x = samples.positions[first : first + _ATOMS]
-            weight = samples.weights[first : first + _ATOMS] / samples.unit
-            total[at] += _slopes_of_atoms(base, x, column, rule) @ weight
+        total[at] += _slopes_of_atoms(base, x, column, rule) @ weight
     return total
 
 
@@ -211,10 +214,15 @@ def _slopes_of_atoms(
     below, above = (_away(level, column, x) for level in (low, high))
     lower, upper = low * column, high * column
     settled = 2 * ((1 - share) * below * lower + share * above * upper)
+    drawn = _drawn(base, quotient, rule)
+    return settled if drawn is None else np.where(drawn, -(lower * above + upper * below), settled)
+
+
+def _drawn(base: Grid, quotient: FloatArray, rule: RoundingRule) -> BoolArray | None:
+    """Tell which values have a mean error of 0 as their levels are drawn, if any have."""
     if rule.mode != "stochastic" or rule.bits is not None:
-        return settled
-    drawn = (quotient >= base.min) & (quotient < base.max)
-    return np.where(drawn, -(lower * above + upper * below), settled)
+        return None
+    return (quotient >= base.min) & (quotient < base.max)
 
 
 def _away(level: FloatArray, column: FloatArray, x: FloatArray) -> FloatArray:

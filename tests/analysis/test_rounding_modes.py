@@ -1,6 +1,7 @@
 """Every rounding mode against rigorous figures, between its paths, and on point masses."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -240,3 +241,13 @@ def test_the_smallest_value_is_not_zero_to_a_directed_mode(rounding: str, side: 
     assert quantize(np.array([x]), "int4", 4.0, rounding=rounding)[0] == side * 4.0
     found = error_distribution("int4", Discrete((x,), (1.0,)), 4.0, rounding=rounding)
     assert found.exceedance(3.0) == 1
+
+
+@pytest.mark.parametrize("x", [1e-20, -1e-20, 1 - 2.0**-53, -1e-70])
+def test_a_draw_that_is_hardly_ever_the_other_is_all_of_the_error(x: float) -> None:
+    point = Discrete((x,), (1.0,))
+    report = quantization_error("int4", point, rounding="stochastic")
+    size = Fraction(abs(x))
+    assert report.mse == pytest.approx(float(size * (1 - size)), rel=1e-15, abs=0)
+    assert report.mean_error == 0
+    assert report.cross_moment == 0

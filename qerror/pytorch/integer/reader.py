@@ -12,10 +12,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from qerror.exceptions import InvalidValue
-from qerror.pytorch.folding.fusion import NORMS
+from qerror.pytorch.folding.fusion import NORMS, fused
 from qerror.pytorch.integer.nodes import (
     Node,
     argument,
@@ -266,11 +265,10 @@ class Reader:
         if norm.running_mean is None:
             what = f"{type(norm).__name__} {node.target!r} without running statistics"
             raise self._unknown(node, what)
-        fuse: Any = fuse_linear_bn_eval if isinstance(module, nn.Linear) else fuse_conv_bn_eval
         # In float64, as all that follows: the factor would else be rounded to the network's type.
-        fused = fuse(copy.deepcopy(module).double(), copy.deepcopy(norm).double())
-        self.steps[name].weight = fused.weight.detach()
-        self.steps[name].bias = fused.bias.detach()
+        found = fused(copy.deepcopy(module).double(), copy.deepcopy(norm).double())
+        self.steps[name].weight = found.weight.detach()
+        self.steps[name].bias = found.bias.detach()
         self.of[node] = name
         del self.folded[name]
 
