@@ -234,7 +234,9 @@ def _report_at(  # noqa: PLR0917 - what was asked for, checked
     rule: RoundingRule,
 ) -> ErrorReport[float] | ErrorReport[FloatArray]:
     """Return the errors at all scales, of a density of a size whose squares float64 holds."""
-    flat = _within_reach(grid, size, scales.reshape(-1))
+    flat = scales.reshape(-1)
+    if rule.is_nearest or rule.mode == "toward-zero":  # other modes move what is beside 0
+        flat = _within_reach(grid, size, flat)
     sums = Sums()
     # Infinite levels and empty cells at the ends of float64's range are what they should be;
     # where they are not, the sum is nan and _report refuses it.

@@ -243,7 +243,7 @@ def test_the_smallest_value_is_not_zero_to_a_directed_mode(rounding: str, side: 
     assert found.exceedance(3.0) == 1
 
 
-@pytest.mark.parametrize("x", [1e-20, -1e-20, 1 - 2.0**-53, -1e-70])
+@pytest.mark.parametrize("x", [1e-20, -1e-20, 1 - 2.0**-53, -1e-100])
 def test_a_draw_that_is_hardly_ever_the_other_is_all_of_the_error(x: float) -> None:
     point = Discrete((x,), (1.0,))
     report = quantization_error("int4", point, rounding="stochastic")
@@ -251,3 +251,12 @@ def test_a_draw_that_is_hardly_ever_the_other_is_all_of_the_error(x: float) -> N
     assert report.mse == pytest.approx(float(size * (1 - size)), rel=1e-15, abs=0)
     assert report.mean_error == 0
     assert report.cross_moment == 0
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e90, 1e120])
+def test_steps_far_wider_than_the_density(scale: float) -> None:
+    """Half of all values go up by a whole step, and a draw's error is E|x| times the step."""
+    up = quantization_error("int4", Gaussian(), scale, rounding="up")
+    assert up.mse == pytest.approx(scale**2 / 2, rel=1e-14, abs=0)
+    drawn = quantization_error("int4", Gaussian(), scale, rounding="stochastic")
+    assert drawn.mse == pytest.approx(scale * math.sqrt(2 / math.pi), rel=1e-14, abs=0)
