@@ -184,8 +184,8 @@ class Addition:
     def bit_costs(self, own: int, d: IntArray, side: IntArray) -> FloatArray:
         """Return E[e] or E[e^2] of sums by the place of their last bit, and d and sign of each."""
         places = np.clip(d - np.arange(self.exponents.size)[:, None], 0, FINEST)
-        step = np.ldexp(1.0, self.exponents[d])
-        unit = side * step if own == 0 else step * step
+        step: FloatArray = np.ldexp(1.0, self.exponents[d])
+        unit: FloatArray = side * step if own == 0 else step * step
         below, above = (last_bit_cost(self.rule, sign)[own] for sign in (-1, 1))
         found: FloatArray = unit * np.where(side < 0, below[places], above[places])
         return found
