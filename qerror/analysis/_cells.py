@@ -60,8 +60,24 @@ def _chunk_sums(batch: Batch, cells: Cells) -> Sums:
     first, second = moments
     square = second @ cells.weight
     mean = 0.0 if batch.mirrored else -first.sum(axis=1)
-    cross = -((q * first) @ cells.weight + square)
+    if cells.around_zero.size:
+        cross = _crosses(batch, cells, factor, q, moments) @ cells.weight
+    else:
+        cross = -((q * first) @ cells.weight + square)
     return Sums(square, mean_error=mean, cross=cross)
+
+
+def _crosses(
+    batch: Batch, cells: Cells, factor: FloatArray, q: FloatArray, moments: _Moments
+) -> FloatArray:
+    """Return E[x e] of each cell of a grid without a 0."""
+    cross = -(q * moments.first + moments.second)
+    for column in cells.around_zero.tolist():
+        left, right = (factor[:, 0] * side[column] for side in (-cells.left, cells.right))
+        limits = batch.limits and (batch.limits.low, batch.limits.high)
+        about_0 = batch.piece.cross_errors(q[:, column], left, right, limits, None)
+        cross[:, column] = np.where(np.isnan(about_0), cross[:, column], about_0)
+    return cross
 
 
 def _centres(

@@ -10,6 +10,7 @@ import numpy as np
 from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.analysis._batch import Batch
 from qerror.analysis._window import NODES
+from qerror.densities.piece import FAR
 from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.grids import Cells
@@ -66,6 +67,12 @@ class Spans:
     def widest(self) -> float:
         """The largest width of all."""
         return float(self.width.max())
+
+    @cached_property
+    def around_zero(self) -> float:
+        """The smallest |level| other than 0 whose span holds or touches 0, or 0."""
+        around = (self.edges[:-1] <= 0) & (self.edges[1:] >= 0) & (self.level != 0)
+        return float(np.abs(self.level[around]).min()) if around.any() else 0.0
 
 
 class Rule(NamedTuple):
@@ -126,6 +133,8 @@ def _shares_of(
     else:
         bound = _SHARES[np.minimum(np.searchsorted(_SHARES, widest), _SHARES.size - 1)]
     unfit = (widest > _SHARES[-1]) | (start > law.spent / _OUTSIDE)
+    # There x is small beside the offsets from levels, and E[x e] is taken about 0.
+    unfit |= unit * spans.around_zero > FAR * max(abs(shift), 1.0)
     return np.where(unfit, 0.0, bound).astype(np.float64, copy=False)
 
 

@@ -20,8 +20,9 @@ from qerror.analysis._lattice import (
     zones_of,
 )
 from qerror.analysis._mode_series import ORDER, Series, series_of
-from qerror.analysis._patterns import LOWER, UPPER, Stretches, ways_of
+from qerror.analysis._patterns import LOWER, UPPER, Pattern, Stretches, ways_of
 from qerror.analysis._runs import Runs, Segments, joined, segments_of, whole_segments_of
+from qerror.densities.piece import Piece
 from qerror.densities.quadrature import gauss_legendre
 from qerror.densities.smooth_law import SmoothLaw
 from qerror.exceptions import TooLarge
@@ -229,8 +230,19 @@ def _intervals(
     mass, away, second = law.integrals(q, -step * form.left, step * form.right)
     square = step * step * form.variance * mass + step * form.lean * away + form.bend * second
     sure = form.bend > 0
-    mean, cross = np.where(sure, -away, 0.0), np.where(sure, -(x * away + second), 0.0)
+    cross = _crosses(runs, at, form, piece, -(x * away + second))
+    mean, cross = np.where(sure, -away, 0.0), np.where(sure, cross, 0.0)
     return _gathered(batch, runs.owner, runs.sign, np.array([square, mean, cross]))
+
+
+def _crosses(
+    runs: Runs, at: FloatArray, form: Pattern, piece: Piece, about_levels: FloatArray
+) -> FloatArray:
+    """Return E[x e] of stretches in units of the spread, about 0 where its digits are lost."""
+    q, ends = runs.near(at), (runs.near(at - form.left), runs.near(at + form.right))
+    left, right = np.minimum(*ends) - q, np.maximum(*ends) - q
+    about_0 = replace(piece, weight=1.0).cross_errors(q, left, right, None, None)
+    return np.where(np.isnan(about_0), about_levels, about_0 / piece.spread / piece.spread)
 
 
 def _turned(zone: Runs, rule: RoundingRule) -> IntArray:
@@ -258,15 +270,18 @@ def _odd_sums(odd: Runs, ways: IntArray, bits: int | None, batch: Batch) -> Sums
     owner, form = Stretches.of(ways, bits)
     runs = odd.at(owner)
     q, rest = two_product(runs.factor, runs.start + form.at * runs.step)
-    gap = runs.factor * runs.step
+    gap, lost = two_product(runs.factor, runs.step)
     limits = batch.limits and (batch.limits.low[runs.owner], batch.limits.high[runs.owner])
-    local = batch.piece.integrals(q, -gap * form.left, gap * form.right, rest, limits)
+    left, right = -gap * form.left, gap * form.right
+    ends_lost = (-lost * form.left, lost * form.right)
+    local = batch.piece.integrals(q, left, right, rest, limits, ends_lost)
+    cross = batch.piece.cross_errors(q, left, right, limits, local)
     square = gap * gap * form.variance * local.mass + gap * form.lean * local.first
     sure = form.bend > 0
     terms: Iterable[FloatArray] = (
         square + form.bend * local.second,
         np.where(sure, -local.first, 0.0),
-        np.where(sure, -(q * local.first + local.second), 0.0),
+        np.where(sure, cross, 0.0),
     )
     size = batch.factors.size
     found = [np.bincount(runs.owner, part, size).astype(np.float64) for part in terms]

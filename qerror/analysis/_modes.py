@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray, two_product
+from qerror._arrays import BoolArray, FloatArray, two_product, two_sum
 from qerror.analysis._batch import Batch, Sums
 from qerror.analysis._mode_runs import run_sums
 from qerror.analysis._patterns import Stretches, ways_of
@@ -58,6 +58,9 @@ class Intervals(NamedTuple):
     gap: FloatArray
     left: FloatArray
     right: FloatArray
+    left_lost: FloatArray
+    """What rounding took from `left` and `right`."""
+    right_lost: FloatArray
     variance: FloatArray
     lean: FloatArray
     bend: FloatArray
@@ -87,12 +90,15 @@ def intervals(grid: Grid, rule: RoundingRule, upper: bool) -> Intervals:
     low, high, gaps, even = between(grid, upper)
     owner, form = Stretches.of(ways_of(rule, low, high, even), rule.bits)
     gap = gaps[owner]
+    gap_lost = two_sum(high, -low)[1][owner]
     level = np.where(form.at == 1, high[owner], low[owner] + form.at * gap)
     return Intervals(
         level,
         gap,
         gap * form.left,
         gap * form.right,
+        gap_lost * form.left,
+        gap_lost * form.right,
         gap * gap * form.variance,
         gap * form.lean,
         form.bend,
@@ -112,14 +118,24 @@ def _stretch_sums(grid: Grid, batch: Batch, rule: RoundingRule) -> Sums:
 def _rows(batch: Batch, found: Intervals) -> Sums:
     factor = batch.factors[:, None]
     q, rest = two_product(factor, found.level)
-    left, right = -(factor * found.left), factor * found.right
-    local = batch.piece.integrals(q.ravel(), left.ravel(), right.ravel(), rest.ravel())
+    left, left_lost = two_product(-factor, found.left)
+    right, right_lost = two_product(factor, found.right)
+    lost = (left_lost - factor * found.left_lost, right_lost + factor * found.right_lost)
+    local = batch.piece.integrals(
+        q.ravel(),
+        left.ravel(),
+        right.ravel(),
+        rest.ravel(),
+        None,
+        (lost[0].ravel(), lost[1].ravel()),
+    )
+    cross = batch.piece.cross_errors(q.ravel(), left.ravel(), right.ravel(), None, local)
     mass, first, second = (moment.reshape(q.shape) for moment in local)
     spread = factor * factor * found.variance * mass + factor * found.lean * first
     square = spread + found.bend * second
     sure = found.bend > 0  # drawn levels have no mean error
     mean = -np.where(sure, first, 0.0).sum(axis=1)
-    cross = -np.where(sure, q * first + second, 0.0).sum(axis=1)
+    cross = np.where(sure, cross.reshape(q.shape), 0.0).sum(axis=1)
     weight = found.weight
     return Sums(
         weight * square.sum(axis=1),

@@ -51,20 +51,39 @@ def one_tail_sum(batch: Batch, highest: float, law: SmoothLaw) -> Sums:
 
 
 def _tails(batch: Batch, lowest: float, highest: float) -> Sums:
-    q, high_first, high = _tail(batch, highest, 1.0)
+    q, high_first, high = upper = _tail(batch, highest, 1.0)
     if batch.mirrored:
         # By symmetry zero, unless it does not exist.
         mean = np.where(np.isinf(high_first), math.nan, 0.0) if np.isinf(high).any() else 0.0
         return Sums(0.0, high, high, mean, -2 * (q * high_first + high))
-    q_low, low_first, low = _tail(batch, lowest, -1.0)
+    _, low_first, low = lower = _tail(batch, lowest, -1.0)
     with np.errstate(invalid="ignore"):  # inf - inf: moments that do not exist
-        cross = -(q * high_first + q_low * low_first + high + low)
+        cross = _cross(batch, *upper, 1.0) + _cross(batch, *lower, -1.0)
         return Sums(0.0, low, high, -(high_first + low_first), cross)
+
+
+def _cross(
+    batch: Batch,
+    q: FloatArray,
+    first: FloatArray | float,
+    second: FloatArray | float,
+    side: float,
+) -> FloatArray:
+    """Return E[x e] beyond one end of the grid."""
+    cross = -(q * first + second)
+    if (side * q > 0).all():
+        return cross
+    # The grid ends before 0, which its end may be far from.
+    nothing, infinite = np.zeros(q.size), np.full(q.size, side * math.inf)
+    left, right = (nothing, infinite) if side > 0 else (infinite, nothing)
+    limits = batch.limits and (batch.limits.low, batch.limits.high)
+    about_0 = batch.piece.cross_errors(q, left, right, limits, None)
+    return np.where(np.isnan(about_0), cross, about_0)
 
 
 def _tail(
     batch: Batch, point: float, side: float
-) -> tuple[FloatArray | float, FloatArray | float, FloatArray | float]:
+) -> tuple[FloatArray, FloatArray | float, FloatArray | float]:
     """Return the end of the grid and the first and second moments about it beyond it."""
     piece, factors = batch.piece, batch.factors
     if batch.limits is None and piece.location == 0:

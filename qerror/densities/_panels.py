@@ -76,12 +76,12 @@ def parts_of(whole: Part, fold: FloatArray) -> Iterator[Part]:
         yield whole._replace(start=start, inner=inner).at(at)
     top = np.minimum(right, -fold)
     end = np.where(-fold < right, q - fold, whole.outer)
-    above = np.maximum(left, -q) < top
-    above &= end > 0
+    # By the ends, not by offsets: seen from far off, -q and the offset of x != 0 may be the same.
+    inner = np.maximum(whole.inner, 0.0)
+    above = (left < top) & (inner < end)
     if above.any():
-        inner = np.maximum(whole.inner, 0.0)
         yield whole._replace(start=np.maximum(left, -q), stop=top, inner=inner, outer=end).at(above)
-    below = (left < np.minimum(-q, top)) & (whole.inner < 0)
+    below = (left < top) & (whole.inner < 0)
     if below.any():
         # x = -y mirrors the interval: offsets from -q, and the first moment turns its sign.
         mirrored = Part(

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, two_sum
+from qerror._arrays import BoolArray, FloatArray, two_sum
 from qerror.densities.law import Law, LocalIntegrals, PartialMoments
 
 _NARROW = 8.0  # widths: intervals further from their centre are integrated about an end
-_FAR = 8.0  # spreads: beyond, a centre would be rounded in the law's units
+FAR = 8.0
+"""Spreads: what lies farther off is integrated about a place of its own."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,14 @@ class Piece:
         return np.where(inside, level * self.law.pdf(self.standard(x)), 0.0)
 
     @np.errstate(under="ignore")
-    def integrals(
+    def integrals(  # noqa: PLR0917 - an interval
         self,
         q: FloatArray,
         left: FloatArray,
         right: FloatArray,
         q_low: FloatArray | float = 0.0,
         limits: tuple[FloatArray, FloatArray] | None = None,
+        lost: tuple[FloatArray | float, FloatArray | float] = (0.0, 0.0),
     ) -> LocalIntegrals:
         """Integrate (x - q)^k, k = 0, 1, 2, times the density over x - q in [left, right].
 
@@ -86,42 +89,68 @@ class Piece:
             Offsets from the centre; infinite allowed.
         limits : pair of ndarray, shape (n,), optional
             Further limits on x, besides the piece's own.
+        lost : pair of ndarray, shape (n,), optional
+            What rounding took from the offsets: the interval ends there, however far q is.
         """
         if limits is None and self.is_whole:
-            return self._within(q, left, right, q_low, None)
+            return self._within(q, left, right, q_low, None, lost)
         low, high = (np.full(q.shape, end) for end in (self.low, self.high))
         if limits is not None:
             low, high = np.maximum(low, limits[0]), np.minimum(high, limits[1])
-        return self._cut(q, left, right, q_low, (low, high))
+        return self._cut(q, left, right, q_low, (low, high), lost)
 
-    def _cut(
+    def cross_errors(
+        self,
+        q: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        limits: tuple[FloatArray, FloatArray] | None,
+        known: LocalIntegrals | None,
+    ) -> FloatArray:
+        """Integrate x (q - x) times the density over intervals; `known` are their `integrals`.
+
+        About q it is -(q first + second). Where 0 lies in an interval whose q is far from all
+        that the density is, x is what that difference loses: there it is taken about 0. Without
+        `known` the others are nan.
+        """
+        cross = np.full(q.shape, math.nan) if known is None else -(q * known.first + known.second)
+        size = FAR * max(abs(self.location), self.spread)
+        begin, end = q + left, q + right
+        lost = np.flatnonzero((np.abs(q) > size) & (begin <= 0) & (end >= 0) & np.isfinite(q))
+        if lost.size:
+            some = limits and (limits[0][lost], limits[1][lost])
+            about_0 = self.integrals(np.zeros(lost.size), begin[lost], end[lost], 0.0, some)
+            cross[lost] = q[lost] * about_0.first - about_0.second
+        return cross
+
+    def _cut(  # noqa: PLR0917 - an interval
         self,
         q: FloatArray,
         left: FloatArray,
         right: FloatArray,
         q_low: FloatArray | float,
         limits: tuple[FloatArray, FloatArray],
+        lost: tuple[FloatArray | float, FloatArray | float],
     ) -> LocalIntegrals:
         """Integrate where limits cut, narrow intervals about their own lower ends."""
-        low, high = limits
-        at_low, at_high = (low - q) - q_low, (high - q) - q_low
-        start, stop = np.maximum(left, at_low), np.minimum(right, at_high)
-        with np.errstate(invalid="ignore"):
-            width = stop - start
-            narrow = _NARROW * width < np.minimum(np.abs(start), np.abs(stop))
-        narrow &= (width > 0) & ((at_low > left) | (at_high < right))
-        local = self._within(q, left, right, q_low, limits)
+        local = self._within(q, left, right, q_low, limits, lost)
+        offsets = [(limit - q) - q_low for limit in limits]
+        ends = _moved(q, left, q_low + lost[0]), _moved(q, right, q_low + lost[1])
+        # Seen from far off both ends may have one offset, seen from near one place.
+        near = _Kept.of(left, right, *offsets)
+        far = _Kept.of(*ends, *limits)
+        kept = far.where(near.size <= far.size, near)
+        away = np.minimum(np.abs(near.start), np.abs(near.stop))
+        narrow = (kept.width > 0) & (_NARROW * kept.width < away) & (kept.at_low | kept.at_high)
         if not narrow.any():
             return local
         # Offsets from a far centre would lose eps |offset| / width.
         at = np.flatnonzero(narrow)
-        from_low = at_low[at] > left[at]
-        origin = np.where(from_low, low[at], high[at])
-        moved = np.where(from_low, at_low[at], at_high[at])
-        before, after = left[at] - moved, right[at] - moved
-        before = np.where(from_low, 0.0, np.maximum(before, low[at] - origin))
-        after = np.where(from_low, np.minimum(after, high[at] - origin), 0.0)
-        mass, first, second = self._within(origin, before, after, 0.0, None)
+        from_low, width = kept.at_low[at], kept.width[at]
+        origin = np.where(from_low, limits[0][at], limits[1][at])
+        moved = np.where(from_low, offsets[0][at], offsets[1][at])
+        behind, ahead = np.where(from_low, 0.0, -width), np.where(from_low, width, 0.0)
+        mass, first, second = self._within(origin, behind, ahead, 0.0, None)
         about_q = LocalIntegrals(
             mass, first + moved * mass, second + moved * (2 * first + moved * mass)
         )
@@ -129,17 +158,19 @@ class Piece:
             whole[at] = part
         return local
 
-    def _within(
+    def _within(  # noqa: PLR0917 - an interval
         self,
         q: FloatArray,
         left: FloatArray,
         right: FloatArray,
         q_low: FloatArray | float,
         limits: tuple[FloatArray, FloatArray] | None,
+        lost: tuple[FloatArray | float, FloatArray | float] = (0.0, 0.0),
     ) -> LocalIntegrals:
-        shifted, lost = two_sum(q, -self.location)
-        lost = lost + q_low
-        start, stop = self._end(shifted, left, lost), self._end(shifted, right, lost)
+        shifted, rest = two_sum(q, -self.location)
+        rest = rest + q_low
+        start = _moved(shifted, left, rest + lost[0]) / self.spread
+        stop = _moved(shifted, right, rest + lost[1]) / self.spread
         if limits is not None:
             low, high = limits
             left = np.maximum(left, (low - q) - q_low)
@@ -148,17 +179,12 @@ class Piece:
             stop = np.minimum(stop, (high - self.location) / self.spread)
         left = np.minimum(left, right)
         local = self.law.integrals(
-            (shifted + lost) / self.spread,
+            (shifted + rest) / self.spread,
             left / self.spread,
             right / self.spread,
             (np.minimum(start, stop), stop),
         )
         return local.scaled(self.weight, self.spread)
-
-    def _end(self, shifted: FloatArray, offset: FloatArray, lost: FloatArray) -> FloatArray:
-        """Return shifted + lost + offset in the law's units, rounded once."""
-        total, rest = two_sum(shifted, offset)
-        return (total + (rest + lost)) / self.spread
 
     def integrals_at(self, q: float) -> tuple[float, float, float]:
         """Integrate (x - q)^k, k = 0, 1, 2, over the whole piece."""
@@ -170,7 +196,7 @@ class Piece:
     def moment_about(self, q: float) -> float:
         """Integrate (x - q)^2 over the whole piece."""
         away = self.centre - q
-        if abs(away) <= _FAR * self.spread:
+        if abs(away) <= FAR * self.spread:
             return self.integrals_at(q)[2]
         # A centre far from the law would be rounded in the law's units.
         mass, first, second = self.integrals_at(self.centre)
@@ -212,6 +238,43 @@ class Piece:
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 found[at] = self.integrals(q, a - q, b - q).mass
         return found
+
+
+class _Kept(NamedTuple):
+    """What limits leave of intervals, as offsets or as places."""
+
+    start: FloatArray
+    stop: FloatArray
+    at_low: BoolArray
+    """Where it begins at the lower limit,"""
+    at_high: BoolArray
+    """and where it ends at the upper."""
+
+    @classmethod
+    def of(cls, left: FloatArray, right: FloatArray, low: FloatArray, high: FloatArray) -> "_Kept":
+        """Cut [left, right] to [low, high]."""
+        return cls(np.maximum(left, low), np.minimum(right, high), low > left, high < right)
+
+    def where(self, at: BoolArray, other: "_Kept") -> "_Kept":
+        """Return the other's where `at`, and these elsewhere."""
+        return _Kept(*(np.where(at, b, a) for a, b in zip(self, other, strict=True)))
+
+    @property
+    def width(self) -> FloatArray:
+        """How much is left: not above 0 where nothing is."""
+        with np.errstate(invalid="ignore"):
+            return self.stop - self.start
+
+    @property
+    def size(self) -> FloatArray:
+        """The larger of both ends, of which their difference has the rounding."""
+        return np.maximum(np.abs(self.start), np.abs(self.stop))
+
+
+def _moved(q: FloatArray, offset: FloatArray, q_low: FloatArray | float) -> FloatArray:
+    """Return q + q_low + offset, rounded once."""
+    total, rest = two_sum(q, offset)
+    return total + (rest + q_low)
 
 
 def joined_pdf(pieces: Sequence[Piece], x: FloatArray) -> FloatArray:
