@@ -31,7 +31,7 @@ from qerror.optimize import best_zero_point, optimal_scale
 
 PAIRS = 300
 ALLOWED = 1e-9  # of the MSE
-CELLS = 1_500_000  # of one scan: levels times scales
+CELLS = 750_000  # of one scan: levels times scales
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -164,7 +164,7 @@ def least(form: ScalarFormat, density: Density) -> float:
     """Return the least MSE of a scan over all ranges and a golden-section polish of its dips."""
     grid, own = form.grid(), [size for size in sizes(density) if size > 1e-12]
     left = max(-grid.max / grid.min, 1.0) if grid.min < 0 else 1.0
-    count = min(6000, max(1500, CELLS // grid.size))
+    count = min(3000, max(1000, CELLS // grid.size))
     scales = np.geomspace(min(own) / 16, 64 * max(own) * left, count) / form.max_value
 
     def mse(at: FloatArray) -> FloatArray:
@@ -180,7 +180,7 @@ def least(form: ScalarFormat, density: Density) -> float:
     k = np.clip(best.argmin(axis=1), 1, 31)
     a, b = fine[rows, k - 1], fine[rows, k + 1]
     lowest = min(found.min(), best.min())
-    for _ in range(30):
+    for _ in range(24):
         x, y = b - GOLDEN * (b - a), a + GOLDEN * (b - a)
         at_x, at_y = mse(x), mse(y)
         lowest = min(lowest, at_x.min(), at_y.min())

@@ -33,7 +33,7 @@ from qerror.formats import (
 )
 from qerror.optimize import optimal_scale
 
-SCAN = 4000
+SCAN = 2000
 EIGHT = {
     name: form
     for name, form in scalar_formats().items()
@@ -47,7 +47,7 @@ def mse(form: ScalarFormat, density: Density, ranges: FloatArray) -> FloatArray:
 
 
 def scanned(form: ScalarFormat, density: Density, low: float, high: float) -> float:
-    """Return the least MSE found by 4000 ranges and a golden-section polish of the best ten."""
+    """Return the least MSE found by 2000 ranges and a golden-section polish of the best ten."""
     ranges = np.geomspace(low, high, SCAN)
     found = mse(form, density, ranges)
     padded = np.concatenate([[math.inf], found, [math.inf]])
