@@ -46,7 +46,7 @@ _LIKELY = 1e-6  # if they have this probability
 _FEW = (64, 8)  # values: fewer begin with the next limit
 _MOST_CROSSINGS = 512  # sums of point masses that intervals are cut at
 _MOST_POINTS = 64  # whose gains are told apart
-_SETTLED = 1e-14  # of a probability
+SETTLED = 1e-14  # of a probability
 _PLAIN = 12  # values: so many may do without a law of their gains
 _LAST = 24  # frequencies that tell what is left beyond
 _SLOW = 1e5  # times what is allowed: it falls as a small power of 1 / t, to the last limit
@@ -88,10 +88,10 @@ def choice(
         frequencies of many values then do without a law of their gains.
     """
     if settled is not None and problem.n >= _PLAIN:
-        quick = _choice(problem, (tolerance, max(settled, _SETTLED)), log_below, plain=True)
+        quick = _choice(problem, (tolerance, max(settled, SETTLED)), log_below, plain=True)
         if quick is not None:
             return quick
-    found = _choice(problem, (tolerance, _SETTLED), log_below, plain=False)
+    found = _choice(problem, (tolerance, SETTLED), log_below, plain=False)
     assert found is not None
     return found
 
@@ -106,14 +106,14 @@ def _choice(
     """Return the choice; without laws of gains None where that is not within what is allowed."""
     cells = cells_of(problem)
     unit = largest_gain(problem, cells)
-    reach = _reach(problem, cells)
+    reach = reach_of(problem, cells)
     unit = unit if unit > _EQUAL * reach else reach  # else all is a tie
     sums = _sums_of(problem, unit)
     law = None if plain else _law_of(problem, cells, unit)
     if cells is not None and law is None:
         cells = with_crossings(problem, cells, unit, _support(sums))
-    nodes = nodes_of(problem, cells, unit, _limits(problem.n)[0])
-    sure = _sure_sign(nodes, problem.n)
+    nodes = nodes_of(problem, cells, unit, limits_of(problem.n)[0])
+    sure = sure_sign(nodes, problem.n)
     if sure:
         total = sure * between(
             np.stack(
@@ -140,7 +140,7 @@ def _choice(
     return Choice(figures, float(total[0]), float(total[8] - total[9]))
 
 
-def _reach(problem: Problem, cells: Cells | None) -> float:
+def reach_of(problem: Problem, cells: Cells | None) -> float:
     """Return the largest magnitude of a value, or its square: gains are roundings of it."""
     points = np.abs(points_of(problem)[0]).max(initial=0.0)
     ends = np.zeros(1) if cells is None else np.abs(cells.cuts[[0, -1]])
@@ -182,7 +182,7 @@ def _support(sums: PointSums | None) -> FloatArray:
     return np.zeros(1) if sums is None or sums.support.size > _MOST_CROSSINGS else sums.support
 
 
-def _sure_sign(nodes: Nodes, n: int) -> float:
+def sure_sign(nodes: Nodes, n: int) -> float:
     """Return the sign that the sum has with all but no probability, else 0: Chernoff's bound."""
     mass = nodes.columns[:, 0]
     side = float(np.sign(mass @ nodes.gain))
@@ -209,15 +209,15 @@ def _settled(  # noqa: PLR0917 - one step's description
 
     If there is another way, it ends before limits that will not do.
     """
-    (cells, nodes), limits = at, list(_limits(problem.n))
+    (cells, nodes), limits = at, list(limits_of(problem.n))
     more, excess = np.zeros(10), 0.0
     while limits:
         limit, last = limits.pop(0), excess
         more, rest = _by_frequencies(nodes, problem.n, known, limit, log_below)
-        excess = _excess(rest, allowed)
+        excess = excess_of(rest, allowed)
         if excess <= 1 or not limits:
             break
-        if plain and last and excess * (excess / last) ** _FASTER > 1:
+        if plain and hopeless(excess, last):
             break
         if excess > _SLOW:
             limits = limits[-1:]
@@ -236,7 +236,7 @@ def _by_series(
     limits = list(_series_limits(problem.n, log_below))
     while True:
         more, rest = _series(law, problem.n, known, limits.pop(0), _logs(log_below))
-        excess = _excess(rest, allowed)
+        excess = excess_of(rest, allowed)
         if excess <= 1 or not limits:
             return more, excess
 
@@ -267,10 +267,15 @@ def _series_limits(n: int, log_below: tuple[float, float] | None) -> tuple[float
     return (last,) if n < _STEEP and share > _LIKELY else (_SERIES[0], last)
 
 
-def _excess(rest: FloatArray, allowed: tuple[float, float]) -> float:
+def excess_of(rest: FloatArray, allowed: tuple[float, float]) -> float:
     """Return how many times more is left beyond the last frequencies than is allowed."""
     tolerance, settled = allowed
     return max(float(rest[0]) / settled, float(rest[1:4].max()) / tolerance)
+
+
+def hopeless(excess: float, last: float) -> bool:
+    """Tell whether the next limit will not do, from what the last two left (0: there is one)."""
+    return last > 0 and excess * (excess / last) ** _FASTER > 1
 
 
 def _check_settled(problem: Problem, excess: float) -> None:
@@ -282,7 +287,7 @@ def _check_settled(problem: Problem, excess: float) -> None:
         )
 
 
-def _limits(n: int) -> tuple[float, ...]:
+def limits_of(n: int) -> tuple[float, ...]:
     return _LIMITS[sum(n < few for few in _FEW) :] if n > 1 else (1.0,)
 
 

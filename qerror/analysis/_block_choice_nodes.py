@@ -127,7 +127,7 @@ def cells_of(problem: Problem) -> Cells | None:
         low = 0.0
     if not low < high:
         return None
-    marks = np.concatenate([_marks(problem), *_branches(problem)])
+    marks = np.concatenate([_marks(problem), *branches(problem)])
     cuts = np.unique(np.concatenate([marks[(marks > low) & (marks < high)], [low, high]]))
     middle = 0.5 * (cuts[:-1] + cuts[1:])
     levels: list[FloatArray] = []
@@ -140,7 +140,7 @@ def cells_of(problem: Problem) -> Cells | None:
     return Cells(cuts, levels[0], levels[1], (kinds[0], kinds[1]))
 
 
-def _branches(problem: Problem) -> list[FloatArray]:
+def branches(problem: Problem) -> list[FloatArray]:
     """Return places that come geometrically near to what is narrow or singular in the density."""
     found: list[FloatArray] = []
     step = max(problem.step.six, problem.step.four)
@@ -199,10 +199,10 @@ def nodes_of(problem: Problem, cells: Cells | None, unit: float, reach: float) -
     order = np.argsort(size, kind="stable")
     gain = gain[order] / unit
     gain = np.where(np.abs(gain) > NO_GAIN, np.clip(gain, -1.0, 1.0), 0.0)
-    return Nodes(gain, columns[order], point[order], flat[order], _places(problem, size[order]))
+    return Nodes(gain, columns[order], point[order], flat[order], places_of(problem, size[order]))
 
 
-def _places(problem: Problem, size: FloatArray) -> tuple[int, int, int, int]:
+def places_of(problem: Problem, size: FloatArray) -> tuple[int, int, int, int]:
     """Return how many of the ascending magnitudes lie below each of the four places."""
     step = problem.step
     clips = problem.grid.max * np.array([step.six, step.four]) * (1 + _ROUNDING)
@@ -234,9 +234,23 @@ def _of_points(problem: Problem, x: FloatArray, mass: FloatArray) -> _Part:
 
 def _of_cells(problem: Problem, cells: Cells, unit: float, reach: float) -> _Part:
     """Return gains, places and columns of nodes in all cells."""
+    x, dx, cell, turn = panels(problem, cells, unit, reach)
+    gain = problem.gain_of(cells.six[cell] - x, cells.four[cell] - x)
+    return gain, x, columns_at(problem, cells, cell, x, dx), turn[cell] <= NO_GAIN
+
+
+def panels(
+    problem: Problem, cells: Cells, unit: float, reach: float, scales: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+    """Return nodes in all cells, their weights and cells, and how much the gain turns in each.
+
+    `scales` are units that the problem is stated in, all at once, for the density's sake.
+    """
     low, width = cells.cuts[:-1], np.diff(cells.cuts)
     turn = np.abs(cells.gain(problem, 1.0) - cells.gain(problem, 0.0)) / unit
-    parts = np.maximum(turn * reach / _PHASE, width / room_of(problem.density, cells.cuts))
+    units = [1.0] if scales is None else scales.tolist()
+    rooms = [room_of(problem.density, cells.cuts * each) / each for each in units]
+    parts = np.maximum(turn * reach / _PHASE, width / np.min(rooms, axis=0))
     parts = np.maximum(np.ceil(parts), 1.0).astype(np.int64)
     cell: IntArray = np.repeat(np.arange(parts.size), parts)
     rank: IntArray = np.arange(cell.size) - np.repeat(np.cumsum(parts) - parts, parts)
@@ -250,9 +264,7 @@ def _of_cells(problem: Problem, cells: Cells, unit: float, reach: float) -> _Par
         if at.size:
             x[at] = places[at, None] + side * span[at, None] * t * t
             dx[at] = span[at, None] * 2 * w * t
-    x, dx, cell = x.ravel(), dx.ravel(), np.repeat(cell, t.size)
-    gain = problem.gain_of(cells.six[cell] - x, cells.four[cell] - x)
-    return gain, x, columns_at(problem, cells, cell, x, dx), turn[cell] <= NO_GAIN
+    return x.ravel(), dx.ravel(), np.repeat(cell, t.size), turn
 
 
 def columns_at(
@@ -263,6 +275,13 @@ def columns_at(
     errors = cells.six[cell] - x, cells.four[cell] - x
     kinds = cells.kind[0][cell], cells.kind[1][cell]
     return _columns(problem, x, errors, kinds, p * dx * problem.share)
+
+
+def unit_columns(problem: Problem, cells: Cells, cell: IntArray, x: FloatArray) -> FloatArray:
+    """Return the nine columns at places within cells for a mass of 1 at each."""
+    errors = cells.six[cell] - x, cells.four[cell] - x
+    kinds = cells.kind[0][cell], cells.kind[1][cell]
+    return _columns(problem, x, errors, kinds, np.ones(x.size))
 
 
 def _columns(

@@ -44,7 +44,7 @@ def remaining(  # noqa: PLR0917 - one product's description
     phi = whole + turned
     still: Parts = fixed[None, 0] if gains.size == 1 else np.exp(1j * np.outer(t, gains)) @ fixed
     with np.errstate(divide="ignore"):
-        power = (math.log(whole[0]) if log is None else log) + _log1p(turned[:, 0] / whole[0])
+        power = (math.log(whole[0]) if log is None else log) + log1p(turned[:, 0] / whole[0])
     atoms, pair = by_factors(still, phi - still)
     if first:
         found = np.zeros((t.size, 8))
@@ -116,7 +116,7 @@ def _integer_power(phi: Parts, n: int) -> Parts:
     return found
 
 
-def _log1p(z: Complex) -> Complex:
+def log1p(z: Complex) -> Complex:
     """Return log(1 + z), small real parts included."""
     a, b = z.real, z.imag
     return 0.5 * np.log1p(a * (2 + a) + b * b) + 1j * np.arctan2(b, 1 + a)

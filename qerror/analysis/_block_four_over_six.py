@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.analysis._block_choice import choice
+from qerror.analysis._block_choice import Choice, choice
 from qerror.analysis._block_choice_nodes import Problem, Step
+from qerror.analysis._block_choice_together import Ask, choices
+from qerror.analysis._block_joint_steps import joint_steps
 from qerror.analysis._block_steps import (
     BlockSums,
     Steps,
@@ -102,9 +104,20 @@ def four_over_six_sums(
     if isinstance(rule.tensor, Amax):
         assert size is not None
         return _below_tensors(case, size)
-    given = _joint_steps(case, rule.tensor)
+    given = _both_steps(case, rule.tensor)
     both = [Steps.of(density, steps, n) for steps in given]
     return _chosen(case, given, both)
+
+
+class _Plan(NamedTuple):
+    """What the steps give but for their choices."""
+
+    sums: BlockSums
+    clipped: float
+    kept: tuple[tuple[float, ...], ...]
+    """The weight, the probability, and both levels of each step that is not unlikely."""
+    asked: dict[int, Ask]
+    """The choice of each of those steps that has one."""
 
 
 def _chosen(
@@ -112,12 +125,40 @@ def _chosen(
     given: Sequence[ScaleSteps],
     both: Sequence[Steps],
     point: FloatArray | None = None,
-    share: float | None = None,
 ) -> FourOverSixFigures:
-    """Return what the steps give; those that a point mass ends have weights, the last its own.
+    """Return what the steps give; those that a point mass ends have weights, the last its own."""
+    return _carried_out([_plan(case, given, both, point)])[0]
 
-    A share of all says how exact they must be, of little less.
-    """
+
+def _carried_out(plans: Sequence[_Plan]) -> list[FourOverSixFigures]:
+    """Add the choices."""
+    found = iter(choices([ask for plan in plans for ask in plan.asked.values()]))
+    return [_with_choices(plan, {row: next(found) for row in plan.asked}) for plan in plans]
+
+
+def _with_choices(plan: _Plan, found: Mapping[int, Choice]) -> FourOverSixFigures:
+    total, clipped = plan.sums, plan.clipped
+    codes: dict[float, float] = {}
+    for row, (weight, chance, *levels) in enumerate(plan.kept):
+        kept = 0.0
+        if row in found:
+            one = found[row]
+            total = total.plus(scaled(one.sums, weight))
+            clipped += one.clipped * weight
+            kept = max(0.0, 0.5 * (chance + one.sign))
+        for level, p in zip(levels, (chance - kept, kept), strict=True):
+            codes[level] = codes.get(level, 0.0) + p * weight
+    return FourOverSixFigures(total, _likely(codes), float(clipped))
+
+
+def _plan(
+    case: _Case,
+    given: Sequence[ScaleSteps],
+    both: Sequence[Steps],
+    point: FloatArray | None = None,
+    share: float | None = None,
+) -> _Plan:
+    """Return what the steps give and ask; a share of all says how exact that must be."""
     grid, density, n = case.grid, case.density, case.n
     weights = np.ones(both[0].scales.size) if point is None else point
     if point is None:
@@ -133,10 +174,11 @@ def _chosen(
     logs = law.log_below, law.log_below + law.drop
     # A point mass that ends the steps has the scales of the step that it ends.
     last = first + both[0].scales.size - (1 if point is None else 2)
-    codes: dict[float, float] = {}
+    kept: list[tuple[float, ...]] = []
+    asked: dict[int, Ask] = {}
     likely = _UNLIKELY if share is None else max(_UNLIKELY, _RARE / share)
     for k in np.flatnonzero(probability * weights > likely).tolist():
-        weight, chance, kept = float(weights[k]), float(probability[k]), 0.0
+        weight, chance = float(weights[k]), float(probability[k])
         at = min(k + first, last)
         six, four = (float(steps.scales[k]) for steps in both)
         if six != four:
@@ -145,17 +187,13 @@ def _chosen(
             problem = Problem(grid, density, n, case.rule.error, step, 1 / both[0].total)
             below = float(logs[1][k]), float(logs[0][k])
             if share is None:
-                found = choice(problem, _PRECISION * whole / weight, below)
+                asked[len(kept)] = Ask(problem, _PRECISION * whole / weight, below)
             else:
                 part = 1 / (weight * share)
-                found = choice(problem, _ENOUGH * whole * part, below, _RARE * part)
-            total = total.plus(scaled(found.sums, weight))
-            clipped += found.clipped * weight
-            kept = max(0.0, 0.5 * (chance + found.sign))
-        for steps, p in zip(given, (chance - kept, kept), strict=True):
-            level = float(case.levels[steps.codes[at]])
-            codes[level] = codes.get(level, 0.0) + p * weight
-    return FourOverSixFigures(total, _likely(codes), float(clipped))
+                asked[len(kept)] = Ask(problem, _ENOUGH * whole * part, below, _RARE * part)
+        levels = [float(case.levels[steps.codes[at]]) for steps in given]
+        kept.append((weight, chance, *levels))
+    return _Plan(total, float(clipped), tuple(kept), asked)
 
 
 def _likely(codes: Mapping[float, float]) -> dict[float, float]:
@@ -167,42 +205,8 @@ def _mean_of(sums: Sequence[BlockSums]) -> BlockSums:
     return scaled(six.plus(four), 0.5)
 
 
-def _joint_steps(case: _Case, tensor: float) -> tuple[ScaleSteps, ScaleSteps]:
-    """Return both candidates' scales between the edges of both.
-
-    Where an edge of one is an edge of the other, and a largest value on it takes one scale up and
-    the other down, that value is a step of its own.
-    """
-    own = [candidate.steps(case.element, tensor) for candidate in case.rule.candidates]
-    inner = np.unique(np.concatenate([steps.edges[1:-1] for steps in own]))
-    # Which scale of each holds just above an edge, and on it.
-    above = [np.searchsorted(steps.edges, inner, "right") - 1 for steps in own]
-    on: list[np.ndarray] = []
-    for steps, index in zip(own, above, strict=True):
-        is_edge = steps.edges[index] == inner
-        up = np.append(True, steps.upward)[index]
-        on.append(np.where(is_edge & ~up, index - 1, index))
-    parted = np.ones(inner.size, dtype=bool)  # M on the edge has neither the scales above
-    whole = np.ones(inner.size, dtype=bool)  # nor those below
-    for steps, index, at in zip(own, above, on, strict=True):
-        below = np.where(steps.edges[index] == inner, index - 1, index)
-        parted &= at == index
-        whole &= at == below
-    upward, alone = parted, ~parted & ~whole
-    times = np.where(alone, 2, 1)
-    edges = np.concatenate([[0.0], np.repeat(inner, times), [np.inf]])
-    second = np.zeros(int(times.sum()), dtype=bool)  # the upper one of two equal edges
-    second[np.cumsum(times)[alone] - 1] = True
-    ups = np.repeat(upward, times)
-    ups[np.cumsum(times)[alone] - 2] = True
-    ups[second] = False
-    found: list[ScaleSteps] = []
-    for steps, index, at in zip(own, above, on, strict=True):
-        rows = np.repeat(index, times)
-        rows[np.cumsum(times)[alone] - 2] = at[alone]
-        rows = np.append(0, rows)
-        found.append(ScaleSteps(edges, steps.scales[rows], steps.codes[rows], ups))
-    return found[0], found[1]
+def _both_steps(case: _Case, tensor: float) -> tuple[ScaleSteps, ScaleSteps]:
+    return joint_steps(*(one.steps(case.element, tensor) for one in case.rule.candidates))
 
 
 # ---- tensor scales from the data
@@ -214,30 +218,37 @@ def _below_tensors(case: _Case, size: int) -> FourOverSixFigures:
     found: list[tuple[float, FourOverSixFigures]] = []
     if case.density.pieces():
         places, weights = largest_values(case.density, size, _NODES, _HEAVY_NODES)
-        found += [
-            (weight, _below_value(case, blocks, place, weight))
-            for place, weight in zip(places.tolist(), weights.tolist(), strict=True)
-        ]
+        each = _below_values(case, blocks, places.tolist(), weights.tolist())
+        found += zip(weights.tolist(), each, strict=True)
     if case.density.atom_sums.size:
         points = largest_points(case.density, size).tolist()
         found += [(1.0, _below_point(case, blocks, place)) for place in points]
-        least = float(_joint_steps(case, 1.0)[0].codes[0])
+        least = float(_both_steps(case, 1.0)[0].codes[0])
         nothing = BlockSums(np.zeros(6), 0.0, 0.0)
         chance = zero_share(case.density, size)
         found.append((1.0, FourOverSixFigures(nothing, {case.levels[int(least)]: chance}, 0.0)))
     return _added(found)
 
 
-def _below_value(case: _Case, blocks: int, place: float, weight: float) -> FourOverSixFigures:
-    """Return the expectations given a largest value that is no point mass."""
-    given = _joint_steps(case, case.rule.tensor_for(place, case.element))
-    both = [Steps.of(case.density, steps, case.n, place) for steps in given]
+def _below_values(
+    case: _Case, blocks: int, places: Sequence[float], weights: Sequence[float]
+) -> list[FourOverSixFigures]:
+    """Return the expectations given each of the largest values that are no point masses."""
     share = 1 / blocks
-    own = _with_largest(case, given, both, place, share * weight)
+    owns: list[FourOverSixFigures] = []
+    plans: list[_Plan] = []
+    for place, weight in zip(places, weights, strict=True):
+        given = _both_steps(case, case.rule.tensor_for(place, case.element))
+        both = [Steps.of(case.density, steps, case.n, place) for steps in given]
+        owns.append(_with_largest(case, given, both, place, share * weight))
+        if blocks > 1:
+            plans.append(_plan(case, given, both, share=(1 - share) * weight))
     if blocks == 1:
-        return own
-    rest = _chosen(case, given, both, share=(1 - share) * weight)
-    return _added([(1 - share, rest), (share, own)])
+        return owns
+    others = _carried_out(plans)
+    return [
+        _added([(1 - share, rest), (share, own)]) for rest, own in zip(others, owns, strict=True)
+    ]
 
 
 def _with_largest(
@@ -293,7 +304,7 @@ def _check_ends(case: _Case, place: float, scales: tuple[float, float]) -> None:
 
 def _below_point(case: _Case, blocks: int, place: float) -> FourOverSixFigures:
     """Return what the tensors add whose largest magnitude is that of a point mass."""
-    given = _joint_steps(case, case.rule.tensor_for(place, case.element))
+    given = _both_steps(case, case.rule.tensor_for(place, case.element))
     both = [with_point(case.density, steps, place) for steps in given]
     rest = (blocks - 1) * case.n
     law, total = both[0].law, both[0].total

@@ -33,6 +33,7 @@ from qerror._arrays import FloatArray
 from qerror.analysis import BlockErrorReport
 from qerror.analysis._block_choice import choice
 from qerror.analysis._block_choice_nodes import Problem, Step
+from qerror.analysis._block_choice_together import Ask, choices, together
 from qerror.exceptions import InvalidValue
 from qerror.formats.four_over_six import FourOverSix
 from qerror.formats.names import as_scalar_format
@@ -592,3 +593,56 @@ def test_many_values_may_do_without_a_law_of_gains(law: Density) -> None:
     assert quick.sign == pytest.approx(exact.sign, rel=0, abs=1e-10)
     np.testing.assert_allclose(quick.sums.singles, exact.sums.singles, rtol=0, atol=1e-13)
     assert exact.sign != 0
+
+
+def asks_of(
+    law: Density, ratio: float, scales: tuple[float, ...], settled: float, kind: str = "mse"
+) -> list[Ask]:
+    """Return steps that are alike in units of their scales; the first scale clips in them."""
+    found = []
+    for scale in scales:
+        low, high = 5.75 * scale, 6.25 * scale
+        step = Step(low, high, low_in=True, high_in=False, six=scale, four=ratio * scale)
+        problem = Problem(as_scalar_format("e2m1").grid(), law, 16, kind, step)
+        logs = [math.log1p(-2 * float(law.cdf(np.array(-end)))) for end in (low, high)]
+        found.append(Ask(problem, 1e-14, (logs[0], logs[1]), settled))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["mse", "mae"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        Gaussian(),
+        Laplace(),
+        StudentT(3.0),
+        Mixture([Gaussian(-1.0, 0.7), Gaussian(1.0, 0.7)], [0.5, 0.5]),
+    ],
+    ids=str,
+)
+def test_steps_of_one_shape_are_found_together(law: Density, kind: str) -> None:
+    # Against each step alone: by the same frequencies, and by a law of its gains.
+    asked = asks_of(law, 1.625, (0.2, 0.22, 0.3, 0.39), 1e-12, kind)
+    found = together(asked)
+    for k, ask in enumerate(asked):
+        alone, one = choice(ask.problem, 1e-16, ask.log_below), found[k]
+        assert one is not None
+        assert alone.clipped != 0
+        assert one.sign == pytest.approx(alone.sign, rel=0, abs=1e-11)
+        assert one.clipped == pytest.approx(alone.clipped, rel=0, abs=1e-11)
+        np.testing.assert_allclose(one.sums.singles, alone.sums.singles, rtol=0, atol=3e-13)
+        same = choice(ask.problem, ask.tolerance, ask.log_below, ask.settled)
+        assert one.sign == pytest.approx(same.sign, rel=0, abs=1e-15)
+        assert one.clipped == pytest.approx(same.clipped, rel=0, abs=1e-15)
+        np.testing.assert_allclose(one.sums.singles, same.sums.singles, rtol=0, atol=1e-15)
+
+
+def test_steps_that_are_not_found_together_are_found_alone() -> None:
+    # Ties are too likely for those of a ratio of 3/2; a density about 1 shares nothing.
+    ties = asks_of(Gaussian(), 1.5, (0.2, 0.3), 1e-14)
+    assert set(together(ties).values()) == {None}
+    asked = ties + asks_of(Gaussian(1.0), 1.625, (0.2, 0.3), 1e-14)
+    for ask, one in zip(asked, choices(asked), strict=True):
+        alone = choice(ask.problem, 1e-16, ask.log_below)
+        assert one.sign == pytest.approx(alone.sign, rel=0, abs=1e-13)
+        np.testing.assert_allclose(one.sums.singles, alone.sums.singles, rtol=0, atol=1e-15)

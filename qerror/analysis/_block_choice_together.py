@@ -1,0 +1,283 @@
+"""Choices of the scale over many steps of one shape, found together.
+
+In units of their scale many steps are the same: those of scales a power of two apart, and those
+of the same stored scales below other tensor scales. Where the density is symmetric about 0 and
+smooth but there, all such steps share intervals, gains and their Chebyshev polynomials; only the
+density at the nodes is their own. What this way does not settle is left to `choice`.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from qerror._arrays import BoolArray, FloatArray, IntArray
+from qerror.analysis._block_choice import (
+    SETTLED,
+    Choice,
+    choice,
+    excess_of,
+    hopeless,
+    limits_of,
+    reach_of,
+    sure_sign,
+)
+from qerror.analysis._block_choice_nodes import (
+    NO_GAIN,
+    Cells,
+    Nodes,
+    Problem,
+    Step,
+    branches,
+    cells_of,
+    largest_gain,
+    panels,
+    places_of,
+    unit_columns,
+    with_crossings,
+)
+from qerror.analysis._block_choice_products import between, four_places, log1p
+from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
+from qerror.analysis._block_steps import BlockSums
+
+_FEWEST = 12  # values that may do without a law of their gains
+_DIGITS = 12  # by which shapes are told apart
+_MOST = 32  # steps at a time
+_SPAN = 2.0  # between the scales of steps whose nodes are shared
+_LAST = 24  # frequencies that tell what is left beyond
+_FIGURES = 6  # of a symmetric density: what two values give is 0
+_POWERS = np.array([0, 2, 2, 2, 1, 2, 0, 0, 0, 0])  # of the scale, of ten figures
+_EQUAL = 1e-13  # of the squares
+
+
+class Ask(NamedTuple):
+    """One step, and how exact its choice must be: the arguments of `choice`."""
+
+    problem: Problem
+    tolerance: float
+    log_below: tuple[float, float]
+    settled: float | None = None
+
+    @property
+    def allowed(self) -> tuple[float, float]:
+        """Of the squared error, and of a probability."""
+        return self.tolerance, max(self.settled or 0.0, SETTLED)
+
+
+def choices(asked: Sequence[Ask]) -> list[Choice]:
+    """Return what `choice` does for each."""
+    found: dict[int, Choice | None] = {}
+    for rows in _alike(asked):
+        found |= {rows[k]: one for k, one in together([asked[row] for row in rows]).items()}
+    return [found.get(k) or _alone(ask, retry=k in found) for k, ask in enumerate(asked)]
+
+
+def _alone(ask: Ask, *, retry: bool) -> Choice:
+    return choice(ask.problem, ask.tolerance, ask.log_below, None if retry else ask.settled)
+
+
+def _alike(asked: Sequence[Ask]) -> list[list[int]]:
+    """Return the steps of one shape, of similar scales, those that can be found together."""
+    shapes: dict[tuple[object, ...], list[int]] = {}
+    for k, ask in enumerate(asked):
+        if ask.settled is not None and _is_plain(ask.problem):
+            shapes.setdefault(_shape(ask.problem), []).append(k)
+    found: list[list[int]] = []
+    for rows in shapes.values():
+        rows.sort(key=lambda row: asked[row].problem.step.six)
+        some: list[int] = []
+        for row in rows:
+            scale = asked[row].problem.step.six
+            full = len(some) == _MOST
+            if some and (full or scale > _SPAN * asked[some[0]].problem.step.six):
+                found.append(some)
+                some = []
+            some.append(row)
+        found.append(some)
+    return [rows for rows in found if len(rows) > 1]
+
+
+def _is_plain(problem: Problem) -> bool:
+    density, step = problem.density, problem.step
+    return (
+        problem.folded
+        and problem.n >= _FEWEST
+        and 0 < step.low < step.high <= density.support[1]
+        and step.six > 0
+        and step.four > 0
+        and not density.atom_sums.size
+        and not any(density.kinks)
+        and not branches(problem)
+    )
+
+
+def _shape(problem: Problem) -> tuple[object, ...]:
+    step = problem.step
+    ratios = (float(f"{part / step.six:.{_DIGITS}g}") for part in (step.low, step.high, step.four))
+    return (problem.n, problem.error, step.low_in, step.high_in, *ratios)
+
+
+class _Shape(NamedTuple):
+    """The steps in units of their scale."""
+
+    problem: Problem
+    """The first one, in those units but for its density."""
+    cells: Cells
+    unit: float
+    scales: FloatArray
+    shares: FloatArray
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> "_Shape | None":
+        """Find the intervals of all; None where all is a tie."""
+        first = problems[0]
+        low, high, low_in, high_in, six, four = first.step
+        cells = cells_of(first)
+        assert cells is not None
+        cells = Cells(cells.cuts / six, cells.six / six, cells.four / six, cells.kind)
+        step = Step(low / six, high / six, low_in, high_in, 1.0, four / six)
+        problem = first._replace(step=step)
+        unit = largest_gain(problem, cells)
+        if unit <= _EQUAL * reach_of(problem, cells):
+            return None
+        cells = with_crossings(problem, cells, unit, np.zeros(1))
+        scales = np.array([each.step.six for each in problems])
+        return cls(problem, cells, unit, scales, np.array([each.share for each in problems]))
+
+
+class _Shared(NamedTuple):
+    """Nodes that all steps share, ascending."""
+
+    gain: FloatArray
+    weights: FloatArray
+    """Of each column, in units of the scale; (nodes, 6)."""
+    mass: FloatArray
+    """Of each step at the nodes, (steps, nodes)."""
+    places: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, shape: _Shape, rows: IntArray, reach: float) -> "_Shared":
+        """Place nodes for some of the steps, up to t = reach."""
+        problem, cells, density = shape.problem, shape.cells, shape.problem.density
+        scales = shape.scales[rows]
+        x, dx, cell, _ = panels(problem, cells, shape.unit, reach, scales)
+        at = np.multiply.outer(scales, x)
+        p = density.pdf(at.ravel()) + density.pdf(-at.ravel())
+        mass = p.reshape(at.shape) * np.multiply.outer(scales * shape.shares[rows], dx)
+        gain = problem.gain_of(cells.six[cell] - x, cells.four[cell] - x) / shape.unit
+        gain = np.where(np.abs(gain) > NO_GAIN, np.clip(gain, -1.0, 1.0), 0.0)
+        weights = unit_columns(problem, cells, cell, x)[:, :_FIGURES]
+        return cls(gain, weights, mass, places_of(problem, x))
+
+    def nodes(self, row: int) -> Nodes:
+        """Return those of one step."""
+        columns = np.zeros((self.gain.size, 9))
+        columns[:, :_FIGURES] = self.weights * self.mass[row, :, None]
+        nothing: BoolArray = np.zeros(self.gain.size, dtype=bool)
+        return Nodes(self.gain, columns, nothing, nothing, self.places)
+
+    def columns(self) -> FloatArray:
+        """Return (nodes, steps * 6)."""
+        found = self.mass.T[:, :, None] * self.weights[:, None, :]
+        return found.reshape(self.gain.size, -1)
+
+
+def together(asked: Sequence[Ask]) -> dict[int, Choice | None]:
+    """Return the choices of steps of one shape.
+
+    Those that this way is not tried for are missing, those that it does not settle None.
+    """
+    shape = _Shape.of([ask.problem for ask in asked])
+    found: dict[int, Choice | None] = {}
+    if shape is None:
+        return found
+    n, rows, excess = shape.problem.n, np.arange(len(asked)), np.zeros(len(asked))
+    logs = np.array([ask.log_below for ask in asked])
+    for limit in limits_of(n):
+        shared = _Shared.of(shape, rows, limit)
+        if not found:
+            below = shared.mass[:, : shared.places[0]].any(axis=1)
+            unsure = [not sure_sign(shared.nodes(k), n) for k in range(rows.size)]
+            some = np.flatnonzero(below & np.array(unsure))
+            rows, shared = rows[some], shared._replace(mass=shared.mass[some])
+            found = dict.fromkeys(rows.tolist())
+        if not rows.size:
+            break
+        totals, rest = _by_frequencies(shared, n, limit, logs[rows])
+        left: list[bool] = []
+        for row, total, beyond in zip(rows.tolist(), totals, rest, strict=True):
+            last, unit = float(excess[row]), shape.scales[row] ** _POWERS
+            excess[row] = excess_of(beyond * unit, asked[row].allowed)
+            if excess[row] <= 1:
+                found[row] = _choice_of(total * unit)
+            left.append(excess[row] > 1 and not hopeless(float(excess[row]), last))
+        rows = rows[left]
+        if not rows.size:
+            break
+    return found
+
+
+def _choice_of(total: FloatArray) -> Choice:
+    sums = BlockSums(np.append(total[1:6], 0.0), 0.0, 0.0)
+    return Choice(sums, float(total[0]), float(total[8] - total[9]))
+
+
+def _by_frequencies(
+    shared: _Shared, n: int, limit: float, logs: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the ten figures of each step, in units of its scale, and what is left beyond."""
+    table, count = frequencies(n, limit), shared.mass.shape[0]
+    ends, columns = sorted(set(shared.places)), shared.columns()
+    moments = chebyshev_moments(shared.gain, columns, table.terms, ends)
+    turned = table.turned(moments).reshape(len(ends), -1, count, _FIGURES)
+    side = np.sign(shared.gain)[:, None]
+    sides = np.stack([_up_to(columns * (side == sign), ends) for sign in (-1, 0, 1)])
+    sides = sides.reshape(3, len(ends), count, _FIGURES)
+
+    def part(k: int, *, first: bool) -> FloatArray:
+        at = ends.index(shared.places[k])
+        whole = sides[:, at].sum(axis=0)
+        log = logs[:, k // 3] if k in {0, 3} else np.log(whole[:, 0])
+        return _remaining(whole, turned[at], sides[1, at], log, n, first=first)
+
+    remaining = between(four_places(shared.places, part))
+    share = (2 / math.pi) * table.weights / table.nodes
+    exact = np.stack([_exact(sides[:, ends.index(place)], n) for place in shared.places])
+    totals = between(exact) + np.tensordot(share, remaining, (0, 0))
+    return totals, np.abs(remaining[-_LAST:]).max(axis=0) / n
+
+
+def _up_to(columns: FloatArray, ends: Sequence[int]) -> FloatArray:
+    """Return the sums of rows up to each end."""
+    edges = [0, *ends]
+    found = [columns[a:b].sum(axis=0) for a, b in pairwise(edges)]
+    return np.cumsum(np.stack(found), axis=0)
+
+
+def _exact(sides: FloatArray, n: int) -> FloatArray:
+    """Return the figures of blocks with at most one value that gains anything; (steps, 8).
+
+    `sides` are the sums of values that lose, gain nothing, and gain. A tie keeps the first scale.
+    """
+    still, sign = sides[1], sides[2] - sides[0]
+    found = np.zeros((still.shape[0], 8))
+    found[:, :_FIGURES] = still[:, :1] * (sign - still) + (n - 1) * still * sign[:, :1]
+    found *= still[:, :1] ** (n - 2)
+    return found
+
+
+def _remaining(
+    whole: FloatArray, turned: Complex, still: FloatArray, log: FloatArray, n: int, *, first: bool
+) -> FloatArray:
+    """Return the imaginary parts that are divided by t, less what is known; (t, steps, 8)."""
+    found = np.zeros((*turned.shape[:2], 8))
+    with np.errstate(divide="ignore"):
+        power = np.exp((n - 2) * (log + log1p(turned[..., 0] / whole[:, 0])))
+    figures = 1 if first else _FIGURES
+    phi = whole[:, :figures] + turned[..., :figures]
+    known = still[:, :1] * phi.imag + (n - 1) * still[:, :figures] * phi[..., :1].imag
+    found[..., :figures] = np.imag(phi * (phi[..., :1] * power[..., None]))
+    found[..., :figures] -= still[:, :1] ** (n - 2) * known
+    return found
