@@ -54,6 +54,7 @@ _FASTER = 2.0  # at the next limit it has fallen by no more than this power of i
 _UNSETTLED = 1e10  # times: refused; what is left beyond the last limit would show in 5 digits
 _EQUAL = 1e-13  # of the squares
 _SURE = -45.0  # log of the probability that a sum has the other sign
+_SQUARES = np.array([1, 2, 3, 5, 6, 7])  # the figures in units of squared errors
 _EXPONENTS = np.ldexp(1.0, np.arange(-16, 8))
 
 
@@ -113,6 +114,8 @@ def _choice(
     if cells is not None and law is None:
         cells = with_crossings(problem, cells, unit, _support(sums))
     nodes = nodes_of(problem, cells, unit, limits_of(problem.n)[0])
+    if plain and not falls(nodes):
+        return None
     sure = sure_sign(nodes, problem.n)
     if sure:
         total = sure * between(
@@ -180,6 +183,14 @@ def _law_of(problem: Problem, cells: Cells | None, unit: float) -> GainLaw | Non
 
 def _support(sums: PointSums | None) -> FloatArray:
     return np.zeros(1) if sums is None or sums.support.size > _MOST_CROSSINGS else sums.support
+
+
+def falls(nodes: Nodes) -> bool:
+    """Tell whether products fall with the frequency where no gain but 0 is told apart.
+
+    Intervals of one other gain come back to their whole weight at frequencies beyond the last.
+    """
+    return not np.any(nodes.flat & (nodes.gain != 0))
 
 
 def sure_sign(nodes: Nodes, n: int) -> float:
@@ -270,7 +281,7 @@ def _series_limits(n: int, log_below: tuple[float, float] | None) -> tuple[float
 def excess_of(rest: FloatArray, allowed: tuple[float, float]) -> float:
     """Return how many times more is left beyond the last frequencies than is allowed."""
     tolerance, settled = allowed
-    return max(float(rest[0]) / settled, float(rest[1:4].max()) / tolerance)
+    return max(float(rest[0]) / settled, float(rest[_SQUARES].max()) / tolerance)
 
 
 def hopeless(excess: float, last: float) -> bool:

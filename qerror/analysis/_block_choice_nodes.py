@@ -116,8 +116,11 @@ class Cells(NamedTuple):
         return Cells(cuts, self.six[at], self.four[at], (self.kind[0][at], self.kind[1][at]))
 
 
-def cells_of(problem: Problem) -> Cells | None:
-    """Return the intervals that a step covers, if there are any."""
+def cells_of(problem: Problem, *, narrow: bool = True) -> Cells | None:
+    """Return the intervals that a step covers, if there are any.
+
+    They come near to what is `narrow` in the density.
+    """
     step = problem.step
     if not problem.density.pieces():
         return None
@@ -127,7 +130,7 @@ def cells_of(problem: Problem) -> Cells | None:
         low = 0.0
     if not low < high:
         return None
-    marks = np.concatenate([_marks(problem), *branches(problem)])
+    marks = np.concatenate([_marks(problem), *(branches(problem) if narrow else [])])
     cuts = np.unique(np.concatenate([marks[(marks > low) & (marks < high)], [low, high]]))
     middle = 0.5 * (cuts[:-1] + cuts[1:])
     levels: list[FloatArray] = []

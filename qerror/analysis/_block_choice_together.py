@@ -2,8 +2,10 @@
 
 In units of their scale many steps are the same: those of scales a power of two apart, and those
 of the same stored scales below other tensor scales. Where the density is symmetric about 0 and
-smooth but there, all such steps share intervals, gains and their Chebyshev polynomials; only the
-density at the nodes is their own. What this way does not settle is left to `choice`.
+smooth but there, all such steps share intervals and gains; only the density is their own. Products
+of characteristic functions settle most of them. Where gains are few multiples of one number, and
+where intervals of one gain keep products from falling, sums on lattices do. What neither settles is
+left to `choice`.
 """
 
 import math
@@ -24,6 +26,7 @@ from qerror.analysis._block_choice import (
     reach_of,
     sure_sign,
 )
+from qerror.analysis._block_choice_lattice import Lattice, extrapolated
 from qerror.analysis._block_choice_nodes import (
     NO_GAIN,
     Cells,
@@ -41,8 +44,8 @@ from qerror.analysis._block_choice_nodes import (
 from qerror.analysis._block_choice_products import between, four_places, log1p
 from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
+from qerror.densities.smooth_law import SmoothLaw
 
-_FEWEST = 12  # values that may do without a law of their gains
 _DIGITS = 12  # by which shapes are told apart
 _MOST = 32  # steps at a time
 _SPAN = 2.0  # between the scales of steps whose nodes are shared
@@ -50,6 +53,9 @@ _LAST = 24  # frequencies that tell what is left beyond
 _FIGURES = 6  # of a symmetric density: what two values give is 0
 _POWERS = np.array([0, 2, 2, 2, 1, 2, 0, 0, 0, 0])  # of the scale, of ten figures
 _EQUAL = 1e-13  # of the squares
+_ROUNDING = 1e-14  # of the largest value
+_COARSE = 64  # gains: lattices of so few are tried first
+_SETTLED = 1e-17  # of a probability, by lattices
 
 
 class Ask(NamedTuple):
@@ -57,7 +63,7 @@ class Ask(NamedTuple):
 
     problem: Problem
     tolerance: float
-    log_below: tuple[float, float]
+    log_below: tuple[float, float] | None
     settled: float | None = None
 
     @property
@@ -79,37 +85,29 @@ def _alone(ask: Ask, *, retry: bool) -> Choice:
 
 
 def _alike(asked: Sequence[Ask]) -> list[list[int]]:
-    """Return the steps of one shape, of similar scales, those that can be found together."""
+    """Return the steps of one shape that can be found together, by their scales."""
     shapes: dict[tuple[object, ...], list[int]] = {}
     for k, ask in enumerate(asked):
-        if ask.settled is not None and _is_plain(ask.problem):
+        if _is_plain(ask.problem):
             shapes.setdefault(_shape(ask.problem), []).append(k)
-    found: list[list[int]] = []
-    for rows in shapes.values():
-        rows.sort(key=lambda row: asked[row].problem.step.six)
-        some: list[int] = []
-        for row in rows:
-            scale = asked[row].problem.step.six
-            full = len(some) == _MOST
-            if some and (full or scale > _SPAN * asked[some[0]].problem.step.six):
-                found.append(some)
-                some = []
-            some.append(row)
-        found.append(some)
-    return [rows for rows in found if len(rows) > 1]
+    return [sorted(rows, key=lambda row: asked[row].problem.step.six) for rows in shapes.values()]
 
 
 def _is_plain(problem: Problem) -> bool:
+    """Tell whether a density is symmetric, smooth but at 0, and without point masses."""
     density, step = problem.density, problem.step
     return (
         problem.folded
-        and problem.n >= _FEWEST
-        and 0 < step.low < step.high <= density.support[1]
-        and step.six > 0
-        and step.four > 0
+        and problem.n > 1
+        and step.low < step.high <= density.support[1]
+        and math.isfinite(step.high)
+        and min(step.six, step.four) > 0
         and not density.atom_sums.size
-        and not any(density.kinks)
-        and not branches(problem)
+        and all(abs(kink) >= step.high for kink in density.kinks if kink)
+        and all(
+            isinstance(piece.law, SmoothLaw) and not piece.law.branch_at_zero
+            for piece in density.pieces()
+        )
     )
 
 
@@ -123,7 +121,7 @@ class _Shape(NamedTuple):
     """The steps in units of their scale."""
 
     problem: Problem
-    """The first one, in those units but for its density."""
+    """The one of the largest scale, in those units but for its density."""
     cells: Cells
     unit: float
     scales: FloatArray
@@ -132,19 +130,45 @@ class _Shape(NamedTuple):
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> "_Shape | None":
         """Find the intervals of all; None where all is a tie."""
-        first = problems[0]
-        low, high, low_in, high_in, six, four = first.step
-        cells = cells_of(first)
+        one = max(problems, key=lambda each: each.step.six)
+        low, high, low_in, high_in, six, four = one.step
+        cells = cells_of(one, narrow=False)
         assert cells is not None
-        cells = Cells(cells.cuts / six, cells.six / six, cells.four / six, cells.kind)
+        cells = _in_units(cells, six)
         step = Step(low / six, high / six, low_in, high_in, 1.0, four / six)
-        problem = first._replace(step=step)
+        problem = one._replace(step=step)
         unit = largest_gain(problem, cells)
         if unit <= _EQUAL * reach_of(problem, cells):
             return None
-        cells = with_crossings(problem, cells, unit, np.zeros(1))
         scales = np.array([each.step.six for each in problems])
         return cls(problem, cells, unit, scales, np.array([each.share for each in problems]))
+
+    @property
+    def falls(self) -> bool:
+        """Whether products fall with the frequency: no interval has one gain that is not 0."""
+        gains = self.cells.exact_gains(self.problem, self.unit)
+        return not np.any(np.abs(gains) > NO_GAIN * self.unit) and self.problem.step.low > 0
+
+    def rows(self, some: IntArray) -> "_Shape":
+        """Return some of the steps."""
+        return self._replace(scales=self.scales[some], shares=self.shares[some])
+
+    def cut(self) -> "_Shape":
+        """Cut where the gain is 0, and near to what is narrow at the largest scale."""
+        problem, scale = self.problem, float(self.scales.max())
+        step = problem.step._replace(six=scale, four=scale * problem.step.four)
+        more = np.concatenate([np.empty(0), *branches(problem._replace(step=step))]) / scale
+        low, high = self.cells.cuts[[0, -1]]
+        cells = self.cells.cut(more[(more > low) & (more < high)])
+        return self._replace(cells=with_crossings(problem, cells, self.unit, np.zeros(1)))
+
+
+def _in_units(cells: Cells, scale: float) -> Cells:
+    """Return intervals in units of a scale, without those that roundings of their ends make."""
+    keep = np.diff(cells.cuts) > _ROUNDING * cells.cuts[-1]
+    cuts = np.append(cells.cuts[:-1][keep], cells.cuts[-1]) / scale
+    kinds = cells.kind[0][keep], cells.kind[1][keep]
+    return Cells(cuts, cells.six[keep] / scale, cells.four[keep] / scale, kinds)
 
 
 class _Shared(NamedTuple):
@@ -158,14 +182,13 @@ class _Shared(NamedTuple):
     places: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, shape: _Shape, rows: IntArray, reach: float) -> "_Shared":
-        """Place nodes for some of the steps, up to t = reach."""
-        problem, cells, density = shape.problem, shape.cells, shape.problem.density
-        scales = shape.scales[rows]
+    def of(cls, shape: _Shape, reach: float) -> "_Shared":
+        """Place nodes up to t = reach."""
+        problem, cells, scales, density = (*shape[:2], shape.scales, shape.problem.density)
         x, dx, cell, _ = panels(problem, cells, shape.unit, reach, scales)
         at = np.multiply.outer(scales, x)
         p = density.pdf(at.ravel()) + density.pdf(-at.ravel())
-        mass = p.reshape(at.shape) * np.multiply.outer(scales * shape.shares[rows], dx)
+        mass = p.reshape(at.shape) * np.multiply.outer(scales * shape.shares, dx)
         gain = problem.gain_of(cells.six[cell] - x, cells.four[cell] - x) / shape.unit
         gain = np.where(np.abs(gain) > NO_GAIN, np.clip(gain, -1.0, 1.0), 0.0)
         weights = unit_columns(problem, cells, cell, x)[:, :_FIGURES]
@@ -189,14 +212,62 @@ def together(asked: Sequence[Ask]) -> dict[int, Choice | None]:
 
     Those that this way is not tried for are missing, those that it does not settle None.
     """
-    shape = _Shape.of([ask.problem for ask in asked])
-    found: dict[int, Choice | None] = {}
+    shape = None
+    if all(_is_plain(ask.problem) for ask in asked):
+        shape = _Shape.of([ask.problem for ask in asked])
     if shape is None:
-        return found
+        return {}
+    lattice = Lattice.of(shape.problem, shape.cells)
+    fine = lattice is None or lattice.span > _COARSE
+    found: dict[int, Choice | None] = {}
+    for rows in _similar(shape.scales):
+        own = shape.rows(rows)
+        some: list[Ask] = [asked[row] for row in rows.tolist()]
+        each: dict[int, Choice | None] = {}
+        if fine and own.falls and all(ask.log_below for ask in some):
+            each = _by_frequencies(own.cut(), some)
+            left = [k for k, one in each.items() if one is None]
+        else:
+            left = list(range(rows.size))
+        if lattice and left:
+            more = _by_lattice(lattice, own.rows(np.array(left)), [some[k] for k in left])
+            each |= {left[k]: one for k, one in more.items()}
+        found |= {int(rows[k]): one for k, one in each.items()}
+    return found
+
+
+def _similar(scales: FloatArray) -> list[IntArray]:
+    """Return the rows of similar scales, some at a time."""
+    order = np.argsort(scales, kind="stable")
+    found: list[IntArray] = []
+    while order.size:
+        count = int(np.count_nonzero(scales[order] <= _SPAN * scales[order[0]]))
+        found.append(order[: min(count, _MOST)])
+        order = order[min(count, _MOST) :]
+    return found
+
+
+def _by_lattice(lattice: Lattice, shape: _Shape, asked: Sequence[Ask]) -> dict[int, Choice | None]:
+    """Return those choices that sums on lattices settle."""
+    found: dict[int, Choice | None] = dict.fromkeys(range(len(asked)))
+    units = shape.scales[:, None] ** _POWERS
+    for totals, bounds in extrapolated(lattice, shape.scales, shape.shares):
+        for row, ask in enumerate(asked):
+            allowed = ask.tolerance, max(ask.settled or 0.0, _SETTLED)
+            if found[row] is None and excess_of(bounds[row] * units[row], allowed) <= 1:
+                found[row] = _choice_of(totals[row] * units[row])
+        if all(found.values()):
+            break
+    return found
+
+
+def _by_frequencies(shape: _Shape, asked: Sequence[Ask]) -> dict[int, Choice | None]:
+    """Return those choices that products of characteristic functions settle."""
     n, rows, excess = shape.problem.n, np.arange(len(asked)), np.zeros(len(asked))
+    found: dict[int, Choice | None] = {}
     logs = np.array([ask.log_below for ask in asked])
     for limit in limits_of(n):
-        shared = _Shared.of(shape, rows, limit)
+        shared = _Shared.of(shape.rows(rows), limit)
         if not found:
             below = shared.mass[:, : shared.places[0]].any(axis=1)
             unsure = [not sure_sign(shared.nodes(k), n) for k in range(rows.size)]
@@ -205,7 +276,7 @@ def together(asked: Sequence[Ask]) -> dict[int, Choice | None]:
             found = dict.fromkeys(rows.tolist())
         if not rows.size:
             break
-        totals, rest = _by_frequencies(shared, n, limit, logs[rows])
+        totals, rest = _by_limit(shared, n, limit, logs[rows])
         left: list[bool] = []
         for row, total, beyond in zip(rows.tolist(), totals, rest, strict=True):
             last, unit = float(excess[row]), shape.scales[row] ** _POWERS
@@ -224,7 +295,7 @@ def _choice_of(total: FloatArray) -> Choice:
     return Choice(sums, float(total[0]), float(total[8] - total[9]))
 
 
-def _by_frequencies(
+def _by_limit(
     shared: _Shared, n: int, limit: float, logs: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the ten figures of each step, in units of its scale, and what is left beyond."""

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
-from qerror.analysis._block_choice import Choice, choice
+from qerror.analysis._block_choice import Choice
 from qerror.analysis._block_choice_nodes import Problem, Step
 from qerror.analysis._block_choice_together import Ask, choices
-from qerror.analysis._block_joint_steps import joint_steps
+from qerror.analysis._block_joint_steps import check_ends, joint_steps
 from qerror.analysis._block_steps import (
     BlockSums,
     Steps,
@@ -35,7 +35,6 @@ from qerror.analysis._block_tensor import (
 )
 from qerror.analysis._windows import Windows
 from qerror.densities.density import Density
-from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
 from qerror.formats.four_over_six import FourOverSix
 from qerror.formats.scale_rule import ScaleSteps
@@ -235,30 +234,45 @@ def _below_values(
 ) -> list[FourOverSixFigures]:
     """Return the expectations given each of the largest values that are no point masses."""
     share = 1 / blocks
-    owns: list[FourOverSixFigures] = []
+    owns: list[_Own] = []
     plans: list[_Plan] = []
     for place, weight in zip(places, weights, strict=True):
         given = _both_steps(case, case.rule.tensor_for(place, case.element))
         both = [Steps.of(case.density, steps, case.n, place) for steps in given]
-        owns.append(_with_largest(case, given, both, place, share * weight))
+        owns.append(_own(case, given, both, place, share * weight))
         if blocks > 1:
             plans.append(_plan(case, given, both, share=(1 - share) * weight))
+    asked = [own.asked for own in owns if own.asked is not None]
+    found = iter(choices(asked))
+    each = [_with_largest(case.n, own, next(found) if own.asked else None) for own in owns]
     if blocks == 1:
-        return owns
+        return each
     others = _carried_out(plans)
     return [
-        _added([(1 - share, rest), (share, own)]) for rest, own in zip(others, owns, strict=True)
+        _added([(1 - share, rest), (share, own)]) for rest, own in zip(others, each, strict=True)
     ]
 
 
-def _with_largest(
+class _Own(NamedTuple):
+    """What the block that holds the largest value gives but for its choice."""
+
+    sums: BlockSums
+    clipped: float
+    levels: tuple[float, float]
+    mean: float
+    """Of the largest value."""
+    asked: Ask | None
+    """The choice of the other values: its own error is 0 at both scales."""
+
+
+def _own(
     case: _Case, given: Sequence[ScaleSteps], both: Sequence[Steps], place: float, share: float
-) -> FourOverSixFigures:
-    """Return the expectations of the block that holds the largest value."""
+) -> _Own:
+    """Return what the block that holds the largest value gives and asks; `share` as of a plan."""
     grid, density, n = case.grid, case.density, case.n
     six, four = (float(steps.scales[-1]) for steps in both)
     shown = both[0].first + both[0].scales.size - 1
-    levels = [float(case.levels[steps.codes[shown]]) for steps in given]
+    levels = tuple(float(case.levels[steps.codes[shown]]) for steps in given)
     below = Windows.below(np.array([place, place]), np.zeros(2, dtype=bool))
     others = below.moments(grid, density, np.array([six, four]))
     others = others.times(np.full(2, 1 / both[0].total))
@@ -267,39 +281,32 @@ def _with_largest(
         for k, scale in enumerate((six, four))
     ]
     total = _mean_of(halves)
+    ends = density.pdf(np.array([place, -place]))
+    own = _Own(total, 0.0, (levels[0], levels[1]), place * float(ends @ [1, -1] / ends.sum()), None)
     if six == four:
-        clips = float(place > grid.max * six * (1 + _ROUNDING))
-        return FourOverSixFigures(total, {levels[0]: 1.0}, clips)
-    _check_ends(case, place, (six, four))
+        return own._replace(clipped=float(place > grid.max * six * (1 + _ROUNDING)))
+    check_ends(grid, place, (six, four), case.rule.format)
     if n == 1:
-        return FourOverSixFigures(total, {levels[0]: 1.0}, 0.0)
+        return own
     step = Step(0.0, place, low_in=True, high_in=False, six=six, four=four)
     problem = Problem(grid, density, n - 1, case.rule.error, step, 1 / both[0].total)
     tolerance = _ENOUGH * float(total.singles[:3].sum()) / share
-    found = choice(problem, tolerance, settled=_RARE / share)
-    # Its own error is 0 at both scales; with n - 1 others there are (n - 1)(n - 2) pairs.
-    ends = density.pdf(np.array([place, -place]))
-    mean = place * float(ends[0] - ends[1]) / float(ends.sum())
+    return own._replace(asked=Ask(problem, tolerance, None, _RARE / share))
+
+
+def _with_largest(n: int, own: _Own, found: Choice | None) -> FourOverSixFigures:
+    """Return the expectations of that block; of n - 1 others there are (n - 1)(n - 2) pairs."""
+    if found is None:
+        return FourOverSixFigures(own.sums, {own.levels[0]: 1.0}, own.clipped)
     sums = found.sums
     more = BlockSums(
         sums.singles * ((n - 1) / n),
         sums.pair_error * ((n - 2) / n),
-        (sums.pair_cross * (n - 2) + mean * float(sums.singles[3])) / n,
+        (sums.pair_cross * (n - 2) + own.mean * float(sums.singles[3])) / n,
     )
     kept = max(0.0, 0.5 * (1 + found.sign))
-    codes = {levels[0]: 1 - kept, levels[1]: kept}
-    return FourOverSixFigures(total.plus(more), codes, 0.0)
-
-
-def _check_ends(case: _Case, place: float, scales: tuple[float, float]) -> None:
-    """Refuse scale formats in which the largest value is no level at one of its two scales."""
-    for scale in scales:
-        if abs(float(case.grid.error_half_even(np.array([place]), scale)[0])) > 1e-14 * place:
-            raise InvalidValue(
-                f"4over6 with a tensor scale from the data needs scales in the ratio 2 : 3, and "
-                f"{case.rule.format.name} has only one of 256 and 384; pass tensor=<real>, or "
-                "simulate with estimate_error"
-            )
+    codes = {own.levels[0]: 1 - kept, own.levels[1]: kept}
+    return FourOverSixFigures(own.sums.plus(more), codes, own.clipped)
 
 
 def _below_point(case: _Case, blocks: int, place: float) -> FourOverSixFigures:

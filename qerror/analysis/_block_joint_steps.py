@@ -3,7 +3,10 @@
 import numpy as np
 
 from qerror._arrays import IntArray
+from qerror.exceptions import InvalidValue
+from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleSteps
+from qerror.grids import Grid
 
 
 def joint_steps(six: ScaleSteps, four: ScaleSteps) -> tuple[ScaleSteps, ScaleSteps]:
@@ -42,3 +45,16 @@ def joint_steps(six: ScaleSteps, four: ScaleSteps) -> tuple[ScaleSteps, ScaleSte
         rows = np.append(0, rows)
         found.append(ScaleSteps(edges, steps.scales[rows], steps.codes[rows], ups))
     return found[0], found[1]
+
+
+def check_ends(
+    grid: Grid, largest: float, scales: tuple[float, float], scale_format: ScalarFormat
+) -> None:
+    """Refuse scale formats in which a tensor's largest value is no level at one of its scales."""
+    for scale in scales:
+        if abs(float(grid.error_half_even(np.array([largest]), scale)[0])) > 1e-14 * largest:
+            raise InvalidValue(
+                f"4over6 with a tensor scale from the data needs scales in the ratio 2 : 3, and "
+                f"{scale_format.name} has only one of 256 and 384; pass tensor=<real>, or "
+                "simulate with estimate_error"
+            )

@@ -610,38 +610,42 @@ def asks_of(
 
 
 @pytest.mark.parametrize("kind", ["mse", "mae"])
+@pytest.mark.parametrize("ratio", [13 / 8, 3 / 2])
 @pytest.mark.parametrize(
     "law",
     [
         Gaussian(),
         Laplace(),
         StudentT(3.0),
-        Mixture([Gaussian(-1.0, 0.7), Gaussian(1.0, 0.7)], [0.5, 0.5]),
+        Mixture([Gaussian(0.0, 0.7), Gaussian(0.0, 1.3)], [0.5, 0.5]),
     ],
-    ids=str,
+    ids=["gaussian", "laplace", "t", "mixture"],
 )
-def test_steps_of_one_shape_are_found_together(law: Density, kind: str) -> None:
-    # Against each step alone: by the same frequencies, and by a law of its gains.
-    asked = asks_of(law, 1.625, (0.2, 0.22, 0.3, 0.39), 1e-12, kind)
+def test_steps_of_one_shape_are_found_together(law: Density, ratio: float, kind: str) -> None:
+    # Against each step alone, by a law of its gains and frequencies that they leave.
+    asked = asks_of(law, ratio, (0.2, 0.22, 0.3, 0.39), 1e-15, kind)
     found = together(asked)
     for k, ask in enumerate(asked):
         alone, one = choice(ask.problem, 1e-16, ask.log_below), found[k]
         assert one is not None
         assert alone.clipped != 0
-        assert one.sign == pytest.approx(alone.sign, rel=0, abs=1e-11)
-        assert one.clipped == pytest.approx(alone.clipped, rel=0, abs=1e-11)
-        np.testing.assert_allclose(one.sums.singles, alone.sums.singles, rtol=0, atol=3e-13)
-        same = choice(ask.problem, ask.tolerance, ask.log_below, ask.settled)
-        assert one.sign == pytest.approx(same.sign, rel=0, abs=1e-15)
-        assert one.clipped == pytest.approx(same.clipped, rel=0, abs=1e-15)
-        np.testing.assert_allclose(one.sums.singles, same.sums.singles, rtol=0, atol=1e-15)
+        assert one.sign == pytest.approx(alone.sign, rel=0, abs=1e-13)
+        assert one.clipped == pytest.approx(alone.clipped, rel=0, abs=1e-12)
+        np.testing.assert_allclose(one.sums.singles, alone.sums.singles, rtol=0, atol=1e-15)
+
+
+def test_absolute_errors_are_not_left_to_the_last_frequencies() -> None:
+    # Intervals of one gain come back to their whole weight beyond them, so that little seems left.
+    for ask in asks_of(Gaussian(), 13 / 9, (0.2, 0.39), 1e-12, "mae"):
+        exact = choice(ask.problem, 1e-16, ask.log_below)
+        quick = choice(ask.problem, ask.tolerance, ask.log_below, settled=1e-12)
+        assert quick.sign == pytest.approx(exact.sign, rel=0, abs=1e-13)
 
 
 def test_steps_that_are_not_found_together_are_found_alone() -> None:
-    # Ties are too likely for those of a ratio of 3/2; a density about 1 shares nothing.
-    ties = asks_of(Gaussian(), 1.5, (0.2, 0.3), 1e-14)
-    assert set(together(ties).values()) == {None}
-    asked = ties + asks_of(Gaussian(1.0), 1.625, (0.2, 0.3), 1e-14)
+    # A density about 1 shares nothing.
+    asked = asks_of(Gaussian(1.0), 1.625, (0.2, 0.3), 1e-14)
+    assert not together(asked)
     for ask, one in zip(asked, choices(asked), strict=True):
         alone = choice(ask.problem, 1e-16, ask.log_below)
         assert one.sign == pytest.approx(alone.sign, rel=0, abs=1e-13)
