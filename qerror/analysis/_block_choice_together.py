@@ -23,37 +23,27 @@ from qerror.analysis._block_choice import (
     excess_of,
     hopeless,
     limits_of,
-    reach_of,
     sure_sign,
 )
 from qerror.analysis._block_choice_lattice import Lattice, extrapolated
 from qerror.analysis._block_choice_nodes import (
     NO_GAIN,
-    Cells,
     Nodes,
     Problem,
-    Step,
-    branches,
-    cells_of,
-    largest_gain,
     panels,
     places_of,
     unit_columns,
-    with_crossings,
 )
 from qerror.analysis._block_choice_products import between, four_places, log1p
+from qerror.analysis._block_choice_shapes import Shape, is_plain, shape_key
 from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
-from qerror.densities.smooth_law import SmoothLaw
 
-_DIGITS = 12  # by which shapes are told apart
 _MOST = 32  # steps at a time
 _SPAN = 2.0  # between the scales of steps whose nodes are shared
 _LAST = 24  # frequencies that tell what is left beyond
 _FIGURES = 6  # of a symmetric density: what two values give is 0
 _POWERS = np.array([0, 2, 2, 2, 1, 2, 0, 0, 0, 0])  # of the scale, of ten figures
-_EQUAL = 1e-13  # of the squares
-_ROUNDING = 1e-14  # of the largest value
 _COARSE = 64  # gains: lattices of so few are tried first
 _SETTLED = 1e-17  # of a probability, by lattices
 
@@ -88,87 +78,9 @@ def _alike(asked: Sequence[Ask]) -> list[list[int]]:
     """Return the steps of one shape that can be found together, by their scales."""
     shapes: dict[tuple[object, ...], list[int]] = {}
     for k, ask in enumerate(asked):
-        if _is_plain(ask.problem):
-            shapes.setdefault(_shape(ask.problem), []).append(k)
+        if is_plain(ask.problem):
+            shapes.setdefault(shape_key(ask.problem), []).append(k)
     return [sorted(rows, key=lambda row: asked[row].problem.step.six) for rows in shapes.values()]
-
-
-def _is_plain(problem: Problem) -> bool:
-    """Tell whether a density is symmetric, smooth but at 0, and without point masses."""
-    density, step = problem.density, problem.step
-    return (
-        problem.folded
-        and problem.n > 1
-        and step.low < step.high <= density.support[1]
-        and math.isfinite(step.high)
-        and min(step.six, step.four) > 0
-        and not density.atom_sums.size
-        and all(abs(kink) >= step.high for kink in density.kinks if kink)
-        and all(
-            isinstance(piece.law, SmoothLaw) and not piece.law.branch_at_zero
-            for piece in density.pieces()
-        )
-    )
-
-
-def _shape(problem: Problem) -> tuple[object, ...]:
-    step = problem.step
-    ratios = (float(f"{part / step.six:.{_DIGITS}g}") for part in (step.low, step.high, step.four))
-    return (problem.n, problem.error, step.low_in, step.high_in, *ratios)
-
-
-class _Shape(NamedTuple):
-    """The steps in units of their scale."""
-
-    problem: Problem
-    """The one of the largest scale, in those units but for its density."""
-    cells: Cells
-    unit: float
-    scales: FloatArray
-    shares: FloatArray
-
-    @classmethod
-    def of(cls, problems: Sequence[Problem]) -> "_Shape | None":
-        """Find the intervals of all; None where all is a tie."""
-        one = max(problems, key=lambda each: each.step.six)
-        low, high, low_in, high_in, six, four = one.step
-        cells = cells_of(one, narrow=False)
-        assert cells is not None
-        cells = _in_units(cells, six)
-        step = Step(low / six, high / six, low_in, high_in, 1.0, four / six)
-        problem = one._replace(step=step)
-        unit = largest_gain(problem, cells)
-        if unit <= _EQUAL * reach_of(problem, cells):
-            return None
-        scales = np.array([each.step.six for each in problems])
-        return cls(problem, cells, unit, scales, np.array([each.share for each in problems]))
-
-    @property
-    def falls(self) -> bool:
-        """Whether products fall with the frequency: no interval has one gain that is not 0."""
-        gains = self.cells.exact_gains(self.problem, self.unit)
-        return not np.any(np.abs(gains) > NO_GAIN * self.unit) and self.problem.step.low > 0
-
-    def rows(self, some: IntArray) -> "_Shape":
-        """Return some of the steps."""
-        return self._replace(scales=self.scales[some], shares=self.shares[some])
-
-    def cut(self) -> "_Shape":
-        """Cut where the gain is 0, and near to what is narrow at the largest scale."""
-        problem, scale = self.problem, float(self.scales.max())
-        step = problem.step._replace(six=scale, four=scale * problem.step.four)
-        more = np.concatenate([np.empty(0), *branches(problem._replace(step=step))]) / scale
-        low, high = self.cells.cuts[[0, -1]]
-        cells = self.cells.cut(more[(more > low) & (more < high)])
-        return self._replace(cells=with_crossings(problem, cells, self.unit, np.zeros(1)))
-
-
-def _in_units(cells: Cells, scale: float) -> Cells:
-    """Return intervals in units of a scale, without those that roundings of their ends make."""
-    keep = np.diff(cells.cuts) > _ROUNDING * cells.cuts[-1]
-    cuts = np.append(cells.cuts[:-1][keep], cells.cuts[-1]) / scale
-    kinds = cells.kind[0][keep], cells.kind[1][keep]
-    return Cells(cuts, cells.six[keep] / scale, cells.four[keep] / scale, kinds)
 
 
 class _Shared(NamedTuple):
@@ -182,7 +94,7 @@ class _Shared(NamedTuple):
     places: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, shape: _Shape, reach: float) -> "_Shared":
+    def of(cls, shape: Shape, reach: float) -> "_Shared":
         """Place nodes up to t = reach."""
         problem, cells, scales, density = (*shape[:2], shape.scales, shape.problem.density)
         x, dx, cell, _ = panels(problem, cells, shape.unit, reach, scales)
@@ -213,8 +125,8 @@ def together(asked: Sequence[Ask]) -> dict[int, Choice | None]:
     Those that this way is not tried for are missing, those that it does not settle None.
     """
     shape = None
-    if all(_is_plain(ask.problem) for ask in asked):
-        shape = _Shape.of([ask.problem for ask in asked])
+    if all(is_plain(ask.problem) for ask in asked):
+        shape = Shape.of([ask.problem for ask in asked])
     if shape is None:
         return {}
     lattice = Lattice.of(shape.problem, shape.cells)
@@ -247,7 +159,7 @@ def _similar(scales: FloatArray) -> list[IntArray]:
     return found
 
 
-def _by_lattice(lattice: Lattice, shape: _Shape, asked: Sequence[Ask]) -> dict[int, Choice | None]:
+def _by_lattice(lattice: Lattice, shape: Shape, asked: Sequence[Ask]) -> dict[int, Choice | None]:
     """Return those choices that sums on lattices settle."""
     found: dict[int, Choice | None] = dict.fromkeys(range(len(asked)))
     units = shape.scales[:, None] ** _POWERS
@@ -261,7 +173,7 @@ def _by_lattice(lattice: Lattice, shape: _Shape, asked: Sequence[Ask]) -> dict[i
     return found
 
 
-def _by_frequencies(shape: _Shape, asked: Sequence[Ask]) -> dict[int, Choice | None]:
+def _by_frequencies(shape: Shape, asked: Sequence[Ask]) -> dict[int, Choice | None]:
     """Return those choices that products of characteristic functions settle."""
     n, rows, excess = shape.problem.n, np.arange(len(asked)), np.zeros(len(asked))
     found: dict[int, Choice | None] = {}
