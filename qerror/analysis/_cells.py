@@ -75,8 +75,8 @@ def _crosses(
     for column in cells.around_zero.tolist():
         left, right = (factor[:, 0] * side[column] for side in (-cells.left, cells.right))
         limits = batch.limits and (batch.limits.low, batch.limits.high)
-        about_0 = batch.piece.cross_errors(q[:, column], left, right, limits, None)
-        cross[:, column] = np.where(np.isnan(about_0), cross[:, column], about_0)
+        far, about_0 = batch.piece.far_crosses(q[:, column], left, right, limits)
+        cross[far, column] = about_0
     return cross
 
 

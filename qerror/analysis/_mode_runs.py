@@ -230,19 +230,21 @@ def _intervals(
     mass, away, second = law.integrals(q, -step * form.left, step * form.right)
     square = step * step * form.variance * mass + step * form.lean * away + form.bend * second
     sure = form.bend > 0
-    cross = _crosses(runs, at, form, piece, -(x * away + second))
+    cross = -(x * away + second)
+    far, about_0 = _far_crosses(runs, at, form, piece)
+    cross[far] = about_0
     mean, cross = np.where(sure, -away, 0.0), np.where(sure, cross, 0.0)
     return _gathered(batch, runs.owner, runs.sign, np.array([square, mean, cross]))
 
 
-def _crosses(
-    runs: Runs, at: FloatArray, form: Pattern, piece: Piece, about_levels: FloatArray
-) -> FloatArray:
-    """Return E[x e] of stretches in units of the spread, about 0 where its digits are lost."""
+def _far_crosses(
+    runs: Runs, at: FloatArray, form: Pattern, piece: Piece
+) -> tuple[IntArray, FloatArray]:
+    """Return `Piece.far_crosses` of stretches for a weight of 1 and in units of the spread."""
     q, ends = runs.near(at), (runs.near(at - form.left), runs.near(at + form.right))
     left, right = np.minimum(*ends) - q, np.maximum(*ends) - q
-    about_0 = replace(piece, weight=1.0).cross_errors(q, left, right, None, None)
-    return np.where(np.isnan(about_0), about_levels, about_0 / piece.spread / piece.spread)
+    far, cross = replace(piece, weight=1.0).far_crosses(q, left, right)
+    return far, cross / piece.spread / piece.spread
 
 
 def _turned(zone: Runs, rule: RoundingRule) -> IntArray:
@@ -275,7 +277,9 @@ def _odd_sums(odd: Runs, ways: IntArray, bits: int | None, batch: Batch) -> Sums
     left, right = -gap * form.left, gap * form.right
     ends_lost = (-lost * form.left, lost * form.right)
     local = batch.piece.integrals(q, left, right, rest, limits, ends_lost)
-    cross = batch.piece.cross_errors(q, left, right, limits, local)
+    cross = -(q * local.first + local.second)
+    far, about_0 = batch.piece.far_crosses(q, left, right, limits)
+    cross[far] = about_0
     square = gap * gap * form.variance * local.mass + gap * form.lean * local.first
     sure = form.bend > 0
     terms: Iterable[FloatArray] = (

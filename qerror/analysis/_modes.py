@@ -120,22 +120,19 @@ def _rows(batch: Batch, found: Intervals) -> Sums:
     q, rest = two_product(factor, found.level)
     left, left_lost = two_product(-factor, found.left)
     right, right_lost = two_product(factor, found.right)
-    lost = (left_lost - factor * found.left_lost, right_lost + factor * found.right_lost)
-    local = batch.piece.integrals(
-        q.ravel(),
-        left.ravel(),
-        right.ravel(),
-        rest.ravel(),
-        None,
-        (lost[0].ravel(), lost[1].ravel()),
-    )
-    cross = batch.piece.cross_errors(q.ravel(), left.ravel(), right.ravel(), None, local)
+    left_lost -= factor * found.left_lost
+    right_lost += factor * found.right_lost
+    spans, rests = (q.ravel(), left.ravel(), right.ravel()), (left_lost.ravel(), right_lost.ravel())
+    local = batch.piece.integrals(*spans, rest.ravel(), None, rests)
     mass, first, second = (moment.reshape(q.shape) for moment in local)
     spread = factor * factor * found.variance * mass + factor * found.lean * first
     square = spread + found.bend * second
     sure = found.bend > 0  # drawn levels have no mean error
     mean = -np.where(sure, first, 0.0).sum(axis=1)
-    cross = np.where(sure, cross.reshape(q.shape), 0.0).sum(axis=1)
+    cross = -(q * first + second)
+    far, about_0 = batch.piece.far_crosses(*spans)
+    cross.flat[far] = about_0
+    cross = np.where(sure, cross, 0.0).sum(axis=1)
     weight = found.weight
     return Sums(
         weight * square.sum(axis=1),

@@ -77,8 +77,9 @@ def _cross(
     nothing, infinite = np.zeros(q.size), np.full(q.size, side * math.inf)
     left, right = (nothing, infinite) if side > 0 else (infinite, nothing)
     limits = batch.limits and (batch.limits.low, batch.limits.high)
-    about_0 = batch.piece.cross_errors(q, left, right, limits, None)
-    return np.where(np.isnan(about_0), cross, about_0)
+    far, about_0 = batch.piece.far_crosses(q, left, right, limits)
+    cross[far] = about_0
+    return cross
 
 
 def _tail(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import BoolArray, FloatArray, two_sum
+from qerror._arrays import BoolArray, FloatArray, IntArray, two_sum
 from qerror.densities.law import Law, LocalIntegrals, PartialMoments
 
 _NARROW = 8.0  # widths: intervals further from their centre are integrated about an end
@@ -99,29 +99,26 @@ class Piece:
             low, high = np.maximum(low, limits[0]), np.minimum(high, limits[1])
         return self._cut(q, left, right, q_low, (low, high), lost)
 
-    def cross_errors(
+    def far_crosses(
         self,
         q: FloatArray,
         left: FloatArray,
         right: FloatArray,
-        limits: tuple[FloatArray, FloatArray] | None,
-        known: LocalIntegrals | None,
-    ) -> FloatArray:
-        """Integrate x (q - x) times the density over intervals; `known` are their `integrals`.
+        limits: tuple[FloatArray, FloatArray] | None = None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Integrate x (q - x) times the density where -(q first + second) would lose x.
 
-        About q it is -(q first + second). Where 0 lies in an interval whose q is far from all
-        that the density is, x is what that difference loses: there it is taken about 0. Without
-        `known` the others are nan.
+        That is where 0 lies in an interval whose q is far from all that the density is: there
+        the moments are taken about 0. Returns which intervals these are, and their integrals.
         """
-        cross = np.full(q.shape, math.nan) if known is None else -(q * known.first + known.second)
         size = FAR * max(abs(self.location), self.spread)
         begin, end = q + left, q + right
-        lost = np.flatnonzero((np.abs(q) > size) & (begin <= 0) & (end >= 0) & np.isfinite(q))
-        if lost.size:
-            some = limits and (limits[0][lost], limits[1][lost])
-            about_0 = self.integrals(np.zeros(lost.size), begin[lost], end[lost], 0.0, some)
-            cross[lost] = q[lost] * about_0.first - about_0.second
-        return cross
+        far = np.flatnonzero((np.abs(q) > size) & (begin <= 0) & (end >= 0) & np.isfinite(q))
+        if not far.size:
+            return far, np.empty(0)
+        some = limits and (limits[0][far], limits[1][far])
+        about_0 = self.integrals(np.zeros(far.size), begin[far], end[far], 0.0, some)
+        return far, q[far] * about_0.first - about_0.second
 
     def _cut(  # noqa: PLR0917 - an interval
         self,
