@@ -227,7 +227,8 @@ def _intervals(
     runs, at = zone.at(owner), j[owner] + form.at
     piece = batch.piece
     step, q, x = runs.spacing(piece), runs.standard(piece, at), runs.place(piece, at)
-    mass, away, second = law.integrals(q, -step * form.left, step * form.right)
+    ends = runs.standard(piece, at - form.left), runs.standard(piece, at + form.right)
+    mass, away, second = law.integrals(q, -step * form.left, step * form.right, ends)
     square = step * step * form.variance * mass + step * form.lean * away + form.bend * second
     sure = form.bend > 0
     cross = -(x * away + second)

@@ -16,7 +16,8 @@ from qerror.densities.smooth_law import SmoothLaw
 # A share s of a panel and the nodes that it needs: m leave (4.8/s)^-2m, as in `_lattice`: 1e-22.
 _NARROW, _FEW_NODES = 0.06, 6
 
-_Part: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+_Part: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, tuple[IntArray, FloatArray]]
+_NONE: tuple[IntArray, FloatArray] = np.empty(0, dtype=np.int64), np.empty(0)
 
 
 def gathered(
@@ -48,8 +49,9 @@ def odd_sums(odd: Runs, batch: Batch, law: SmoothLaw) -> FloatArray:
     for at, parts in ((plain, narrow), (~plain, _general_parts)):
         if at.any():
             chosen = odd.at(at)
-            for q, first, second in parts(chosen, batch):
+            for q, first, second, (far, about_0) in parts(chosen, batch):
                 cross = -(q / batch.piece.spread) * first - second
+                cross[far] = about_0
                 sums += gathered(batch, chosen.owner, second, -first, cross)
     return sums
 
@@ -61,7 +63,7 @@ def _nodes_of(share: FloatArray) -> int:
 def _narrow_parts(odd: Runs, batch: Batch, count: int) -> Iterator[_Part]:
     """Yield the levels of both halves of intervals next to a limit, and the moments about them.
 
-    Of intervals within a panel, by so many nodes.
+    Of intervals within a panel, by so many nodes: no level is far from the density there.
     """
     piece = replace(batch.piece, weight=1.0)
     lower, upper = (Ends(*two_product(odd.factor, odd.start + j * odd.step)) for j in (0.0, 1.0))
@@ -73,16 +75,18 @@ def _narrow_parts(odd: Runs, batch: Batch, count: int) -> Iterator[_Part]:
         end = high.where(high.minus(right) < 0, right)
         stop = start.where(end.minus(start) < 0, end)
         first, second = window_moments(piece, level, start, stop, count)
-        yield level.value, first / piece.spread, second / piece.spread**2
+        yield level.value, first / piece.spread, second / piece.spread**2, _NONE
 
 
 def _general_parts(odd: Runs, batch: Batch) -> Iterator[_Part]:
-    """Yield the same of any intervals."""
+    """Yield the same of any intervals, and E[x e] of those where it is lost."""
     bare = replace(batch.piece, weight=1.0)
     unit = bare.spread
     limits = batch.limits and (batch.limits.low[odd.owner], batch.limits.high[odd.owner])
     for j, side in ((0.0, 1.0), (1.0, -1.0)):
         q, rest = two_product(odd.factor, odd.start + j * odd.step)
         half = side * 0.5 * odd.factor * odd.step
-        local = bare.integrals(q, np.minimum(half, 0.0), np.maximum(half, 0.0), rest, limits)
-        yield q, local.first / unit, local.second / unit / unit
+        left, right = np.minimum(half, 0.0), np.maximum(half, 0.0)
+        local = bare.integrals(q, left, right, rest, limits)
+        far, about_0 = bare.far_crosses(q, left, right, limits)
+        yield q, local.first / unit, local.second / unit / unit, (far, about_0 / unit / unit)

@@ -18,6 +18,7 @@ _Moments = Callable[[_Real], Sequence[_Real]]
 
 _GRIDS = {
     "int4": Integer(4).grid(),
+    "int12": Integer(12).grid(),  # goes by runs
     "signs": Codebook((-1.0, 1.0)).grid(),
     "uneven": Codebook((-1.0, 0.3, 2.0)).grid(),
     "positive": Codebook((1.5, 2.0, 4.0)).grid(),
@@ -122,7 +123,9 @@ def test_levels_far_from_the_density_keep_its_digits(case: str, grid: str, mode:
     with mpmath.workdps(_DIGITS):
         for scale in (1e3, 1e8, 1.3e17, 1e60):
             found = quantization_error(_GRIDS[grid], density, scale, rounding=mode)
-            square, mean, cross = _expected(_GRIDS[grid], moments, limits, scale, mode)
+            # So far off, all levels but the first ones are alike.
+            near = _GRIDS["int4" if grid == "int12" else grid]
+            square, mean, cross = _expected(near, moments, limits, scale, mode)
             e_size = mpmath.sqrt(square)
             assert abs(found.mse - square) <= 2e-14 * square
             assert abs(found.mean_error - mean) <= 2e-14 * abs(mean) + 4e-16 * e_size
