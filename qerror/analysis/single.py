@@ -328,13 +328,15 @@ def _report(
     if not shape:
         rounding, low, high, mean_error, cross = sums.numbers()
         total = rounding + low + high
-        if math.isnan(total) or (math.isnan(cross) and math.isfinite(total)):
+        lost = math.isnan(cross) and math.isfinite(total)
+        if math.isnan(total) or lost or (math.isinf(total) and math.isfinite(power)):
             raise beyond_float64()
         cross = -math.inf if math.isinf(total) else cross
         return ErrorReport(rounding, low, high, mean_error, cross, power, mean)
     figures = sums.rows(size)
     mse = figures[:3].sum(axis=0)
-    if np.isnan(mse).any() or (np.isnan(figures[4]) & np.isfinite(mse)).any():
+    lost = np.isnan(figures[4]) & np.isfinite(mse)
+    if np.isnan(mse).any() or lost.any() or (np.isinf(mse).any() and math.isfinite(power)):
         raise beyond_float64()
     figures[4, np.isinf(mse)] = -math.inf
     rounding, low, high, mean_error, cross = figures.reshape(5, *shape)

@@ -10,6 +10,7 @@ import pytest
 
 from qerror import Codebook, Gaussian, Integer, Truncated, Uniform, quantization_error
 from qerror.densities import Density
+from qerror.exceptions import InvalidValue
 from qerror.grids import Grid
 
 _DIGITS = 160  # differences of moments about 0, of levels up to 1e60
@@ -130,3 +131,10 @@ def test_levels_far_from_the_density_keep_its_digits(case: str, grid: str, mode:
             assert abs(found.mse - square) <= 2e-14 * square
             assert abs(found.mean_error - mean) <= 2e-14 * abs(mean) + 4e-16 * e_size
             assert abs(found.cross_moment - cross) <= 2e-14 * abs(cross) + 1e-15 * e_size * x_size
+
+
+@pytest.mark.parametrize("scale", [1e120, [1.0, 1e120]])
+def test_what_float64_cannot_square_is_refused(scale: float | list[float]) -> None:
+    """A step of 1e180 spreads has no square in their unit: no infinite error of finite data."""
+    with pytest.raises(InvalidValue, match="choose other units"):
+        quantization_error("int4", Gaussian(0.3, 1e-60), scale, rounding="up")
