@@ -114,6 +114,7 @@ _CASES: dict[str, tuple[Density, _Moments, tuple[float, float]]] = {
 }
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("mode", _MODES)
 @pytest.mark.parametrize("grid", _GRIDS)
 @pytest.mark.parametrize("case", _CASES)
