@@ -139,32 +139,39 @@ def windows_of(steps: ScaleSteps, cap: float = np.inf, first: int = 0) -> Window
 
 def step_sums(grid: Grid, density: Density, n: int, steps: Steps) -> BlockSums:
     """Return the expectations for blocks of n values."""
-    live = live_steps(steps, n)
+    power = _power(grid, density) / steps.total
+    live = live_steps(steps, n, power)
     windows, scales = steps.windows.rows(live), steps.scales[live]
     shell = windows.moments(grid, density, scales)
-    at = _weighty(grid, density, n, steps, live)
+    at = _weighty(n, steps, live, power, grid.is_symmetric and density.is_symmetric)
     ahead = Windows.below(windows.low[at], ~windows.low_in[at])
     inner = ahead.moments(grid, density, scales[at]).spread(at, live.size)
     return combined(inner, shell, steps, n, live)
 
 
 def _weighty(
-    grid: Grid, density: Density, n: int, steps: Steps, live: IntArray
+    n: int, steps: Steps, live: IntArray, power: float, is_symmetric: bool
 ) -> IntArray | slice:
     """Return which of the live steps add anything by the values below them.
 
-    Where 0 is a level an error is no larger than its value, so that E[X^2] bounds theirs: under a
-    heavy tail that leaves few of the steps whose shells count.
+    Under a heavy tail a bound on the power of all errors leaves few of the steps whose shells
+    count.
     """
-    power = density.second_moment
-    if not (math.isfinite(power) and grid.error_half_even(np.zeros(1))[0] == 0):
+    if math.isinf(power):
         return slice(None)
-    power /= steps.total
-    bound, reach = steps.law.growth(n - 1) * power, _reach(steps)
-    least = _NEGLIGIBLE * float((bound + _shells(steps, n) * reach * reach).max())
-    if not (grid.is_symmetric and density.is_symmetric):
-        bound = bound + _shells(steps, n) * reach * math.sqrt(power)
+    bound, reach, shells = steps.law.growth(n - 1) * power, _reach(steps), _shells(steps, n)
+    least = _NEGLIGIBLE * float((bound + np.minimum(shells * reach * reach, power)).max())
+    if not is_symmetric:
+        bound = bound + shells * reach * math.sqrt(power)
     return np.flatnonzero(bound[live] > least)
+
+
+def _power(grid: Grid, density: Density) -> float:
+    """Return a bound on E[e^2] at any scale: E[X^2] where 0 is a level, else infinity.
+
+    An error is then no larger than its value.
+    """
+    return density.second_moment if grid.error_half_even(np.zeros(1))[0] == 0 else math.inf
 
 
 def combined(
@@ -185,11 +192,19 @@ def combined(
     return BlockSums(singles, float(error.sum()), float(cross.sum()))
 
 
-def live_steps(steps: Steps, n: int) -> IntArray:
-    """Return the steps that add anything: a bound on each, against the largest."""
+def live_steps(steps: Steps, n: int, power: float = math.inf) -> IntArray:
+    """Return the steps that add anything: a bound on each, against the largest.
+
+    `power` is a bound on all of them. Without one squares may have their mean where values hardly
+    ever are, so that what adds to the mean error counts too.
+    """
     reach = _reach(steps)
-    bound = (_shells(steps, n) + steps.law.growth(n - 1)) * reach * reach
-    return np.flatnonzero(bound > _NEGLIGIBLE * bound.max(initial=0.0))
+    weight = _shells(steps, n) + steps.law.growth(n - 1)
+    bound = np.minimum(weight * reach * reach, power)
+    some = bound > _NEGLIGIBLE * bound.max(initial=0.0)
+    if math.isinf(power):
+        some |= weight * reach > _NEGLIGIBLE * (weight * reach).max(initial=0.0)
+    return np.flatnonzero(some)
 
 
 def _reach(steps: Steps) -> FloatArray:

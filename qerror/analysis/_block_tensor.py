@@ -7,7 +7,7 @@ window of its own: with F_0 and F_1 the probabilities of |x| < A and |x| <= A, t
 weigh the windows below it by F_1^(N-n) - F_0^(N-n) and its own by F_1^(N-n).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from qerror.analysis._block_steps import (
     split,
     with_point,
 )
-from qerror.analysis._tensor_rules import graded, heavy_rule
+from qerror.analysis._tensor_rules import by_panels, graded, heavy_rule, jumps
 from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
@@ -49,6 +49,7 @@ _NODES = 16  # of the rule of the largest value: all scales move with it, smooth
 _HEAVY_NODES = (64, 96)  # for tails lighter and heavier than t^-4: 1e-14 of the error
 _HEAVIER = 4.0
 _SPENT = 1e-20  # of the law of the largest value
+_TOGETHER = 256  # largest values: their cells fill tens of megabytes
 _ROUNDING = 1e-15  # of the largest value: less beyond the top level is a rounding of its scale
 
 
@@ -79,10 +80,14 @@ def tensor_sums(
     case = _Case(element.grid(), largest(element), density, n, size // n)
     found: list[tuple[float, TensorSums]] = []
     if density.pieces():
-        places, weights = largest_values(density, size)
-        rules = [rule.steps(element, rule.tensor_for(a, element)) for a in places.tolist()]
-        each = _below_values(case, rules, places)
-        found += zip(weights.tolist(), each, strict=True)
+        places, weights = largest_values(
+            density, size, breaks=lambda likely: jumps(density, n, element, rule, likely)
+        )
+        for at in range(0, places.size, _TOGETHER):
+            some = places[at : at + _TOGETHER]
+            rules = [rule.steps(element, rule.tensor_for(a, element)) for a in some.tolist()]
+            each = _below_values(case, rules, some)
+            found += zip(weights[at : at + _TOGETHER].tolist(), each, strict=True)
         if is_heavy(density):
             found.append((1.0, _largest_alone(case, size, rule.divisor_for(element))))
     if density.atom_sums.size:
@@ -122,27 +127,35 @@ def largest_values(
     size: int,
     count: int = _NODES,
     heavy: tuple[int, int] = _HEAVY_NODES,
+    breaks: Callable[[FloatArray], tuple[float, ...]] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return a quadrature rule of the largest of `size` magnitudes, its continuous part.
 
     It has `count` nodes where tails are light and the density is smooth, and where tails are heavy
-    those for tails lighter and heavier than t^-4.
+    those for tails lighter and heavier than t^-4. `breaks` returns the places between likely
+    ones at which what is integrated is not smooth, if the density has kinks or point masses.
     """
     if suits_rule(density, size, _NODES):
         return maximum_rule(density, size, count)
     panels = maximum_nodes(density, size + 1)
     weight = panels.measure(size)
     keep = weight > _SPENT * weight.max()
-    if not is_heavy(density):
-        return graded(panels.nodes[keep], weight[keep])
-    far = far_node(density, panels, size)
-    keep &= panels.nodes <= far.end
-    x, weight = panels.nodes[keep], weight[keep]
-    if any(density.kinks) or density.atom_sums.size:
-        nodes, found = graded(x, weight)
+    if breaks is not None and (any(density.kinks) or density.atom_sums.size):
+        panels = maximum_nodes(density, size + 1, breaks(panels.nodes[keep]))
+        weight, fewer = panels.measure(size), by_panels
     else:
-        exponent = tail_exponent(density)
-        nodes, found = heavy_rule(x, weight, exponent, heavy[exponent < _HEAVIER])
+        weight, fewer = weight * keep, graded
+    if not is_heavy(density):
+        return fewer(panels.nodes, weight)
+    far = far_node(density, panels, size)
+    weight = weight * (panels.nodes <= far.end)
+    if any(density.kinks) or density.atom_sums.size:
+        nodes, found = fewer(panels.nodes, weight)
+    else:
+        some, exponent = weight > 0, tail_exponent(density)
+        nodes, found = heavy_rule(
+            panels.nodes[some], weight[some], exponent, heavy[exponent < _HEAVIER]
+        )
     return np.append(nodes, far.nodes), np.append(found, far.weights)
 
 

@@ -85,13 +85,13 @@ def maximum_nodes(density: Density, n: int, extra: tuple[float, ...] = ()) -> Ma
     """
     edges = _start(density, extra)
     for _ in range(_HALVINGS):
-        height = _height(density, edges, n)
-        wide = _holds_some(height, density) & _is_wide(edges, height, density, n)
+        ends = _heights(density, edges, n)
+        wide = _holds_some(*ends, density) & _is_wide(edges, *ends, density, n)
         if not wide.any():
             break
         middle = _middle(edges[:-1][wide], edges[1:][wide])
         edges = np.unique(np.concatenate([edges, middle]))
-    keep = _holds_some(_height(density, edges, n), density)
+    keep = _holds_some(*_heights(density, edges, n), density)
     low, width = edges[:-1][keep], np.diff(edges)[keep]
     t, w = gauss_legendre(_NODES)
     nodes, weights = low[:, None] + width[:, None] * t, width[:, None] * w
@@ -136,10 +136,10 @@ def log_cumulative(density: Density, magnitudes: FloatArray) -> FloatArray:
     return MaximumLaw.of(shells).log_below[:-1]
 
 
-def _holds_some(height: FloatArray, density: Density) -> BoolArray:
-    """Tell in which panels the largest value can lie."""
+def _holds_some(above: FloatArray, below: FloatArray, density: Density) -> BoolArray:
+    """Tell in which panels the largest value can lie, from H at their ends."""
     least = _NOTHING_HEAVY if is_heavy(density) else _NOTHING
-    some: BoolArray = (height[1:] < _SPENT) & (height[:-1] > least)
+    some: BoolArray = (below < _SPENT) & (above > least)
     return some
 
 
@@ -156,7 +156,8 @@ def _start(density: Density, extra: tuple[float, ...]) -> FloatArray:
     """Return magnitudes between which the density is smooth, from 0 to where nothing is left."""
     pieces = density.pieces()
     top = max(abs(end) for end in density.support)
-    cuts = [abs(x) for x in (*density.kinks, *extra)]
+    # At a point mass F jumps, so that a panel ends there.
+    cuts = [abs(x) for x in (*density.kinks, *density.atoms().positions.tolist(), *extra)]
     found = [0.0, *cuts]
     far = 0.0
     for piece in pieces:
@@ -186,24 +187,31 @@ def _widths(piece: Piece) -> FloatArray:
     return np.concatenate([near, near[-1] * ratio ** np.arange(1, min(count, _MOST))])
 
 
-def _height(density: Density, edges: FloatArray, n: int) -> FloatArray:
-    """Return H = -(n - 1) log F at the edges, as well as cutting panels needs; n is 2 at least."""
-    if density.is_symmetric:
+def _heights(density: Density, edges: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return H = -(n - 1) log F within each panel at its lower and its upper end, n 2 at least.
+
+    It is as good as cutting panels needs.
+    """
+    x, probability = density.atoms()
+    if density.is_symmetric and not x.size:
         beyond = 2 * density.cdf(-edges)
+        tails = [beyond[:-1], beyond[1:]]
     else:
-        beyond = magnitude_masses(density, edges, np.full(edges.size, np.inf))
-        x, probability = density.atoms()
-        beyond += (np.abs(x) > edges[:, None]) @ probability
+        beyond, far = magnitude_masses(density, edges, np.full(edges.size, np.inf)), np.abs(x)
+        above, below = far > edges[:-1, None], far >= edges[1:, None]
+        tails = [beyond[:-1] + above @ probability, beyond[1:] + below @ probability]
     with np.errstate(divide="ignore"):
-        height: FloatArray = -max(n - 1, 1) * np.log1p(-np.minimum(beyond, 1.0))
-    height[0] = np.inf
-    return height
+        low, high = (-max(n - 1, 1) * np.log1p(-np.minimum(tail, 1.0)) for tail in tails)
+    low[0] = np.inf
+    return low, high
 
 
-def _is_wide(edges: FloatArray, height: FloatArray, density: Density, n: int) -> BoolArray:
-    """Tell which panels must be halved."""
+def _is_wide(
+    edges: FloatArray, above: FloatArray, below: FloatArray, density: Density, n: int
+) -> BoolArray:
+    """Tell which panels must be halved, from H at their ends."""
     low, high = edges[:-1], edges[1:]
-    above, below = np.minimum(height[:-1], 1e300), height[1:]
+    above = np.minimum(above, 1e300)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         tall = above - below > _TALL
         steep = above > _RATIO * below
