@@ -10,7 +10,6 @@ extrapolation (Richardson 1911). Blocks that are a tie count apart.
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -24,7 +23,7 @@ _FINEST = 1000  # 1 / u, in units of the scale
 _EXACT = 1e-9  # gains are so near to multiples of u
 _LEVELS = (1, 2, 3, 4, 6, 8, 12)  # k
 _MOST = 3 * 2**16  # places of the sums
-_AT_ONCE = 2**17  # numbers that are transformed together: 1 MiB
+_AT_ONCE = 2**16  # complex numbers that are transformed together: 1 MiB
 _SAFETY = 16.0
 _TINY = 1e-300
 
@@ -73,11 +72,16 @@ class Lattice(NamedTuple):
         clips = any((kind != 0).any() for kind in self.cells.kind)
         return [0, 1, 2, 5] if clips else [0, 1, 5]
 
+    @property
+    def parts(self) -> int:
+        """How many times the places of one value those of all are, a multiple of 4."""
+        return 4 * -(-self.problem.n // 4)
+
     def size(self, k: int) -> int:
-        """Return how many places sums have, an even number: midpoints are at odd u / (2 k)."""
+        """Return how many places sums have; midpoints are at odd multiples of u / (2 k)."""
         from scipy.fft import next_fast_len  # noqa: PLC0415 - loaded for this alone
 
-        return 2 * int(next_fast_len(2 * k * self.problem.n * self.span + 1, real=True))
+        return self.parts * int(next_fast_len(4 * k * self.span + 1))
 
 
 def extrapolated(
@@ -89,7 +93,7 @@ def extrapolated(
     """
     atoms = _Atoms.of(lattice, scales, shares)
     table: list[FloatArray] = []
-    last = np.zeros((scales.size, 10))
+    last = np.zeros(0)
     for j, k in enumerate(_LEVELS):
         if lattice.size(k) > _MOST:
             return
@@ -99,6 +103,7 @@ def extrapolated(
         if table:
             change = np.abs(row[-1] - table[-1])
             # Each change is the error before; by as much as it fell the next one will fall.
+            last = last if last.size else np.abs(row[0])
             fall = change / np.maximum(np.maximum(last, change), _TINY)
             yield row[-1], change * np.minimum(_SAFETY * fall, 1.0)
             last = change
@@ -138,17 +143,18 @@ def _mass(
 
 
 class _Midpoints(NamedTuple):
-    """Midpoints of the other intervals."""
+    """Midpoints of the other intervals, and where intervals of one gain are."""
 
+    x: FloatArray
+    dx: FloatArray
     cell: IntArray
+    """Of the midpoints, and of the others behind them."""
     at: IntArray
-    """Places on the lattice, from the least gain on."""
-    columns: FloatArray
-    """Of each; (columns, scales, midpoints)."""
+    """Places on the lattice, from the least gain on, likewise."""
 
     @classmethod
-    def of(cls, lattice: Lattice, k: int, given: tuple[FloatArray, FloatArray]) -> "_Midpoints":
-        problem, cells, (left, right) = lattice.problem, lattice.cells, lattice.ends
+    def of(cls, lattice: Lattice, k: int, atoms: _Atoms) -> "_Midpoints":
+        cells, (left, right) = lattice.cells, lattice.ends
         count: IntArray = k * np.abs(right - left)
         cell: IntArray = np.repeat(np.arange(count.size), count)
         rank = np.arange(cell.size) - np.repeat(np.cumsum(count) - count, count)
@@ -156,77 +162,101 @@ class _Midpoints(NamedTuple):
         x = cells.cuts[:-1][cell] + (rank + 0.5) * dx
         side = np.where(right > left, 1, -1)[cell]
         at = 2 * k * (left[cell] + lattice.span) + side * (2 * rank + 1)
-        weights = unit_columns(problem, cells, cell, x)[:, lattice.columns].T
-        return cls(cell, at, weights[:, None, :] * _mass(problem, given, x, dx))
+        still = 2 * k * (atoms.gains + lattice.span)
+        return cls(x, dx, np.append(cell, atoms.cells), np.append(at, still))
+
+
+class _Sums(NamedTuple):
+    """Frequencies of the sums on one lattice, and which values go where."""
+
+    twist: _Complex
+    """exp(i theta d) of the places of one value, theta = 2 pi / size times 1, 3, ..., parts / 2 - 1
+    for each; fast Fourier transforms add multiples of 2 pi parts / size: with those of -theta
+    these are all odd multiples of 2 pi / size."""
+    turn: _Complex
+    """exp(-i theta n c) at every frequency, c the place of no gain."""
+    weights: FloatArray
+    midpoints: _Midpoints
+    low: tuple[IntArray, IntArray, IntArray]
+    """Values below the least largest value: in order of their places, where each place starts."""
+    shells: tuple[tuple[IntArray, IntArray, IntArray], ...]
+
+    @classmethod
+    def of(cls, lattice: Lattice, k: int, atoms: _Atoms) -> "_Sums":
+        size, n, middle = lattice.size(k), lattice.problem.n, 2 * k * lattice.span
+        least = 2 * np.arange(lattice.parts // 4) + 1
+        odd = np.add.outer(least, lattice.parts * np.arange(size // lattice.parts)).ravel()
+        unit = 2j * np.pi / size
+        places = np.arange(2 * middle + 1)
+        twist = np.exp(unit * np.multiply.outer(least, places))
+        turn = np.exp(-unit * (n * middle * odd % size))
+        # sign(s) is 4 / size times the sum of cot(theta / 2) sin(theta s), |s| < size / 2.
+        weights = (4 / size) / np.tan(odd * (np.pi / size))
+        midpoints = _Midpoints.of(lattice, k, atoms)
+        low, *shells = (_in_order(midpoints, inside) for inside in (lattice.low, *lattice.shells))
+        return cls(twist, turn, weights, midpoints, low, tuple(shells))
+
+
+def _in_order(midpoints: _Midpoints, inside: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return which values lie inside, sorted, where equal places start, and those places."""
+    some = np.flatnonzero(inside[midpoints.cell])
+    some = some[np.argsort(midpoints.at[some], kind="stable")]
+    starts = np.flatnonzero(np.diff(midpoints.at[some], prepend=-1))
+    return some, starts, midpoints.at[some][starts]
 
 
 def _totals(
     lattice: Lattice, k: int, given: tuple[FloatArray, FloatArray], atoms: _Atoms
 ) -> FloatArray:
     """Return the ten figures by one lattice, (scales, 10)."""
-    size = lattice.size(k)
-    rows = max(1, _AT_ONCE // (size * len(lattice.columns)))
-    parts = [
-        _parts(
-            lattice,
-            k,
-            atoms._replace(columns=atoms.columns[:, start : start + rows]),
-            _Midpoints.of(
-                lattice, k, (given[0][start : start + rows], given[1][start : start + rows])
-            ),
-        )
-        for start in range(0, given[0].size, rows)
-    ]
+    sums = _Sums.of(lattice, k, atoms)
+    x, dx, cell, _ = sums.midpoints
+    weights = unit_columns(lattice.problem, lattice.cells, cell[: x.size], x)[:, lattice.columns].T
+    rows = max(1, _AT_ONCE // (sums.weights.size * len(lattice.columns)))
+    parts: list[FloatArray] = []
+    for start in range(0, given[0].size, rows):
+        some = slice(start, start + rows)
+        mass = _mass(lattice.problem, (given[0][some], given[1][some]), x, dx)
+        own = atoms._replace(columns=atoms.columns[:, some])
+        values = np.concatenate([weights[:, None, :] * mass, own.columns], axis=2)
+        parts.append(_parts(lattice, sums, values, own))
     return between(np.concatenate(parts, axis=1))
 
 
-def _parts(lattice: Lattice, k: int, atoms: _Atoms, midpoints: "_Midpoints") -> FloatArray:
+def _parts(lattice: Lattice, sums: _Sums, values: FloatArray, atoms: _Atoms) -> FloatArray:
     """Return the figures below the four places less those below the first; (4, scales, 8)."""
-    size, n = lattice.size(k), lattice.problem.n
-    odd = 2 * np.arange(size // 4) + 1
-    # sign(s) is 4 / size times the sum of cot(theta / 2) sin(theta s), |s| < size / 2.
-    weights = (4 / size) / np.tan(odd * (np.pi / size))
-    turn = np.exp((2j * np.pi / size) * (-n * 2 * k * lattice.span * odd % size))
-    found = np.zeros((4, atoms.columns.shape[1], 8))
-
-    def transformed(inside: BoolArray, count: int) -> _Complex:
-        return _odd_frequencies(_spread(lattice, k, inside, atoms, midpoints)[:count], size)
-
-    low = transformed(lattice.low, len(lattice.columns))
+    n = lattice.problem.n
+    found = np.zeros((4, values.shape[1], 8))
+    low = _odd_frequencies(values, sums, sums.low)
     for place in (3, 1, 2):
         inside = lattice.shells[place - 1]
         columns = lattice.columns if place == 3 else [0]
         if place < 3 and np.array_equal(inside, lattice.shells[2]):
             found[place] = found[3]
         elif inside.any():
-            grown = _grown(low[: len(columns)], transformed(inside, len(columns)), n)
-            found[place][:, columns] = ((grown * turn).imag @ weights).T
-            found[place][:, columns] -= _ties(lattice, inside, atoms, len(columns))
+            count = len(columns)
+            shell = _odd_frequencies(values[:count], sums, sums.shells[place - 1])
+            grown = _grown(low[:count], shell, n)
+            grown *= sums.turn
+            found[place][:, columns] = (grown.imag @ sums.weights).T
+            found[place][:, columns] -= _ties(lattice, inside, atoms, count)
     found[..., 3] = found[..., 2]
     return found
 
 
-def _spread(
-    lattice: Lattice, k: int, inside: BoolArray, atoms: _Atoms, midpoints: "_Midpoints"
-) -> FloatArray:
-    """Return the columns of some intervals on the lattice, from the least gain on."""
-    found = np.zeros((*atoms.columns.shape[:2], 4 * k * lattice.span + 1))
-    ends = np.flatnonzero(np.diff(midpoints.cell, append=-1)) + 1
-    for start, end in pairwise([0, *ends.tolist()]):
-        if inside[midpoints.cell[start]]:
-            found[:, :, midpoints.at[start:end]] += midpoints.columns[:, :, start:end]
-    for j in np.flatnonzero(inside[atoms.cells]).tolist():
-        middle = 2 * k * (int(atoms.gains[j]) + lattice.span)
-        found[:, :, middle] += atoms.columns[:, :, j]
-    return found
+def _odd_frequencies(
+    values: FloatArray, sums: _Sums, order: tuple[IntArray, IntArray, IntArray]
+) -> _Complex:
+    """Return the sums of exp(i theta d); (columns, scales, frequencies)."""
+    from scipy.fft import ifft  # noqa: PLC0415 - loaded for this alone
 
-
-def _odd_frequencies(values: FloatArray, size: int) -> _Complex:
-    """Return the sums of exp(i theta d), theta an odd multiple of 2 pi / size below pi."""
-    from scipy.fft import rfft  # noqa: PLC0415 - loaded for this alone
-
-    found: _Complex = np.asarray(rfft(values, size))[..., 1::2][..., : size // 4].conj()
-    return found
+    some, starts, places = order
+    spread = np.zeros((*values.shape[:2], 1, sums.twist.shape[1]))
+    if places.size:
+        spread[..., 0, places] = np.add.reduceat(values[..., some], starts, axis=2)
+    size = sums.weights.size // sums.twist.shape[0]
+    found = np.asarray(ifft(spread * sums.twist, size, norm="forward", overwrite_x=True))
+    return found.reshape(*values.shape[:2], -1)
 
 
 def _grown(low: _Number, more: _Number, n: int) -> _Number:

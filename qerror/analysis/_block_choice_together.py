@@ -44,8 +44,10 @@ _SPAN = 2.0  # between the scales of steps whose nodes are shared
 _LAST = 24  # frequencies that tell what is left beyond
 _FIGURES = 6  # of a symmetric density: what two values give is 0
 _POWERS = np.array([0, 2, 2, 2, 1, 2, 0, 0, 0, 0])  # of the scale, of ten figures
+_FEWEST = 12  # values whose products fall fast enough
 _COARSE = 64  # gains: lattices of so few are tried first
-_SETTLED = 1e-17  # of a probability, by lattices
+_ROUNDING = 1e-15  # of a step's probability
+_ALMOST = 100.0  # times what is allowed: the best of all lattices
 
 
 class Ask(NamedTuple):
@@ -59,7 +61,16 @@ class Ask(NamedTuple):
     @property
     def allowed(self) -> tuple[float, float]:
         """Of the squared error, and of a probability."""
-        return self.tolerance, max(self.settled or 0.0, SETTLED)
+        return self.tolerance, SETTLED if self.settled is None else self.settled
+
+    @property
+    def chance(self) -> float:
+        """The probability of the step."""
+        if self.log_below is None:
+            return 1.0
+        low, high = self.log_below
+        n = self.problem.n
+        return math.exp(n * high) * -math.expm1(n * (low - high))
 
 
 def choices(asked: Sequence[Ask]) -> list[Choice]:
@@ -130,7 +141,7 @@ def together(asked: Sequence[Ask]) -> dict[int, Choice | None]:
     if shape is None:
         return {}
     lattice = Lattice.of(shape.problem, shape.cells)
-    fine = lattice is None or lattice.span > _COARSE
+    fine = shape.problem.n >= _FEWEST and (lattice is None or lattice.span > _COARSE)
     found: dict[int, Choice | None] = {}
     for rows in _similar(shape.scales):
         own = shape.rows(rows)
@@ -160,15 +171,21 @@ def _similar(scales: FloatArray) -> list[IntArray]:
 
 
 def _by_lattice(lattice: Lattice, shape: Shape, asked: Sequence[Ask]) -> dict[int, Choice | None]:
-    """Return those choices that sums on lattices settle."""
-    found: dict[int, Choice | None] = dict.fromkeys(range(len(asked)))
+    """Return those choices that sums on lattices settle, as far as rounding allows."""
     units = shape.scales[:, None] ** _POWERS
+    floor = _ROUNDING * np.array([ask.chance for ask in asked])
+    allowed = [
+        (max(ask.tolerance, least * scale * scale), max(ask.settled or 0.0, least))
+        for ask, least, scale in zip(asked, floor.tolist(), shape.scales.tolist(), strict=True)
+    ]
+    found: dict[int, Choice | None] = dict.fromkeys(range(len(asked)))
+    excess = np.full(len(asked), _ALMOST)
     for totals, bounds in extrapolated(lattice, shape.scales, shape.shares):
-        for row, ask in enumerate(asked):
-            allowed = ask.tolerance, max(ask.settled or 0.0, _SETTLED)
-            if found[row] is None and excess_of(bounds[row] * units[row], allowed) <= 1:
-                found[row] = _choice_of(totals[row] * units[row])
-        if all(found.values()):
+        for row in np.flatnonzero(excess > 1).tolist():
+            beyond = excess_of(bounds[row] * units[row], allowed[row])
+            if beyond < excess[row]:
+                excess[row], found[row] = beyond, _choice_of(totals[row] * units[row])
+        if (excess <= 1).all():
             break
     return found
 

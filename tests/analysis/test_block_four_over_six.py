@@ -311,9 +311,17 @@ def by_fractions(n: int, tensor: float, high: float) -> Fraction:
     return total
 
 
-def _least_below(
-    levels: list[Fraction], n: int, scales: tuple[Fraction, Fraction], end: Fraction, top: Fraction
-) -> Fraction:
+class _Gains(NamedTuple):
+    """One value below an end: probability of no gain, squared errors, jumps of the density."""
+
+    atom: Fraction
+    both: Fraction
+    jumps: dict[Fraction, Fraction]
+
+
+def _gains(
+    levels: list[Fraction], scales: tuple[Fraction, Fraction], end: Fraction, top: Fraction
+) -> _Gains:
     middles = [(a + b) / 2 for a, b in itertools.pairwise(levels)]
     inner = {m * scale for m in middles for scale in scales if m * scale < end}
     atom, both, jumps = Fraction(0), Fraction(0), defaultdict[Fraction, Fraction](Fraction)
@@ -328,18 +336,79 @@ def _least_below(
         ends = [(one - x) ** 2 - (two - x) ** 2 for x in (low, high)]
         jumps[min(ends)] += share / abs(ends[1] - ends[0])
         jumps[max(ends)] -= share / abs(ends[1] - ends[0])
-    distance, sums = Fraction(0), {Fraction(0): Fraction(1)}
+    return _Gains(atom, both, {e: c for e, c in jumps.items() if c})
+
+
+def _powers(gains: _Gains, n: int, degree: int) -> Fraction:
+    """Return E|S|^degree sign(S)^(degree + 1) of n values, of those with m > 0 that move."""
+    found, sums = Fraction(0), {Fraction(0): Fraction(1)}
     for m in range(1, n + 1):
         more = defaultdict[Fraction, Fraction](Fraction)
-        for (s, weight), (e, c) in itertools.product(sums.items(), jumps.items()):
+        for (s, weight), (e, c) in itertools.product(sums.items(), gains.jumps.items()):
             more[s + e] += weight * c
         sums = more
-        power = sum(
-            weight * abs(s) ** (m + 1) * (-1 if s < 0 and m % 2 else 1)
-            for s, weight in sums.items()
-        )
-        distance += math.comb(n, m) * atom ** (n - m) * power * (-1) ** m / math.factorial(m + 1)
-    return (end / top) ** (n - 1) * both - distance / (2 * n)
+        p = m + degree
+        power = sum(w * abs(s) ** p * (-1 if s < 0 and (p + 1) % 2 else 1) for s, w in sums.items())
+        share = math.comb(n, m) * gains.atom ** (n - m)
+        found += share * power * (-1) ** m / math.factorial(p)
+    return found
+
+
+def _least_below(
+    levels: list[Fraction], n: int, scales: tuple[Fraction, Fraction], end: Fraction, top: Fraction
+) -> Fraction:
+    gains = _gains(levels, scales, end, top)
+    return (end / top) ** (n - 1) * gains.both - _powers(gains, n, 1) / (2 * n)
+
+
+def _four_below(n: int, ratio: Fraction, end: Fraction) -> Fraction:
+    """Return P(the second scale is better, no value beyond an end) of values uniform up to 6.
+
+    The first scale is 1.
+    """
+    levels = [Fraction(x) for x in LEVELS.tolist()]
+    gains = _gains(levels, (Fraction(1), ratio), end, Fraction(6))
+    tie = gains.atom**n
+    return ((end / 6) ** n + _powers(gains, n, 0) - tie) / 2
+
+
+LARGER = ((3, 48), (6, 96))
+
+
+def _four_between(n: int, scales: tuple[int, int], ends: tuple[int, int]) -> Fraction:
+    """Return P(the second scale is kept) while the largest of n values is between two ends.
+
+    Values are uniform up to 6 * 256 units.
+    """
+    one, two = scales
+    unit = Fraction(256, one)
+    high, low = (Fraction(end, one) for end in (ends[1], ends[0]))
+    found = _four_below(n, Fraction(two, one), high) - _four_below(n, Fraction(two, one), low)
+    return found / unit**n
+
+
+@pytest.mark.parametrize(
+    ("n", "size"),
+    [(2, 2), (7, 7), (16, 16), *(pytest.param(*c, marks=pytest.mark.exhaustive) for c in LARGER)],
+)
+def test_codes_of_uniform_values_by_rational_numbers(n: int, size: int) -> None:
+    # Given the largest value of a tensor all others are uniform below it, whatever it is: 256 and
+    # 384 are the scales of its block. Others have 256 from 6 * 248 of 6 * 256 on, 384 from 4 * 368.
+    share = Fraction(n, size)
+    own = _four_below(n - 1, Fraction(3, 2), Fraction(6))
+    expected = share * own
+    if share < 1:
+        steps = [((240, 384), (4 * 368, 6 * 248)), ((256, 384), (6 * 248, 6 * 256))]
+        expected += (1 - share) * sum(_four_between(n, *step) for step in steps)
+    found = error(Uniform(-0.7, 0.7), n, str(size)).code_probabilities
+    # Where all values are one block, to the digits of a power of n factors.
+    digits = 1e-15 if share < 1 else 4e-15
+    assert found[384.0] == pytest.approx(float(expected), rel=0, abs=digits)
+    if n > 3:
+        return
+    steps = [((224, 352), (4 * 336, 6 * 232)), ((240, 352), (6 * 232, 4 * 368))]
+    expected = (1 - share) * sum(_four_between(n, *step) for step in steps)
+    assert found.get(352.0, 0.0) == pytest.approx(float(expected), rel=0, abs=2e-15)
 
 
 @pytest.mark.parametrize(
@@ -359,6 +428,61 @@ def _least_below(
 def test_few_uniform_values_by_rational_numbers(n: int, tensor: float, high: float) -> None:
     exact = float(by_fractions(n, tensor, high))
     assert error(Uniform(-high, high), n, tensor).mse == pytest.approx(exact, rel=2e-12, abs=0)
+
+
+# ---- codes below the largest value of a tensor, by distribution functions
+
+
+def _better_by_four() -> list[tuple[Fraction, Fraction]]:
+    """Return where scale 3/2 is better than scale 1, x > 0 below where both have 6."""
+    levels = [Fraction(x) for x in LEVELS.tolist()]
+    ratio = Fraction(3, 2)
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(levels)]
+    cuts = sorted({Fraction(0), Fraction(21, 4), *middles, *(m * ratio for m in middles)})
+    found: list[tuple[Fraction, Fraction]] = []
+    for low, high in itertools.pairwise(x for x in cuts if x <= Fraction(21, 4)):
+        x = (low + high) / 2
+        one, two = _level(levels, x), _level(levels, x / ratio) * ratio
+        middle = min(max((one + two) / 2, low), high)
+        if one != two:
+            found.append((middle, high) if two > one else (low, middle))
+    return found
+
+
+def _inside(law: str, x: Any) -> tuple[Any, Any]:
+    """Return P(|X| < x) and the density of |X|."""
+    if law == "gaussian":
+        root = mpmath.sqrt(2)
+        return mpmath.erf(x / root), root / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x / 2)
+    if law == "laplace":
+        return -mpmath.expm1(-x), mpmath.exp(-x)
+    angle = mpmath.atan(x / mpmath.sqrt(5))  # of t(5)
+    c, s = mpmath.cos(angle), mpmath.sin(angle)
+    inner = angle + s * c * (1 + 2 * c * c / 3)
+    density = 16 / (3 * mpmath.pi * mpmath.sqrt(5)) * c**6
+    return 2 / mpmath.pi * inner, density
+
+
+LAWS = {"gaussian": Gaussian(), "laplace": Laplace(), "t": StudentT(5.0)}
+
+
+@pytest.mark.thinned(3)
+@pytest.mark.parametrize("law", LAWS)
+def test_codes_of_pairs_by_distribution_functions(law: str) -> None:
+    # The larger of two values is 6 and 4 in units of both scales, without error; the other chooses.
+    better = [
+        tuple(mpmath.mpf(x.numerator) / x.denominator / 6 for x in pair)
+        for pair in _better_by_four()
+    ]
+
+    def chosen(a: Any) -> Any:
+        four = sum(_inside(law, high * a)[0] - _inside(law, low * a)[0] for low, high in better)
+        return 2 * _inside(law, a)[1] * four
+
+    with mpmath.workdps(19):
+        expected: Any = mpmath.quad(chosen, [0, 1, 3, 9, 64, mpmath.inf])
+    found = error(LAWS[law], 2, "2").code_probabilities
+    assert found[384.0] == pytest.approx(float(expected), rel=0, abs=2e-15)
 
 
 @pytest.mark.parametrize("choice", ["", "=mae"])
