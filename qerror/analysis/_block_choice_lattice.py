@@ -22,7 +22,7 @@ from qerror.analysis._block_choice_products import between
 _FINEST = 1000  # 1 / u, in units of the scale
 _EXACT = 1e-9  # gains are so near to multiples of u
 _LEVELS = (1, 2, 3, 4, 6, 8, 12)  # k
-_MOST = 3 * 2**16  # places of the sums
+_MOST = 2**17  # places of the sums
 _AT_ONCE = 2**16  # complex numbers that are transformed together: 1 MiB
 _SAFETY = 16.0
 _TINY = 1e-300
@@ -85,11 +85,11 @@ class Lattice(NamedTuple):
 
 
 def extrapolated(
-    lattice: Lattice, scales: FloatArray, shares: FloatArray
+    lattice: Lattice, scales: FloatArray, shares: FloatArray, wanted: BoolArray
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield the ten figures at each scale, in its units, and bounds on their errors.
 
-    Each time they are better, until the lattice is too fine; (scales, 10).
+    Each time those that are `wanted` still are better, until the lattice is too fine; (scales, 10).
     """
     atoms = _Atoms.of(lattice, scales, shares)
     table: list[FloatArray] = []
@@ -97,7 +97,10 @@ def extrapolated(
     for j, k in enumerate(_LEVELS):
         if lattice.size(k) > _MOST:
             return
-        row = [_totals(lattice, k, (scales, shares), atoms)]
+        some = np.flatnonzero(wanted)
+        row = [np.zeros((scales.size, 10))]
+        own = atoms._replace(columns=atoms.columns[:, some])
+        row[0][some] = _totals(lattice, k, (scales[some], shares[some]), own)
         for before, other in zip(table, _LEVELS[:j][::-1], strict=True):
             row.append(row[-1] + (row[-1] - before) / ((k / other) ** 2 - 1))
         if table:

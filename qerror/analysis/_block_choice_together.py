@@ -39,8 +39,8 @@ from qerror.analysis._block_choice_shapes import Shape, is_plain, shape_key
 from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
 
-_MOST = 32  # steps at a time
-_SPAN = 2.0  # between the scales of steps whose nodes are shared
+_MOST = 64  # steps at a time
+_SPAN = 4.0  # between the scales of steps whose nodes are shared
 _LAST = 24  # frequencies that tell what is left beyond
 _FIGURES = 6  # of a symmetric density: what two values give is 0
 _POWERS = np.array([0, 2, 2, 2, 1, 2, 0, 0, 0, 0])  # of the scale, of ten figures
@@ -179,13 +179,14 @@ def _by_lattice(lattice: Lattice, shape: Shape, asked: Sequence[Ask]) -> dict[in
         for ask, least, scale in zip(asked, floor.tolist(), shape.scales.tolist(), strict=True)
     ]
     found: dict[int, Choice | None] = dict.fromkeys(range(len(asked)))
-    excess = np.full(len(asked), _ALMOST)
-    for totals, bounds in extrapolated(lattice, shape.scales, shape.shares):
-        for row in np.flatnonzero(excess > 1).tolist():
+    excess, wanted = np.full(len(asked), _ALMOST), np.ones(len(asked), dtype=bool)
+    for totals, bounds in extrapolated(lattice, shape.scales, shape.shares, wanted):
+        for row in np.flatnonzero(wanted).tolist():
             beyond = excess_of(bounds[row] * units[row], allowed[row])
             if beyond < excess[row]:
                 excess[row], found[row] = beyond, _choice_of(totals[row] * units[row])
-        if (excess <= 1).all():
+        wanted &= excess > 1
+        if not wanted.any():
             break
     return found
 
