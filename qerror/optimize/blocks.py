@@ -24,13 +24,13 @@ from qerror.formats.block_scales import Absmax, PowerOfTwo
 from qerror.formats.format import Format
 from qerror.formats.names import as_format
 from qerror.formats.scale_rule import largest
+from qerror.optimize._block_costs import smallest_size
 
 _PER_OCTAVE = 24  # thresholds looked at: the error has a few minima an octave at most
 _OCTAVES = (-2, 1)  # of a threshold about the largest level: where everything clips, or nothing
 _MULTIPLIERS = tuple(np.linspace(0.4, 1.1, 36).tolist())
 _PRECISION = 1e-9  # of a threshold: the error is flat at its minimum
 _NODES = 24  # of the law of a block's largest value
-_BUDGET = 1e-9  # bits: what rounding may add to a cost
 
 # Elements and rules that are ranked by default; the block size follows from the budget.
 RANKED = (
@@ -168,16 +168,11 @@ def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> Optimal
 def block_size_for(form: BlockFormat | str, bits_per_value: float) -> int | None:
     """Return the smallest block size at which a format costs at most so many bits a value.
 
-    A smaller block has a smaller error for every rule but those that a tensor scale limits. None
-    if the elements alone cost as much.
+    A smaller block has a smaller error for every rule but those that a tensor scale limits. Where
+    N values share a tensor scale the size divides N. None if the elements alone cost as much, or no
+    such size fits.
     """
-    blocks = as_blocks(form)
-    room = positive("bits_per_value", bits_per_value) - blocks.element.bits
-    if room <= 0:
-        return None
-    scale = blocks.scale.bits(blocks.element, 1)
-    size = max(1, math.ceil(scale / room - _BUDGET))
-    return size if _cost(replace(blocks, block_size=size)) <= bits_per_value + _BUDGET else size + 1
+    return smallest_size(as_blocks(form), positive("bits_per_value", bits_per_value))
 
 
 def rank_blocks(
@@ -334,10 +329,6 @@ def _least(
 
 def _report(form: BlockFormat, density: Density, averaged: bool) -> BlockErrorReport:
     return quantization_error(form, density, binade_average=averaged)
-
-
-def _cost(form: BlockFormat) -> float:
-    return form.bits_per_value
 
 
 def as_blocks(form: BlockFormat | str) -> BlockFormat:

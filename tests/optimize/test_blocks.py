@@ -59,6 +59,7 @@ def test_no_multiplier_is_better(name: str) -> None:
         ("int4:g8:affine", 4.5, 64),
         ("mxfp4", 4.0, None),
         ("mxfp8_e4m3", 8.3, 27),
+        ("int4:g32:affine=integer", 4.5, 40),
     ],
 )
 def test_the_smallest_block_that_fits(name: str, bits: float, size: int | None) -> None:
@@ -66,6 +67,25 @@ def test_the_smallest_block_that_fits(name: str, bits: float, size: int | None) 
     if size is not None:
         assert replace(blocks(name), block_size=size).bits_per_value <= bits + 1e-9
         assert replace(blocks(name), block_size=size - 1).bits_per_value > bits
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "size"),
+    [
+        ("nvfp4:of=4096", 4.5, 32),
+        ("nvfp4:of=4096", 4.012, 2048),
+        ("nvfp4:of=96", 4.5, 48),
+        ("nvfp4:4over6:of=65536", 4.75, 16),
+        ("nvfp4:of=4096", 4.007, None),
+    ],
+)
+def test_the_smallest_block_that_divides_a_tensor(name: str, bits: float, size: int | None) -> None:
+    assert block_size_for(name, bits) == size
+
+
+def test_blocks_below_a_tensor_scale_are_ranked() -> None:
+    (ranked,) = rank_blocks(Gaussian(), 4.5, ["nvfp4:of=4096"])
+    assert ranked.form.block_size == 32
 
 
 def test_a_ranking_at_equal_cost() -> None:
