@@ -131,7 +131,7 @@ def reaches(piece: Piece, rows: Rows) -> BoolArray:
     if not (isinstance(law, SmoothLaw) and law.symmetric and piece.is_whole):
         return np.zeros(rows.low.size, dtype=bool)
     low, high = piece.standard(_lowest(rows)), piece.standard(_highest(rows))
-    found: BoolArray = (low < 0) & (high > 0)
+    found: BoolArray = (low <= 0) & (high >= 0)
     if law.horizon == math.inf:
         found &= np.maximum(-low, high) < excess_of(law).end
     return found

@@ -18,7 +18,7 @@ from qerror.densities.extreme import extreme_edges, tail_exponent
 from qerror.densities.quadrature import gauss_legendre
 
 # Thresholds times jumps, twice, that panels over the outer extreme are cut at; with more, jumps
-# inside a density without ends cost up to 4e-6 of the error.
+# that nothing else serves cost up to 4e-6 of the error.
 MOST_CORNERS = 2**9
 _MOST_BREAKS = 2**10  # thresholds times marks that panels are cut at
 _MOST_CUTS = (2**12, 2**10)  # handled together, of one law with light tails and of others

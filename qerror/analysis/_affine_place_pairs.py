@@ -20,10 +20,9 @@ _LITTLE = 1e-21  # of all: panels with less are left out
 _FEW = 16  # values
 _OF_ROOM = 0.8  # of the laws' panels
 _LINE = 20  # nodes of panels along a line
-_PLAIN = 10  # nodes of panels that no threshold cuts
+# The same of panels that no threshold cuts.
+_PLAIN = ((1e-18, 3), (1e-15, 5), (1e-12, 7), (1e-9, 9), (1e-6, 11), (np.inf, 13))
 _FINEST = 1e-14  # of its end: a panel is no narrower
-_EMPTY = np.empty(0)
-_NONE = Ends(_EMPTY, _EMPTY, _EMPTY, _EMPTY, False, False)
 
 
 def jumps_of(density: Density, *, zero: bool) -> FloatArray:
@@ -94,11 +93,22 @@ def smooth_pairs(density: Density, n: int, *, integer: bool) -> Ends:
     """Return pairs l < u in panels that end at jumps alone."""
     low, high = _ranges(density, n, integer=integer)
     _, a, b = _panels(np.empty((1, 0)), low, low[0], low[-1])
-    _, x, dx = panel_nodes(a, b, np.full(a.size, _PLAIN))
+    kept, counts = _plain(_outer_share(density, n, a, b, float(high[-1])))
+    _, x, dx = panel_nodes(a[kept], b[kept], counts)
     row, a, b = _panels(np.empty((x.size, 0)), high, np.maximum(x, high[0]), high[-1])
-    panel, u, du = panel_nodes(a, b, np.full(a.size, _PLAIN))
-    at = row[panel]
-    return Ends(x[at], u, (density.pdf(x) * dx)[at], density.pdf(u) * du, False, False)
+    at_low = density.pdf(x) * dx
+    kept, counts = _plain(_inner_share(density, n, x[row], a, b) * at_low[row])
+    panel, u, du = panel_nodes(a[kept], b[kept], counts)
+    at = row[kept][panel]
+    return Ends(x[at], u, at_low[at], density.pdf(u) * du, False, False)
+
+
+def _plain(share: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return which panels count, and how many nodes they need that no threshold cuts."""
+    most = float(share.max(initial=0.0))
+    kept = np.flatnonzero(share > _LITTLE * most)
+    least, counts = (np.array(x) for x in zip(*_PLAIN, strict=True))
+    return kept, counts[np.searchsorted(least, share[kept] / most)]
 
 
 def _ranges(density: Density, n: int, *, integer: bool) -> tuple[FloatArray, FloatArray]:
@@ -185,44 +195,48 @@ def _inner_share(
 # ---- lines on which a place is given
 
 
-def _line(cuts: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+def _line(cuts: FloatArray, nodes: int) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return rows, nodes and weights of panels between cuts, in no order, some of them empty."""
     cuts = np.sort(cuts, axis=1)
     row, panel = np.nonzero(np.diff(cuts, axis=1) > 0)
     a, b = cuts[row, panel], cuts[row, panel + 1]
-    at, x, dx = panel_nodes(a, b, np.full(a.size, _LINE))
+    at, x, dx = panel_nodes(a, b, np.full(a.size, nodes))
     return row[at], x, dx
 
 
-def pairs_beside(density: Density, n: int, point: float, r: float, *, integer: bool) -> Ends:
-    """Return the pairs of extremes that have a point at a place between them."""
+def pairs_beside(
+    density: Density, n: int, point: float, r: FloatArray, *, integer: bool, nodes: int = _LINE
+) -> tuple[IntArray, Ends]:
+    """Return rows and pairs of extremes that have a point at places between them."""
     low, high = edges_of(density, n)
+    r = r[:, None]
     if integer:
-        if point * r <= 0:
-            return _NONE
-        w = point / r
+        w = np.where(point * r > 0, point / np.where(r == 0, np.inf, r), np.inf)
         # Over the lower extreme: below 0 and the point, and the upper one above.
-        start = max(low[0], high[0] - w, -w, point - w)
-        stop = min(low[-1], high[-1] - w, 0.0, point)
-        if not start < stop:
-            return _NONE
-        cuts = np.clip(np.concatenate([low, high - w, [start, stop]]), start, stop)
-        _, x, dx = _line(cuts[None])
-        return Ends(
-            x, x + w, density.pdf(x), density.pdf(x + w) * dx * (w * w / abs(point)), False, False
-        )
-    start = max((point - low[-1]) / r, (high[0] - point) / (1 - r), 0.0)
-    stop = min((point - low[0]) / r, (high[-1] - point) / (1 - r))
-    if not start < stop:
-        return _NONE
-    cuts = np.concatenate([(point - low) / r, (high - point) / (1 - r), [start, stop]])
-    _, width, dw = _line(np.clip(cuts, start, stop)[None])
-    x, u = point - r * width, point + (1 - r) * width
-    return Ends(x, u, density.pdf(x), density.pdf(u) * dw * width, False, False)
+        start = np.maximum(np.maximum(low[0], high[0] - w), np.maximum(-w, point - w))
+        stop = np.minimum(np.minimum(low[-1], high[-1] - w), min(0.0, point))
+        some = start < stop
+        start, stop, w = (np.where(some, x, 0.0) for x in (start, stop, w))
+        cuts = np.concatenate([np.broadcast_to(low, (r.size, low.size)), high - w, start], axis=1)
+        row, x, dx = _line(np.clip(np.concatenate([cuts, stop], axis=1), start, stop), nodes)
+        w = w[row, 0]
+        at_high = density.pdf(x + w) * dx * (w * w / abs(point))
+        return row, Ends(x, x + w, density.pdf(x), at_high, False, False)
+    start = np.maximum(np.maximum((point - low[-1]) / r, (high[0] - point) / (1 - r)), 0.0)
+    stop = np.minimum((point - low[0]) / r, (high[-1] - point) / (1 - r))
+    stop = np.maximum(start, stop)
+    cuts = np.concatenate([(point - low) / r, (high - point) / (1 - r), start, stop], axis=1)
+    row, width, dw = _line(np.clip(cuts, start, stop), nodes)
+    x, u = point - r[row, 0] * width, point + (1 - r[row, 0]) * width
+    return row, Ends(x, u, density.pdf(x), density.pdf(u) * dw * width, False, False)
 
 
 def pairs_apart(
-    density: Density, n: int, share: FloatArray, beside: FloatArray | None
+    density: Density,
+    n: int,
+    share: FloatArray,
+    beside: FloatArray | None,
+    nodes: int = _LINE,
 ) -> tuple[IntArray, Ends]:
     """Return rows and pairs l = -A w, u = (1 - A) w over all w; p(u) du stands for w dw too.
 
@@ -238,6 +252,6 @@ def pairs_apart(
     if beside is not None:
         jumps = jumps_of(density, zero=False)
         cuts.append(-jumps[jumps < 0] / beside[:, None])
-    row, w, dw = _line(np.clip(np.concatenate(cuts, axis=1), start, stop))
+    row, w, dw = _line(np.clip(np.concatenate(cuts, axis=1), start, stop), nodes)
     x, u = -share[row] * w, (1 - share[row]) * w
     return row, Ends(x, u, density.pdf(x), density.pdf(u) * dw * w, False, False)

@@ -66,13 +66,13 @@ def inner_pairs(density: Density, n: int, lattice: Lattice) -> float:
         moments = cell_moments(density, rows)
         if density.atom_sums.size:
             moments = moments.plus(point_moments(density.atom_sums, rows))
-        swings = _swings(density, low, high, lattice)
+        swings = mean_swings(density, low, high, lattice)
         rest = moments.mean - swings.value
-        total += float(weight[at] @ (rest * rest + _mean_square(swings, integer=lattice.integer)))
+        total += float(weight[at] @ (rest * rest + mean_square(swings, integer=lattice.integer)))
     return total
 
 
-def _swings(density: Density, low: FloatArray, high: FloatArray, lattice: Lattice) -> Swings:
+def mean_swings(density: Density, low: FloatArray, high: FloatArray, lattice: Lattice) -> Swings:
     """Return the parts of pairs of extremes that swing."""
     jumps = jumps_of(density, zero=False)
     if lattice.integer:
@@ -100,7 +100,7 @@ def _swings(density: Density, low: FloatArray, high: FloatArray, lattice: Lattic
     )
 
 
-def _mean_square(swings: Swings, *, integer: bool) -> FloatArray:
+def mean_square(swings: Swings, *, integer: bool) -> FloatArray:
     """Return the mean square over all phases; with an integer zero point some go together."""
     found: FloatArray = np.square(swings.even).sum(axis=0) / 720
     found = found + np.square(swings.odd).sum(axis=0) / 12

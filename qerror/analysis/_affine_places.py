@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
-from qerror.analysis._affine_ends import Ends, Powers, Within, second_growth
+from qerror.analysis._affine_ends import Ends, Powers, Within, first_moments, second_growth
 from qerror.analysis._affine_panels import MOST_CORNERS, Lattice, marks_of
 from qerror.analysis._affine_place_ends import beyond_lowest
 from qerror.analysis._affine_place_pairs import (
@@ -41,32 +41,40 @@ def suits_places(density: Density, lattice: Lattice) -> bool:
 
     Tails that never end would bend K at many scales.
     """
-    jumps, inside = jumps_of(density, zero=lattice.integer), marks_of(density).size
-    many = inside * (inside + 1) * lattice.steps > MOST_CORNERS
+    jumps = jumps_of(density, zero=lattice.integer)
     few = jumps.size <= _MOST_JUMPS and lattice.steps <= _MOST_STEPS
-    return bool(many and few and np.isfinite(density.support).all())
+    return bool(many_corners(density, lattice) and few and np.isfinite(density.support).all())
 
 
-def place_sums(density: Density, n: int, lattice: Lattice) -> FloatArray:
-    """Return the seven sums of blocks whose extremes are no point masses."""
-    total = np.zeros(7)
-    if lattice.integer and not density.support[0] < 0 < density.support[1]:
-        return total
+def many_corners(density: Density, lattice: Lattice) -> bool:
+    """Tell whether jumps meet thresholds in too many places to cut panels there."""
+    inside = marks_of(density).size
+    return inside * (inside + 1) * lattice.steps > MOST_CORNERS
+
+
+def inner_by_places(density: Density, n: int, lattice: Lattice) -> FloatArray:
+    """Return the seven sums of values between extremes; clipped ones as rounded."""
+    total, s = np.zeros(7), lattice.steps
     total[5] = inner_pairs(density, n, lattice)
-    s = lattice.steps
     found = against(inner_series(density, n, integer=lattice.integer), s)
     total[0] = found.second[0] / s**2
     total[[3, 4, 6]] = -found.first[[1, 2, 3]] / s
+    return total
+
+
+def extremes_by_places(density: Density, n: int, lattice: Lattice) -> FloatArray:
+    """Return what extremes add that need not be levels, and how values are clipped."""
+    total, s = np.zeros(7), lattice.steps
     if not lattice.integer:
         return total
     low = beyond_lowest(density, n, s)
     high = beyond_lowest(density.affine(-1.0), n, s)
     ends = against(end_series(density, n), s)
-    total[0] += ends.second[0] / s**2 - low - high
-    total[1] += low + ends.above[0] / s**2
-    total[2] += high + ends.below[0] / s**2
-    total[[3, 4, 6]] += ends.first[[1, 2, 4]] / s
-    total[5] += ends.second[3] / s**2
+    total[0] = ends.second[0] / s**2 - low - high
+    total[1] = low + ends.above[0] / s**2
+    total[2] = high + ends.below[0] / s**2
+    total[[3, 4, 6]] = ends.first[[1, 2, 4]] / s
+    total[5] = ends.second[3] / s**2
     return total
 
 
@@ -115,14 +123,11 @@ def inner_series(density: Density, n: int, *, integer: bool) -> Series:
             inside = (at > ends.low) & (at < ends.high)
             chance = np.where(inside, density.pdf(at) * width, 0.0)
             total[some] += _weighed(density, n, row, ends, at, chance, total[some].shape[0])
-        for i, place in enumerate(r.tolist()):
-            for point, p in zip(x.tolist(), probability.tolist(), strict=True):
-                ends = pairs_beside(density, n, point, place, integer=integer)
-                if not ends.low.size:
-                    continue
-                at = np.full(ends.low.size, point)
-                row = np.zeros(at.size, dtype=np.int64)
-                total[i] += _weighed(density, n, row, ends, at, np.full(at.size, p), 1)[0]
+        for point, p in zip(x.tolist(), probability.tolist(), strict=True):
+            row, ends = pairs_beside(density, n, point, r, integer=integer)
+            if ends.low.size:
+                at, chance = np.full(row.size, point), np.full(row.size, p)
+                total += _weighed(density, n, row, ends, at, chance, r.size)
         return total
 
     return adaptive(sampled, _corners(density, integer=integer))
@@ -147,23 +152,6 @@ def _weighed(  # noqa: PLR0917 - one value's description
     parts = inner * width, inner, inner * x, other * chance * width
     sums = [np.bincount(row, part, rows) for part in parts]
     return np.stack(sums, axis=1).astype(np.float64)
-
-
-def first_moments(density: Density, ends: Ends) -> FloatArray:
-    """Return int x p between extremes, point masses included."""
-    values, place = np.unique(np.concatenate([ends.low, ends.high]), return_inverse=True)
-    total, nothing, width = np.zeros(values.size), np.zeros(values.size - 1), np.diff(values)
-    for piece in density.pieces():
-        mass, first, _ = piece.integrals(values[:-1], nothing, width)
-        total[1:] += values[:-1] * mass + first
-    below = np.cumsum(total)[place]
-    found = below[ends.low.size :] - below[: ends.low.size]
-    x, probability = density.atoms()
-    if x.size:
-        sums = np.append(0.0, np.cumsum(x * probability))
-        found += sums[np.searchsorted(x, ends.high, "left")]
-        found -= sums[np.searchsorted(x, ends.low, "right")]
-    return found
 
 
 @lru_cache(maxsize=16)

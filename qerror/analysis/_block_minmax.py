@@ -11,6 +11,8 @@ their differences. A real offset has levels at both extremes. An integer zero po
 """
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,11 +30,14 @@ from qerror.analysis._affine_ends import (
 from qerror.analysis._affine_larger import centre_of
 from qerror.analysis._affine_nodes import extreme_pairs, one_sided
 from qerror.analysis._affine_panels import Lattice
-from qerror.analysis._affine_places import place_sums, suits_places
+from qerror.analysis._affine_phases import inner_by_phases, suits_phases
+from qerror.analysis._affine_places import extremes_by_places, inner_by_places, suits_places
 from qerror.analysis._affine_rows import Rows
 from qerror.analysis._block_steps import BlockSums
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
+
+_Inner: TypeAlias = Callable[[Density, int, Lattice], FloatArray]
 
 _CHUNK = 2**13  # pairs of extremes handled together
 _UNLIKELY = 1e-18  # that all others have the same sign
@@ -45,7 +50,8 @@ def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
     1e-12 of the error are reached, and with a real offset 1e-9 where P(|X| > t) falls more slowly
     than t^-2 (a pair's moments to 1e-6). Where a density has jumps inside, as a mixture of uniform
     ones, and elements have many bits, E[e_1 e_2] is good to 1e-4 of itself, which is about 1e-9 of
-    the error; if its tails do not end besides, the error is good to 4e-6.
+    the error. The error is good to 4e-6 where jumps meet tails without an end and a law that is
+    singular at 0, or a power law and more than 10 bits.
 
     Parameters
     ----------
@@ -78,11 +84,11 @@ def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
             return _infinite(n, mean)
         lattice = Lattice(2**bits - 1, integer=zero == "integer")
         with np.errstate(under="ignore", over="ignore"):
-            by_places = bool(density.pieces()) and suits_places(density, lattice)
-            for ends in extreme_pairs(density, n, lattice, points_only=by_places):
+            by = _by_jumps(density, n, lattice)
+            for ends in extreme_pairs(density, n, lattice, points_only=by is not None):
                 total += _sums(density, n, lattice, ends)
-            if by_places:
-                total += place_sums(density, n, lattice)
+            if by is not None and _has_pairs(density, lattice):
+                total += by(density, n, lattice) + extremes_by_places(density, n, lattice)
             if lattice.integer:
                 total += _one_signed(density, n, lattice)
     if density.is_symmetric and not density.atom_sums.size:
@@ -91,6 +97,20 @@ def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
     rounding, low, high, bias, cross, pair_error, pair_cross = total.tolist()
     singles = np.array([rounding, low, high, bias, cross, mean])
     return BlockSums(singles, pair_error, pair_cross)
+
+
+def _by_jumps(density: Density, n: int, lattice: Lattice) -> _Inner | None:
+    """Return what sums values between extremes of densities with jumps; None for panels."""
+    if suits_phases(density, n, lattice):
+        return inner_by_phases
+    if density.pieces() and suits_places(density, lattice):
+        return inner_by_places
+    return None
+
+
+def _has_pairs(density: Density, lattice: Lattice) -> bool:
+    low, high = density.support
+    return not lattice.integer or low < 0 < high
 
 
 def _infinite(n: int, mean: float) -> BlockSums:

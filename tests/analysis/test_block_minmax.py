@@ -331,44 +331,50 @@ EDGES = np.array([-1.0, -0.2, 0.3, 2.0])
 HEIGHTS = np.array([0.6 / 1.3, 0.6 / 1.3 + 0.4 / 2.2, 0.4 / 2.2])
 
 
-def _between_extremes(n: int, steps: int) -> float:
+def _between_extremes(
+    n: int, steps: int, edges: FloatArray = EDGES, heights: FloatArray = HEIGHTS
+) -> float:
     """Integrate over both extremes of n values of a density that is constant between the edges."""
     nodes, weights = np.polynomial.legendre.leggauss(10)
     ratios = steps / (np.arange(steps) + 0.5)
     corners = [
         (edge - ratio * jump) / (1 - ratio)
-        for edge in EDGES
-        for jump in EDGES[1:-1]
+        for edge in edges
+        for jump in edges[1:-1]
         for ratio in ratios
     ]
-    ends = np.unique(np.concatenate([EDGES, corners]))
-    ends = ends[(ends >= EDGES[0]) & (ends <= EDGES[-1])]
+    ends = np.unique(np.concatenate([edges, corners]))
+    ends = ends[(ends >= edges[0]) & (ends <= edges[-1])]
     ends = ends[np.append(True, np.diff(ends) > 1e-13)]
     half = 0.5 * np.diff(ends)[:, None]
     low = (ends[:-1, None] + half * (nodes + 1)).ravel()
-    found = [_above(float(x), n, steps, ratios) for x in low]
+    found = [_above(float(x), n, steps, ratios, edges, heights) for x in low]
     return float((half * weights).ravel() @ np.array(found))
 
 
-def _above(low: float, n: int, steps: int, ratios: FloatArray) -> float:
+def _above(  # noqa: PLR0917 - one lower extreme's description
+    low: float, n: int, steps: int, ratios: FloatArray, edges: FloatArray, heights: FloatArray
+) -> float:
     nodes, weights = np.polynomial.legendre.leggauss(10)
-    breaks = [low, *EDGES[low < EDGES]]
-    for jump in EDGES[1:-1]:
+    breaks = [low, *edges[low < edges]]
+    for jump in edges[1:-1]:
         if jump > low:
             breaks += (low + ratios * (jump - low)).tolist()
-    ends = np.unique([x for x in breaks if x <= EDGES[-1]])
+    ends = np.unique([x for x in breaks if x <= edges[-1]])
     half = 0.5 * np.diff(ends)[:, None]
     high = (ends[:-1, None] + half * (nodes + 1)).ravel()
-    below = np.concatenate([[0.0], np.cumsum(HEIGHTS * np.diff(EDGES))])
-    within = np.interp(high, EDGES, below) - np.interp(low, EDGES, below)
+    below = np.concatenate([[0.0], np.cumsum(heights * np.diff(edges))])
+    within = np.interp(high, edges, below) - np.interp(low, edges, below)
     inner = np.zeros(high.size)
-    for a, b, height in zip(EDGES[:-1], EDGES[1:], HEIGHTS, strict=True):
+    for a, b, height in zip(edges[:-1], edges[1:], heights, strict=True):
         step = (high - low) / steps
         for end, sign in ((b, 1), (a, -1)):
             place = (np.clip(end, low, high) - low) / step
             whole = np.rint(place)
             inner += sign * height * step**3 * (whole / 12 + (place - whole) ** 3 / 3)
-    at_low, at_high = (HEIGHTS[np.clip(np.searchsorted(EDGES, x) - 1, 0, 2)] for x in (low, high))
+    at_low, at_high = (
+        heights[np.clip(np.searchsorted(edges, x) - 1, 0, heights.size - 1)] for x in (low, high)
+    )
     value = (n - 1) * (n - 2) * within ** (n - 3) * inner * at_high * at_low
     return float((half * weights).ravel() @ value)
 
@@ -378,3 +384,14 @@ def test_jumps_inside_the_density(n: int) -> None:
     density = Mixture([Uniform(-1.0, 0.3), Uniform(-0.2, 2.0)], [0.6, 0.4])
     found = float(minmax_sums(density, n, 4, "real").singles[:3].sum())
     assert found == pytest.approx(_between_extremes(n, 15), rel=1e-13, abs=0)
+
+
+@pytest.mark.exhaustive
+def test_many_jumps() -> None:
+    rng = np.random.default_rng(1)
+    low, width = rng.uniform(-1, 1, 6).round(2), rng.uniform(0.2, 1.5, 6).round(2)
+    density = Mixture([Uniform(a, a + b) for a, b in zip(low, width, strict=True)], [1 / 6] * 6)
+    edges = np.unique(np.concatenate([low, low + width]))
+    heights = density.pdf(0.5 * (edges[1:] + edges[:-1]))
+    found = float(minmax_sums(density, 5, 2, "real").singles[:3].sum())
+    assert found == pytest.approx(_between_extremes(5, 3, edges, heights), rel=1e-13, abs=0)
