@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
+from qerror.analysis._block_care import care_of
 from qerror.analysis._block_choice import Choice
 from qerror.analysis._block_choice_nodes import Problem, Step
 from qerror.analysis._block_choice_together import Ask, choices
@@ -41,14 +42,8 @@ from qerror.formats.scale_rule import ScaleSteps
 from qerror.formats.stored_scales import Amax, scale_levels
 from qerror.grids import Grid
 
-_NODES = 16  # of the largest value of a tensor: all digits
-_HEAVY_NODES = (64, 96)  # where tails are heavy: likewise
 _UNLIKELY = 1e-18  # steps
 _PRECISION = 1e-13  # of the squared error
-# Of each step below a tensor scale from the data, as a share of all; of the squared error, and of a
-# probability.
-_ENOUGH, _RARE = 1e-15, 1e-16
-_LEFT = 1e-18  # of a probability, likewise: steps that are not asked
 _ROUNDING = 1e-15
 
 
@@ -177,7 +172,8 @@ def _plan(
     last = first + both[0].scales.size - (1 if point is None else 2)
     kept: list[tuple[float, ...]] = []
     asked: dict[int, Ask] = {}
-    likely = _UNLIKELY if share is None else max(_UNLIKELY, _LEFT / share)
+    care = care_of(case.density)
+    likely = _UNLIKELY if share is None else max(_UNLIKELY, care.left / share)
     for k in np.flatnonzero(probability > 0).tolist():
         weight, chance = float(weights[k]), float(probability[k])
         at = min(k + first, last)
@@ -191,7 +187,7 @@ def _plan(
                 asked[len(kept)] = Ask(problem, _PRECISION * whole / weight, below)
             else:
                 part = 1 / (weight * share)
-                asked[len(kept)] = Ask(problem, _ENOUGH * whole * part, below, _RARE * part)
+                asked[len(kept)] = Ask(problem, care.enough * whole * part, below, care.rare * part)
         levels = [float(case.levels[steps.codes[at]]) for steps in given]
         kept.append((weight, chance, *levels))
     return _Plan(total, float(clipped), tuple(kept), asked)
@@ -218,7 +214,7 @@ def _below_tensors(case: _Case, size: int) -> FourOverSixFigures:
     blocks = size // case.n
     found: list[tuple[float, FourOverSixFigures]] = []
     if case.density.pieces():
-        places, weights = largest_values(case.density, size, _NODES, _HEAVY_NODES)
+        places, weights = largest_values(case.density, size, *care_of(case.density)[:2])
         each = _below_values(case, blocks, places.tolist(), weights.tolist())
         found += zip(weights.tolist(), each, strict=True)
     if case.density.atom_sums.size:
@@ -292,8 +288,9 @@ def _own(
         return own
     step = Step(0.0, place, low_in=True, high_in=False, six=six, four=four)
     problem = Problem(grid, density, n - 1, case.rule.error, step, 1 / both[0].total)
-    tolerance = _ENOUGH * float(total.singles[:3].sum()) / share
-    return own._replace(asked=Ask(problem, tolerance, None, _RARE / share))
+    care = care_of(density)
+    tolerance = care.enough * float(total.singles[:3].sum()) / share
+    return own._replace(asked=Ask(problem, tolerance, None, care.rare / share))
 
 
 def _with_largest(n: int, own: _Own, found: Choice | None) -> FourOverSixFigures:
