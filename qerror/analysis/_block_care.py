@@ -21,7 +21,7 @@ class Care(NamedTuple):
 
 
 _ALL_DIGITS = Care(16, (64, 96), 1e-15, 1e-16, 1e-18)
-_ALONE = Care(12, (40, 64), 1e-13, 1e-12, 1e-14)  # 1e-11: where each step is found by itself
+_ALONE = Care(10, (40, 64), 1e-13, 1e-12, 1e-14)  # 1e-11: where each step is found by itself
 
 
 def care_of(density: Density) -> Care:
