@@ -90,7 +90,8 @@ def nested(
     edges, marks = extreme_edges(density, n), marks_of(density)
     if marks.size * lattice.steps > _MOST_BREAKS:
         marks = marks[:0]
-    wide = len(density.pieces()) > 1 or tail_exponent(density) < math.inf
+    exponent = tail_exponent(density)
+    wide = len(density.pieces()) > 1 or exponent < math.inf
     size = max(1, _MOST_CUTS[wide] // (edges.size + (marks.size + 2) * lattice.steps))
     most = 0.0
     for start in range(0, low.size, size):
@@ -98,7 +99,10 @@ def nested(
         cuts = _cuts(lattice, low[at], edges, marks, nearer)
         row, panel = np.nonzero(np.diff(cuts, axis=1) > _FINEST * np.abs(cuts[:, 1:]))
         a, b = cuts[row, panel], cuts[row, panel + 1]
-        share = _share(density, n, low[at][row], a, b) * at_low[at][row]
+        most_square = np.square(b - low[at][row])
+        if nearer and exponent <= 2:
+            most_square = np.minimum(most_square, _of_short(density, lattice, a, b, low[at][row]))
+        share = _share(density, n, low[at][row], a, b) * most_square * at_low[at][row]
         most = max(most, float(share.max(initial=0.0)))
         kept = np.flatnonzero(share > _LITTLE * most)
         if not kept.size:
@@ -125,13 +129,27 @@ def _cuts(
 
 
 def _share(density: Density, n: int, low: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
-    """Return about what panels add: the squared width, weighed with its probability."""
+    """Return about how likely panels are."""
     t, w = gauss_legendre(3)
     with np.errstate(under="ignore", over="ignore", divide="ignore"):
         mass = (density.pdf(a[:, None] + (b - a)[:, None] * t) @ w) * (b - a)
         within = np.maximum(density.cdf(b) - density.cdf(low), 0.0)
-        share: FloatArray = mass * within ** (n - 2) * np.square(b - low)
+        share: FloatArray = mass * within ** (n - 2)
     return share
+
+
+def _of_short(
+    density: Density, lattice: Lattice, a: FloatArray, b: FloatArray, low: FloatArray
+) -> FloatArray:
+    """Return about the squared error where 0 is a level and tails have no variance.
+
+    It is that of rounding to 0 all that is nearer to it than a step, and of the nearer extreme.
+    """
+    spread = max(piece.spread for piece in density.pieces())
+    away = np.maximum(np.abs(a), np.abs(b))
+    step = np.maximum((b - low) / (lattice.steps * spread), 1.0)
+    found: FloatArray = away**2 + spread**2 * step ** (2 - tail_exponent(density))
+    return found
 
 
 def _by_share(share: FloatArray) -> IntArray:

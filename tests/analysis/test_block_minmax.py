@@ -261,6 +261,15 @@ def test_tails_without_a_variance(nu: float, digits: float) -> None:
     assert other == pytest.approx(9 * one, rel=digits)
 
 
+@pytest.mark.exhaustive
+def test_an_integer_zero_point_on_tails_near_no_mean() -> None:
+    # What blocks of all sizes add, up to 1e95, falls as slowly as their size to the power of -0.4.
+    one, other = (
+        minmax_sums(StudentT(1.2, 0.0, s), 4, 4, "integer").singles[:3].sum() for s in (1.0, 3.0)
+    )
+    assert other == pytest.approx(9 * one, rel=1e-10)
+
+
 @pytest.mark.parametrize("law", [StudentT(5.0), StudentT(1.5), Laplace(), Gaussian(), Logistic()])
 def test_wide_cells_by_excess_are_those_cell_by_cell(law: Density) -> None:
     (piece,) = law.affine(3.0, 0.5).pieces()
