@@ -206,7 +206,9 @@ def largest_alone(density: Density, panels: MaximumNodes, n: int, edge: Edge) ->
     """Return what the largest of n values themselves add to a value's moments, at +m and at -m."""
     m = panels.nodes
     with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-        measure = np.exp((n - 1) * panels.log_below) * panels.weights * panels.density
+        measure = panels.weights * panels.density
+        if n > 1:  # else F^0 is 1 where F is 0 too, below all values
+            measure = measure * np.exp((n - 1) * panels.log_below)
         powers = np.stack([measure.sum(axis=1), measure @ m, measure @ (m * m)], axis=1)
     if is_heavy(density) and not edge.exact:
         # Squares may have their mean far beyond where the largest value likely is.

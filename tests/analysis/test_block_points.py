@@ -11,6 +11,7 @@ from qerror import (
     BlockErrorReport,
     Discrete,
     Gaussian,
+    LogUniform,
     Mixture,
     Rectified,
     StudentT,
@@ -68,6 +69,13 @@ def test_real_scales(
     assert found.cross_moment == pytest.approx(cross, rel=1e-12, abs=0)
     assert found.pair_error == pytest.approx(pair_error, rel=1e-12, abs=0)
     assert found.pair_cross == pytest.approx(pair_cross, rel=1e-12, abs=0)
+
+
+def test_single_values_that_keep_away_from_zero() -> None:
+    # The only value is M, and becomes 7 M / 8: E[x^2] / 64.
+    found = error("int4:full:g1:divisor=8", LogUniform(0.01, 3.0))
+    assert found.mse == pytest.approx(0.012327209016546179, rel=1e-13, abs=0)
+    assert found.cross_moment == pytest.approx(-8 * 0.012327209016546179, rel=1e-13, abs=0)
 
 
 def test_tensor_scales() -> None:
