@@ -6,6 +6,7 @@ A of the tensor is a level at both scales, so that the other values of its block
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from qerror.analysis._block_care import care_of
 from qerror.analysis._block_choice import Choice
 from qerror.analysis._block_choice_nodes import Problem, Step
 from qerror.analysis._block_choice_together import Ask, choices
-from qerror.analysis._block_joint_steps import check_ends, joint_steps
+from qerror.analysis._block_joint_steps import check_ends, few_jumps, joint_steps
 from qerror.analysis._block_steps import (
     BlockSums,
     Steps,
@@ -214,7 +215,9 @@ def _below_tensors(case: _Case, size: int) -> FourOverSixFigures:
     blocks = size // case.n
     found: list[tuple[float, FourOverSixFigures]] = []
     if case.density.pieces():
-        places, weights = largest_values(case.density, size, *care_of(case.density)[:2])
+        rules = case.rule.candidates
+        breaks = partial(few_jumps, case.density, case.n, case.element, rules)
+        places, weights = largest_values(case.density, size, *care_of(case.density)[:2], breaks)
         each = _below_values(case, blocks, places.tolist(), weights.tolist())
         found += zip(weights.tolist(), each, strict=True)
     if case.density.atom_sums.size:
