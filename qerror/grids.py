@@ -57,12 +57,6 @@ class Cells(ArrayValue):
     uneven: IntArray
     """The cells with left != right, where something remains on one side."""
 
-    @cached_property
-    def around_zero(self) -> IntArray:
-        """The cells that hold or touch 0 and are not that of 0."""
-        inward = np.where(self.points > 0, self.left, self.right)
-        return frozen(np.flatnonzero((self.points != 0) & (np.abs(self.points) <= inward)))
-
 
 @final
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ _MOST_CROSSINGS = 512  # sums of point masses that intervals are cut at
 _MOST_POINTS = 64  # whose gains are told apart
 SETTLED = 1e-14  # of a probability
 _PLAIN = 12  # values: so many may do without a law of their gains
-_LAST = 24  # frequencies that tell what is left beyond
+LAST = 24  # frequencies that tell what is left beyond
 _SLOW = 1e5  # times what is allowed: it falls as a small power of 1 / t, to the last limit
 _FASTER = 2.0  # at the next limit it has fallen by no more than this power of its last fall
 _UNSETTLED = 1e10  # times: refused; what is left beyond the last limit would show in 5 digits
@@ -267,7 +267,7 @@ def _series(
 
     parts = between(four_places(whole[:, 0].tolist(), part))
     total: FloatArray = (4 / half_period(n)) * np.sum(parts / t[:, None], axis=0)
-    return total, np.abs(parts[-_LAST:]).max(axis=0) / n
+    return total, np.abs(parts[-LAST:]).max(axis=0) / n
 
 
 def _series_limits(n: int, log_below: tuple[float, float] | None) -> tuple[float, ...]:
@@ -324,7 +324,7 @@ def _by_frequencies(
 
     parts = between(four_places(nodes.places, part))
     total: FloatArray = (2 / math.pi) * (table.weights / table.nodes) @ parts
-    return total, np.abs(parts[-_LAST:]).max(axis=0) / n
+    return total, np.abs(parts[-LAST:]).max(axis=0) / n
 
 
 def _logs(below: tuple[float, float] | None) -> tuple[float | None, ...]:

@@ -128,13 +128,13 @@ class _Atoms(NamedTuple):
         flat = (left == right)[cell]
         x, dx, cell = x[flat], dx[flat], cell[flat]
         weights = unit_columns(problem, cells, cell, x)[:, lattice.columns].T
-        values = weights[:, None, :] * _mass(problem, (scales, shares), x, dx)
+        values = weights[:, None, :] * mass_of(problem, (scales, shares), x, dx)
         starts = np.flatnonzero(np.diff(cell, prepend=-1))
         sums = np.add.reduceat(values, starts, axis=2) if starts.size else values
         return cls(cell[starts], left[cell[starts]], sums)
 
 
-def _mass(
+def mass_of(
     problem: Problem, given: tuple[FloatArray, FloatArray], x: FloatArray, dx: FloatArray
 ) -> FloatArray:
     """Return the probability of each place at each scale, with that of -x; (scales, places)."""
@@ -219,7 +219,7 @@ def _totals(
     parts: list[FloatArray] = []
     for start in range(0, given[0].size, rows):
         some = slice(start, start + rows)
-        mass = _mass(lattice.problem, (given[0][some], given[1][some]), x, dx)
+        mass = mass_of(lattice.problem, (given[0][some], given[1][some]), x, dx)
         own = atoms._replace(columns=atoms.columns[:, some])
         values = np.concatenate([weights[:, None, :] * mass, own.columns], axis=2)
         parts.append(_parts(lattice, sums, values, own))

@@ -17,6 +17,7 @@ import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.analysis._block_choice import (
+    LAST,
     SETTLED,
     Choice,
     choice,
@@ -25,7 +26,7 @@ from qerror.analysis._block_choice import (
     limits_of,
     sure_sign,
 )
-from qerror.analysis._block_choice_lattice import Lattice, extrapolated
+from qerror.analysis._block_choice_lattice import Lattice, extrapolated, mass_of
 from qerror.analysis._block_choice_nodes import (
     NO_GAIN,
     Nodes,
@@ -41,7 +42,6 @@ from qerror.analysis._block_steps import BlockSums
 
 _MOST = 64  # steps at a time
 _SPAN = 4.0  # between the scales of steps whose nodes are shared
-_LAST = 24  # frequencies that tell what is left beyond
 _FIGURES = 6  # of a symmetric density: what two values give is 0
 _POWERS = np.array([0, 2, 2, 2, 1, 2, 0, 0, 0, 0])  # of the scale, of ten figures
 _FEWEST = 12  # values whose products fall fast enough
@@ -107,11 +107,9 @@ class _Shared(NamedTuple):
     @classmethod
     def of(cls, shape: Shape, reach: float) -> "_Shared":
         """Place nodes up to t = reach."""
-        problem, cells, scales, density = (*shape[:2], shape.scales, shape.problem.density)
+        problem, cells, scales = shape.problem, shape.cells, shape.scales
         x, dx, cell, _ = panels(problem, cells, shape.unit, reach, scales)
-        at = np.multiply.outer(scales, x)
-        p = density.pdf(at.ravel()) + density.pdf(-at.ravel())
-        mass = p.reshape(at.shape) * np.multiply.outer(scales * shape.shares, dx)
+        mass = mass_of(problem, (scales, shape.shares), x, dx)
         gain = problem.gain_of(cells.six[cell] - x, cells.four[cell] - x) / shape.unit
         gain = np.where(np.abs(gain) > NO_GAIN, np.clip(gain, -1.0, 1.0), 0.0)
         weights = unit_columns(problem, cells, cell, x)[:, :_FIGURES]
@@ -247,7 +245,7 @@ def _by_limit(
     share = (2 / math.pi) * table.weights / table.nodes
     exact = np.stack([_exact(sides[:, ends.index(place)], n) for place in shared.places])
     totals = between(exact) + np.tensordot(share, remaining, (0, 0))
-    return totals, np.abs(remaining[-_LAST:]).max(axis=0) / n
+    return totals, np.abs(remaining[-LAST:]).max(axis=0) / n
 
 
 def _up_to(columns: FloatArray, ends: Sequence[int]) -> FloatArray:

@@ -7,6 +7,7 @@ a limit cuts, go through the general integrals one by one.
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -60,11 +61,19 @@ def _chunk_sums(batch: Batch, cells: Cells) -> Sums:
     first, second = moments
     square = second @ cells.weight
     mean = 0.0 if batch.mirrored else -first.sum(axis=1)
-    if cells.around_zero.size:
+    if _around_zero(cells):
         cross = _crosses(batch, cells, factor, q, moments) @ cells.weight
     else:
         cross = -((q * first) @ cells.weight + square)
     return Sums(square, mean_error=mean, cross=cross)
+
+
+@lru_cache(maxsize=128)
+def _around_zero(cells: Cells) -> tuple[int, ...]:
+    """Return the cells that hold or touch 0 and are not that of 0."""
+    inward = np.where(cells.points > 0, cells.left, cells.right)
+    at = (cells.points != 0) & (np.abs(cells.points) <= inward)
+    return tuple(np.flatnonzero(at).tolist())
 
 
 def _crosses(
@@ -72,7 +81,7 @@ def _crosses(
 ) -> FloatArray:
     """Return E[x e] of each cell of a grid without a 0."""
     cross = -(q * moments.first + moments.second)
-    for column in cells.around_zero.tolist():
+    for column in _around_zero(cells):
         left, right = (factor[:, 0] * side[column] for side in (-cells.left, cells.right))
         limits = batch.limits and (batch.limits.low, batch.limits.high)
         far, about_0 = batch.piece.far_crosses(q[:, column], left, right, limits)

@@ -12,11 +12,11 @@ from qerror.formats.stored_scales import StoredScale
 
 _GROWTH = 0.75  # of the exponent of the tail, so that all powers have means
 _RUN = 16  # nodes that a rule of fewer takes the place of
-# Shares of the whole, and the nodes that serve a run of at least so much.
 _MOST_BREAKS = 2**18  # of panels, times scales: beyond them jumps are many and small
 _UNLIKELY = -40.0  # of log P(a block's largest value is so small)
 _WIDER = 1.5  # at the most, a block's largest value over its scale times the divisor
 _SETTLED = 1e-15  # of the whole
+# Shares of the whole, and the nodes that serve a run of at least so much.
 _GRADES = ((1e-3, 16), (1e-7, 10), (1e-11, 6), (0.0, 3))
 
 

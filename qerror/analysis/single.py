@@ -324,7 +324,6 @@ def _report(
     """Name the sums; an infinite error settles the cross moment, whatever inf - inf gave."""
     # Samples, which may be large, are not kept alive by the cache.
     power, mean = (_signal if density.pieces() else _signal.__wrapped__)(density)
-    size = math.prod(shape)
     if not shape:
         rounding, low, high, mean_error, cross = sums.numbers()
         total = rounding + low + high
@@ -333,7 +332,7 @@ def _report(
             raise beyond_float64()
         cross = -math.inf if math.isinf(total) else cross
         return ErrorReport(rounding, low, high, mean_error, cross, power, mean)
-    figures = sums.rows(size)
+    figures = sums.rows(math.prod(shape))
     mse = figures[:3].sum(axis=0)
     lost = np.isnan(figures[4]) & np.isfinite(mse)
     if np.isnan(mse).any() or lost.any() or (np.isinf(mse).any() and math.isfinite(power)):
