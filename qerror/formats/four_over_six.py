@@ -32,8 +32,8 @@ class FourOverSix(ScaleRule):
     for a tensor scale from the data with 512 scales (ufixed9.1). It is right to 1e-12 (2e-11 of
     a generalized Gaussian with beta = 0.6); of densities without a bound, as `Arcsine`, small
     blocks reach 1e-5 or are refused. Below a tensor scale from the data, point masses beside other
-    values, and kinks off 0 that meet many thresholds, leave some 1e-4 (an estimate). Of point masses
-    alone (`Discrete`, `Empirical`) it has all digits.
+    values, and kinks off 0 that meet many thresholds, leave some 1e-4 (an estimate). Of point
+    masses alone (`Discrete`, `Empirical`) it has all digits.
 
     Parameters
     ----------
