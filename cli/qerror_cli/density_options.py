@@ -89,6 +89,13 @@ class Densities:
             densities.append(parse_density(text, **own))
         return densities
 
+    def standard(self) -> "Densities":
+        """Return the standard Gaussian density, and say so, where nothing was given."""
+        if self.given or self.data is not None:
+            return self
+        say("note: no density given: gaussian is taken. See: qerror densities")
+        return dataclasses.replace(self, texts=("gaussian",))
+
     def starting(self, by: Over) -> "Densities":
         """Return these densities at the first value of a parameter of theirs that is swept."""
         own = by.name.removeprefix("density.")

@@ -26,7 +26,7 @@ from qerror.analysis.scalar_product import scalar_product_error
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.integer import Integer
-from qerror.products import Factor
+from qerror.products.factors import Factor
 
 LONGEST = 2**24
 PROMOTED = FloatAccumulator(FloatingPoint(23, 8, specials="ieee"))
@@ -102,6 +102,7 @@ def accumulation_error(
     for side in (weight, activation):
         if not isinstance(side, Factor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidType(f"expected a Factor, as Operand(...).factor(format), got {side!r}")
+        side.scalar_format  # noqa: B018 - blocks are refused here
     integer("length", length, 1, LONGEST)
     _check_groups(register, way, length)
     if activation.channels:

@@ -5,7 +5,7 @@ from qerror.accumulators.error import accumulation_error
 from qerror.accumulators.report import AccumulationReport
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.integer import Integer
-from qerror.products import Factor
+from qerror.products.factors import Factor
 
 
 def accumulation_by_length(

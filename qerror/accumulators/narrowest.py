@@ -9,7 +9,7 @@ from qerror.accumulators.error import accumulation_error
 from qerror.accumulators.report import AccumulationReport
 from qerror.exceptions import InvalidValue
 from qerror.formats.floating import FloatingPoint
-from qerror.products import Factor
+from qerror.products.factors import Factor
 
 _MOST_MANTISSA, _MOST_GUARD = 52, 64
 

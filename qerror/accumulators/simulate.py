@@ -21,7 +21,7 @@ from qerror.exceptions import InvalidValue
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.integer import Integer
 from qerror.grids import MOST_POINTS
-from qerror.products import Factor
+from qerror.products.factors import Factor
 from qerror.simulation.quantize import quantize
 
 _HELD = 2**20  # products that are drawn at a time
@@ -188,8 +188,8 @@ def product_columns(
 def _levels(side: Factor, size: int, rng: np.random.Generator) -> FloatArray:
     """Draw values and return the levels that they are rounded to, before factor and scale."""
     drawn = side.density.sample(size, rng)
-    grid = side.format.grid()
-    levels = quantize(drawn, side.format, side.scale) / (grid.factor * side.scale)
+    grid = side.scalar_format.grid()
+    levels = quantize(drawn, side.scalar_format, side.scale) / (grid.factor * side.scale)
     if grid.size > min(MOST_POINTS, 2**17):
         return levels
     points = grid.base_points  # the quotient is rounded: the level itself is not

@@ -12,7 +12,7 @@ from qerror.analysis.report import ErrorReport
 from qerror.densities.density import Density
 from qerror.exceptions import InvalidValue
 from qerror.grids import Grid
-from qerror.products import Factor
+from qerror.products.factors import Factor
 
 _LISTED = 2048  # levels a side whose pairs are listed one by one
 _STRATA = 160
@@ -91,7 +91,7 @@ def product_terms(weight: Factor, activation: Factor) -> Terms:
 def unit_of(weight: Factor, activation: Factor) -> float:
     """Return what a product of 1 stands for."""
     sides = (weight, activation)
-    return math.prod(each.scale * each.format.grid().factor for each in sides)
+    return math.prod(each.scale * each.scalar_format.grid().factor for each in sides)
 
 
 def lattice_of(values: FloatArray) -> IntArray:
@@ -109,7 +109,7 @@ def weighed(where: IntArray, weights: FloatArray, size: int) -> FloatArray:
 
 def _levels(side: Factor) -> tuple[FloatArray, FloatArray]:
     """Return levels before their factor and scale, with their probabilities."""
-    grid, density, scale = side.format.grid(), side.density, side.scale
+    grid, density, scale = side.scalar_format.grid(), side.density, side.scale
     unit = grid.factor * scale
     if grid.size > _LISTED:
         return _matched(_strata(grid, density, scale), side.report, unit)

@@ -148,7 +148,9 @@ def _terms_view(product: "Product") -> View:
         for key, text in _TERMS.items()
     ]
     if length != 1:
-        body.append(("n (n - 1) E[e of one]^2", *_term(report, report.coherent)))
+        # Products in one block share a scale, so that pairs differ.
+        pairs = "sum of E[e_i e_j], i != j" if product.has_blocks else "n (n - 1) E[e of one]^2"
+        body.append((pairs, *_term(report, report.coherent)))
     lines = {
         "MSE, their sum": report.mse,
         "SQNR in dB": report.sqnr_db,
@@ -176,6 +178,12 @@ def _place(factor: "Factor") -> str:
 
 
 def _range_of(factor: "Factor") -> str:
+    if factor.is_blocked:
+        return (
+            "a scale for each block"
+            if not factor.channels
+            else (f"{len(factor.channels):,} channels, a scale for each block")
+        )
     if factor.channels:
         tops = [each.max_value for each in factor.channels]
         return (
@@ -230,7 +238,7 @@ def _ranges_view(which: str, factors: "Sequence[Factor]") -> View:
         (
             factor.format.name,
             _top_of(factor),
-            "" if factor.channels else short(factor.bias),
+            "" if factor.channels or factor.is_blocked else short(factor.bias),
             short(factor.report.mse),
             decibels(factor.report.sqnr_db),
         )
@@ -241,6 +249,8 @@ def _ranges_view(which: str, factors: "Sequence[Factor]") -> View:
 
 
 def _top_of(factor: "Factor") -> str:
+    if factor.is_blocked:
+        return "by block"
     if not factor.channels:
         return short(factor.max_value)
     tops = [each.max_value for each in factor.channels]

@@ -426,6 +426,18 @@ def test_the_error_of_blocks(run: Run) -> None:
     assert average["binade_average"] is True
 
 
+def test_block_sizes_without_a_density_are_those_of_the_standard_one(run: Run) -> None:
+    line = "sweep --over block_size=8:1024:8log --formats mxfp4,nf4,int4:gN"
+    shown = run(*line.split())
+    assert shown.exit_code == 0, shown.stderr
+    assert "no density given: gaussian is taken" in shown.stderr
+    assert shown.stdout == run(*line.split(), "--dist", "gaussian").stdout
+    assert shown.stdout.startswith("gaussian over block_size: SQNR in dB")
+    refused = run("sweep", "--over", "block_size=8,16", "--formats", "mxfp4", "--nu", "3")
+    assert refused.exit_code == 2
+    assert "no density given; add one" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -125,6 +125,25 @@ def test_terms_are_the_double_integral(run: Run) -> None:
         assert row["signal_power"] == pytest.approx(float(power), rel=1e-12, abs=0)
 
 
+BLOCKS = PAIR.replace("4M3E", "mxfp4,nvfp4").replace("int8", "mxfp8_e4m3")
+
+
+def test_blocks(run: Run, tmp_path: Path) -> None:
+    shown = run("dot", *BLOCKS.split(), "--length", "512", "--plot", "x.svg")
+    assert shown.exit_code == 0, shown.stderr
+    assert "by block" in shown.stdout
+    assert "blocks lie along the sum, from its start" in shown.stdout
+    assert (tmp_path / "x.csv").exists()
+    one = run("dot", *BLOCKS.replace(",nvfp4", "").split(), "--length", "512")
+    assert "MXFP4 on gaussian, a scale for each block, SQNR 18.79 dB" in one.stdout
+    assert "sum of E[e_i e_j], i != j" in one.stdout
+    assert max(map(len, one.stdout.splitlines())) <= 80
+    w, x = quantization_error("mxfp4", Gaussian()), quantization_error("mxfp8_e4m3", Laplace())
+    row, _ = rows(run, f"{BLOCKS} --length 512")
+    assert row["mse"] == scalar_product_error(w, x, 512).mse
+    assert (row["weight_scale"], row["weight_max_value"], row["weight_bias"]) == (None,) * 3
+
+
 MATRIX = (
     "--weight int8,5M2E,4M3E --weight-dist gaussian "
     "--activation 5M2E,3M4E --activation-dist student-t(nu=3)"
@@ -251,6 +270,9 @@ def test_infinite_variance_is_answered_honestly(run: Run, tmp_path: Path) -> Non
         (f"{PAIR} --weight-bias 1e9", ["bias must lie in"]),
         (f"{PAIR} --activation-bias 3", ["INT8 has no exponent bias", "--activation-scale"]),
         (f"{PAIR} --weight-scale 1 --weight-bias 3", ["--weight-scale and --weight-bias"]),
+        (f"{BLOCKS} --weight-scale 2", ["MXFP4 takes its scales from the data", "leave scale"]),
+        (f"{BLOCKS} --activation-bias 2", ["MXFP8_E4M3 takes its scales", "leave bias out"]),
+        (f"{BLOCKS} --accumulator fp16", ["MXFP4 shares scales between values"]),
         (f"{PAIR} --plot x.gif", ["'.gif'"]),
         (f"{PAIR} --plot no/x.svg", ["no folder"]),
         (

@@ -62,6 +62,38 @@ def test_infinite_power_has_no_best() -> None:
     assert math.isnan(row.weight.bias)
 
 
+def test_block_formats_beside_others() -> None:
+    """Pairs of blocked sides have their own oracle in tests/analysis/test_block_products.py."""
+    forms = ["mxfp4", "int8", "int4:g32:affine"]
+    found = scalar_products(Operand(forms, "gaussian(mean=0.5)"), Operand("nvfp4", "laplace"), 80)
+    x = quantization_error("nvfp4", Laplace())
+    for name, row in zip(forms, found, strict=True):
+        w = (
+            optimal_scale(name, Gaussian(0.5)).report
+            if name == "int8"
+            else quantization_error(name, Gaussian(0.5))
+        )
+        assert row.report == scalar_product_error(w, x, 80)
+        assert row.note == "blocks lie along the sum, from its start"
+        assert row.weight.is_blocked == (name != "int8")
+    record = found.rows[0].to_record()
+    assert (record["weight"], record["weight_scale"], record["weight_bias"]) == (
+        "MXFP4",
+        None,
+        None,
+    )
+    assert math.isnan(found.weights[0].max_value)
+
+
+def test_channels_of_weights_in_blocks() -> None:
+    w = np.random.default_rng(3).normal(size=(3, 64)) * [[1], [3], [7]]
+    (row,) = scalar_products(Operand("mxfp4", w, axis=0), Operand("int8", "laplace"), 64)
+    x = optimal_scale("int8", Laplace()).report
+    reports = [quantization_error("mxfp4", channel) for channel in w]
+    assert row.report == scalar_product_error(reports, x, 64)
+    assert row.to_record()["weight_channel_scales"] is None
+
+
 def test_progress_counts_formats() -> None:
     seen: list[tuple[int, int]] = []
     sides = Operand(["int8", "int4"], "gaussian"), Operand("int8", "gaussian")
@@ -84,6 +116,15 @@ def test_rows_are_frozen() -> None:
         (lambda: Operand("int8", "gaussian", bias=3), InvalidValue, "no exponent bias"),
         (lambda: Operand("4M3E", "gaussian", bias=3, scale=1), InvalidValue, "scale and bias"),
         (lambda: scalar_products(Operand("int8", "gaussian"), ANY), InvalidType, "Operand"),
+        (lambda: Operand("mxfp4", "gaussian", scale=1), InvalidValue, "leave scale out"),
+        (lambda: Operand(["e2m1", "nf4:g64"], "gaussian", bias=1), InvalidValue, "leave bias out"),
+        (
+            lambda: scalar_products(
+                Operand("int8", "gaussian"), Operand("mxfp4", np.ones((2, 32)), axis=0)
+            ),
+            InvalidValue,
+            "leave the activations' axis out",
+        ),
         (
             lambda: scalar_products(Operand("int8", "gaussian"), Operand("int8", "gaussian"), 0),
             InvalidValue,

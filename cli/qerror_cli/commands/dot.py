@@ -93,8 +93,9 @@ def command(
 ) -> None:
     r"""Break down the error of y = w x, or of a scalar product, with both factors quantized.
 
-    Each factor stands at its best range unless a scale, largest level or bias is given; with
-    --axis every output channel of the weights has its own, and the figures are means over them.
+    Each factor stands at its best range unless a scale, largest level or bias is given; a block
+    format takes its scales from the data, and its blocks lie along the sum. With --axis every
+    output channel of the weights has its own, and the figures are means over them.
     With several formats on a side: the SQNR of every pair. With --accumulator, --plot draws one
     pair's SQNR by the length of the sum, and of several pairs the SQNR with the register's errors.
 
@@ -149,7 +150,7 @@ def command(
 
 def _operand(side: str, given: dict[str, Any]) -> "Operand":
     """Return one side from its options."""
-    from qerror.formats import FloatingPoint
+    from qerror.formats import FloatingPoint, ScalarFormat
     from qerror.products import Operand
 
     ranges: dict[str, float | None] = {
@@ -158,7 +159,8 @@ def _operand(side: str, given: dict[str, Any]) -> "Operand":
     check_range({f"--{side}-{name.replace('_', '-')}": each for name, each in ranges.items()})
     formats = given[f"{side}_formats"]
     for form in formats:
-        if ranges["bias"] is not None and not isinstance(form, FloatingPoint):
+        scalar = isinstance(form, ScalarFormat)
+        if ranges["bias"] is not None and scalar and not isinstance(form, FloatingPoint):
             raise click.UsageError(
                 f"{form.name} has no exponent bias, got --{side}-bias {ranges['bias']:g}; "
                 f"use --{side}-scale or --{side}-max-value"

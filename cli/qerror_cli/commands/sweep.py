@@ -71,8 +71,8 @@ _ANY_SIZE = re.compile(r":gN(?=:|,|\s*\Z)", re.IGNORECASE)
     type=OverType(),
     metavar="NAME=VALUES",
     help="Sweep a parameter of the densities (nu, std, density.scale, ...), or the formats' "
-    "scale, max-value or bias, or the block-size of block formats. VALUES: LO:HI:N, LO:HI:Nlog or "
-    "A,B,C.",
+    "scale, max-value or bias, or the block-size of block formats, by default on the standard "
+    "gaussian. VALUES: LO:HI:N, LO:HI:Nlog or A,B,C.",
 )
 @click.option(
     "--by",
@@ -140,6 +140,8 @@ def command(  # noqa: PLR0917 - click passes them by name
     check_range({"--scale": scale, "--max-value": max_value})
     _check_csv(csv)
     output.refuse_collisions({**plotted_files(plot), "--csv": csv}, {"--data": densities.data})
+    if over is not None and over.name == "block_size":
+        densities = densities.standard()
     chosen: Sequence[DensityLike]
     if axis is None:
         chosen = (densities if by is None else densities.starting(by)).parse(over)

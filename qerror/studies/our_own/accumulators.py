@@ -7,7 +7,7 @@ import numpy as np
 
 from qerror.accumulators import AccumulationReport, accumulation_error, simulate_accumulation
 from qerror.formats import as_scalar_format
-from qerror.products import Factor, Operand
+from qerror.products.factors import Factor, Operand
 from qerror.reporting import Document, Row
 from qerror.studies.study import STUDIES, Study, figure_data
 
