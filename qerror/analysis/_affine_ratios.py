@@ -61,7 +61,7 @@ def alike_moments(piece: Piece, rows: Rows) -> FloatArray:
             nodes, weights = _rule(rows.steps, together, wide=k == len(limits))
         if rows.zero is None:
             nodes, weights = _with_ends(rows.steps, nodes, weights)
-        size = max(1, _CHUNK // nodes.size)
+        size = max(1, _CHUNK // max(1, nodes.size))
         for start in range(0, at.size, size):
             some = at[start : start + size]
             found[:, some] = _weighed(piece, rows.at(some), nodes, weights)
@@ -168,12 +168,12 @@ def _at_zero(cells: int, count: int) -> tuple[FloatArray, FloatArray]:
     u, v = gauss_legendre(_CELL_NODES)
     offset = np.tile(u - 0.5, cells)
     place = np.repeat(np.arange(cells), u.size) + offset
-    basis = _lagrange((place + 0.5) / cells, t, w) * np.tile(v, cells)[:, None]
+    basis = lagrange((place + 0.5) / cells, t, w) * np.tile(v, cells)[:, None]
     parts = (offset * offset, offset, np.ones(place.size), offset * place, place)
     return frozen(cells * t - 0.5), frozen(np.stack([part @ basis for part in parts], axis=-1))
 
 
-def _lagrange(x: FloatArray, t: FloatArray, w: FloatArray) -> FloatArray:
+def lagrange(x: FloatArray, t: FloatArray, w: FloatArray) -> FloatArray:
     """Return the polynomials that are 1 at one Gauss node t on [0, 1] and 0 at the others, at x.
 
     By their Legendre coefficients, which the Gauss rule integrates exactly.
