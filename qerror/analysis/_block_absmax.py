@@ -19,6 +19,7 @@ import numpy as np
 from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.analysis._block_steps import BlockSums
 from qerror.analysis._windows import WindowMoments, Windows
+from qerror.densities.branches import branch_points
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
 from qerror.densities.far_maximum import far_node
@@ -94,10 +95,24 @@ def _suits(density: Density, n: int) -> bool:
     return suits_rule(density, n)
 
 
-def _breaks(grid: Grid, density: Density, gain: float) -> tuple[float, ...]:
-    """Return the maxima at which a threshold, or the range's end, crosses a kink of the density."""
+def _breaks(
+    grid: Grid, density: Density, gain: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the maxima at which a threshold, or the range's end, crosses a kink of the density.
+
+    Those of branch points come apart, second.
+    """
+    branches = branch_points(density)
+    marks = {abs(x) for x in (*density.kinks, *density.atoms().positions.tolist())}
+    kinks = sorted(marks.difference(branches))
+    return _crossings(grid, density, gain, kinks), _crossings(grid, density, gain, branches)
+
+
+def _crossings(
+    grid: Grid, density: Density, gain: float, marks: Sequence[float]
+) -> tuple[float, ...]:
+    """Return the maxima at which a threshold, or the range's end, lies at one of the magnitudes."""
     top = max(abs(end) for end in density.support)
-    marks = [abs(x) for x in (*density.kinks, *density.atoms().positions.tolist())]
     marks = [x for x in marks if 0 < x < top]
     if not marks:
         return ()
@@ -172,7 +187,8 @@ def _below(grid: Grid, density: Density, gain: float, rule: MaximumRule) -> Wind
 
 def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) -> BlockSums:
     """Integrate over the maximum by panels, whatever the density."""
-    panels = maximum_nodes(density, n, _breaks(grid, density, gain))
+    breaks = _breaks(grid, density, gain) if n > 1 else ()
+    panels = maximum_nodes(density, n, *breaks)
     m, others = panels.nodes, np.zeros(panels.nodes.size)
     if n > 1:
         others = panels.measure(n - 1)

@@ -125,6 +125,15 @@ class AdaptiveLaw(Law):
     def __hash__(self) -> int:
         return hash(self._key)
 
+    @property
+    def branches(self) -> tuple[float, ...]:
+        ends = (x for x in (self.low, self.high) if math.isfinite(x))
+        return tuple(sorted({*ends, *((0.0,) if self.low < 0 < self.high else ())}))
+
+    @property
+    def places(self) -> FloatArray:
+        return self._edges
+
     def pdf(self, z: FloatArray) -> FloatArray:
         inside = np.clip(z, self.low, self.high)
         with np.errstate(all="ignore"):  # what scipy.stats computes far out is its own affair
@@ -162,6 +171,11 @@ class AdaptiveLaw(Law):
 
     @cached_property
     def _breaks(self) -> FloatArray:
+        around = [end for pole in self._poles for end in pole.interval]
+        return frozen(np.unique(np.concatenate([self._edges, around])))
+
+    @cached_property
+    def _edges(self) -> FloatArray:
         """Return quantiles, then steps that double until the density ends."""
         p = np.array(_QUANTILES)
         inner = np.concatenate([self.ppf(p), np.asarray(self.source.isf(p), dtype=np.float64)])
@@ -173,9 +187,7 @@ class AdaptiveLaw(Law):
         steps = steps[np.isfinite(steps)]
         below = self._alive(inner[0] - steps) if self.low == -np.inf else [self.low]
         above = self._alive(inner[-1] + steps) if self.high == np.inf else [self.high]
-        edges = np.unique(np.concatenate([below, inner, above]))
-        around = [end for pole in self._poles for end in pole.interval]
-        return frozen(np.unique(np.concatenate([edges, around])))
+        return frozen(np.unique(np.concatenate([below, inner, above])))
 
     @cached_property
     def _knots(self) -> FloatArray:

@@ -35,6 +35,7 @@ class ArcsineEnd(SmoothLaw):
 
     kink_at_zero = True
     branch_at_zero = True
+    root_at_zero = True
     horizon = 2.0
 
     def pdf(self, z: FloatArray) -> FloatArray:

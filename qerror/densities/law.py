@@ -7,9 +7,10 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from qerror._arrays import FloatArray, Immutable
+from qerror._arrays import FloatArray, Immutable, frozen
 from qerror.exceptions import InvalidValue
 
+_NOWHERE = frozen(np.zeros(0))
 _FAR = 1e40  # a power law shows its exponent there, all others are gone
 
 
@@ -58,6 +59,16 @@ class Law(Immutable, ABC):
     def kinks(self) -> tuple[float, ...]:
         """The points inside its support where the law is not smooth."""
         return ()
+
+    @property
+    def branches(self) -> tuple[float, ...]:
+        """The points, ends of its support included, about which it varies as a power."""
+        return ()
+
+    @property
+    def places(self) -> FloatArray:
+        """Ascending points between which the law varies moderately, where only it knows them."""
+        return _NOWHERE
 
     @property
     def differential_entropy(self) -> float | None:
@@ -155,6 +166,14 @@ class MirroredLaw(Law):
     @property
     def kinks(self) -> tuple[float, ...]:
         return tuple(-x for x in reversed(self.law.kinks))
+
+    @property
+    def branches(self) -> tuple[float, ...]:
+        return tuple(-x for x in reversed(self.law.branches))
+
+    @property
+    def places(self) -> FloatArray:
+        return -self.law.places[::-1]
 
     @property
     def differential_entropy(self) -> float | None:

@@ -31,6 +31,8 @@ class SmoothLaw(Law):
     kink_at_zero: bool = False
     branch_at_zero: bool = False
     """Whether 0 is a singular point from both sides, as for |x|^beta."""
+    root_at_zero: bool = False
+    """Whether that is a root's: the density times sqrt(|x|) is analytic in sqrt(|x|)."""
     panels_shrink: bool = False
     """Whether panel widths never grow outwards."""
     spent: float = math.inf
@@ -66,6 +68,10 @@ class SmoothLaw(Law):
     @property
     def kinks(self) -> tuple[float, ...]:
         return (0.0,) if self.kink_at_zero else ()
+
+    @property
+    def branches(self) -> tuple[float, ...]:
+        return (0.0,) if self.branch_at_zero else ()
 
     def flat_width(self) -> float:
         """Return how far from 0 the density equals p(0) to 1e-17."""
