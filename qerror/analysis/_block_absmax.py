@@ -36,6 +36,7 @@ from qerror.densities.maximum import (
     maximum_rules,
     suits_rule,
 )
+from qerror.densities.standard import shape_of
 from qerror.grids import Grid
 
 _FEW = 16  # values: for blocks of fewer the law of the maximum reaches down to 0
@@ -80,7 +81,7 @@ def absmax_sums(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
     edge = edge_of(grid, gain)
     total = BlockSums(np.zeros(6), 0.0, 0.0)
     if density.pieces():
-        smooth = edge.exact and n > _FEW and _suits(density, n - 1)
+        smooth = edge.exact and n > _FEW and _suits(shape_of(density).density, n - 1)
         ruled = _by_rule(grid, density, n, gain) if smooth else None
         total = ruled or _by_panels(grid, density, n, gain, edge)
     if density.atom_sums.size:
@@ -127,8 +128,9 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
 
     None where fewer nodes give something else: J is not smooth enough.
     """
-    for counts in _counts(density):
-        rules = _rules(density, n - 1, counts)
+    shape, unit = shape_of(density)
+    for counts in _counts(shape):
+        rules = [MaximumRule(unit * m, w) for m, w in _rules(shape, n - 1, counts)]
         both = MaximumRule(*(np.concatenate(parts) for parts in zip(*rules, strict=True)))
         sizes = [each.nodes.size for each in rules]
         rule, (moments, at_fewer) = rules[0], _below(grid, density, gain, both).parted(sizes)
@@ -142,7 +144,7 @@ def _by_rule(grid: Grid, density: Density, n: int, gain: float) -> BlockSums | N
         return BlockSums(singles, 0.0, 0.0)
     upper, lower = density.pdf(rule.nodes), density.pdf(-rule.nodes)
     with_largest = (upper - lower) / (upper + lower) * rule.nodes * moments.mean
-    weights = _weights_of_two(density, n, counts)
+    weights = _weights_of_two(shape, n, counts)
     cross = weights @ (moments.mean * moments.first)
     cross += rule.weights @ with_largest / (n - 1)
     return BlockSums(singles, float(weights @ moments.mean**2), float(cross))
