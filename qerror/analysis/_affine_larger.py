@@ -47,6 +47,7 @@ _GRADES = (
     (3e-8, 14),
 )
 _HEAVY, _FINER = 3.0, 1e-3  # tails heavier than t^-3 take smaller shares for whole ones
+_NODES = 2**15  # of panels handled together
 _GRID = np.concatenate([[0.0], np.geomspace(1e-3, 1e30, 1200)])  # spreads: where panels may end
 
 
@@ -101,12 +102,39 @@ def larger_nodes(density: Density, n: int, steps: int) -> Larger:
 def larger_pairs(density: Density, n: int, lattice: Lattice) -> Iterator[Ends]:
     """Return all pairs: where they have mirror images, one of them with both weights."""
     m, upper, lower, wide = larger_nodes(density, n, lattice.steps)
-    near, mirror = _NEAR[wide > 1], density.affine(-1.0)
+    yield from pairs_below(density, n, lattice.steps, (m, upper, lower), _NEAR[wide > 1])
+
+
+def pairs_below(
+    density: Density,
+    n: int,
+    steps: int,
+    larger: tuple[FloatArray, FloatArray, FloatArray],
+    near: tuple[float, ...],
+) -> Iterator[Ends]:
+    """Return pairs by the larger magnitude of both extremes.
+
+    Parameters
+    ----------
+    density : Density
+        Of one value.
+    n : int
+        How many values share a scale.
+    steps : int
+        Between the levels of both extremes.
+    larger : tuple of arrays of shape (k,)
+        The larger magnitude m, and p(m) dm and p(-m) dm.
+    near : tuple of float
+        Spreads on both sides of where a threshold crosses a centre: panels end there.
+    """
+    m, upper, lower = larger
+    mirror = density.affine(-1.0)
     if density.is_symmetric:
-        yield _pairs(density, mirror, n, lattice.steps, (m, upper + lower), near)
+        yield from _pairs(density, mirror, n, steps, (m, upper + lower), near)
         return
-    yield _pairs(density, mirror, n, lattice.steps, (m, upper), near)
-    yield _pairs(mirror, density, n, lattice.steps, (m, lower), near).mirrored
+    yield from _pairs(density, mirror, n, steps, (m, upper), near)
+    for ends in _pairs(mirror, density, n, steps, (m, lower), near):
+        yield ends.mirrored
 
 
 def _pairs(  # noqa: PLR0917 - one side's description
@@ -116,7 +144,7 @@ def _pairs(  # noqa: PLR0917 - one side's description
     steps: int,
     larger: tuple[FloatArray, FloatArray],
     near: tuple[float, ...],
-) -> Ends:
+) -> Iterator[Ends]:
     """Return the pairs whose upper extreme is the larger one."""
     m, at_m = larger
     cuts = _cuts(density, -_edges(mirror, n)[::-1], steps, m, near)
@@ -125,9 +153,11 @@ def _pairs(  # noqa: PLR0917 - one side's description
     share = at_m[row] * _square(density, n, m[row], a, b, steps)
     counts = _counts(share / share.sum(), tail_exponent(density))
     kept = np.flatnonzero(counts)
-    at, low, dl = panel_nodes(a[kept], b[kept], counts[kept])
-    of = row[kept[at]]
-    return Ends(low, m[of], density.pdf(low) * dl, at_m[of], False, False)
+    group: IntArray = np.cumsum(counts[kept]) // _NODES
+    for some in (kept[group == k] for k in np.unique(group)):
+        at, low, dl = panel_nodes(a[some], b[some], counts[some])
+        of = row[some[at]]
+        yield Ends(low, m[of], density.pdf(low) * dl, at_m[of], False, False)
 
 
 def _cuts(

@@ -12,7 +12,6 @@ smooth, and equal steps converge as fast as Gauss rules. Under heavy tails what 
 falls as a sum of powers of w, whose sums have closed forms.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,15 +19,12 @@ import numpy as np
 from qerror._arrays import FloatArray
 from qerror.analysis._affine_zero_places import KINDS, ORDER, Cells, Places, cells_of
 from qerror.analysis._affine_zero_values import Values, settled_places
-from qerror.analysis._affine_zero_widths import widths_of
+from qerror.analysis._affine_zero_widths import settled_sum, widths_of
 from qerror.densities.density import Density
 from qerror.densities.smooth_law import SmoothLaw
 
 _FAR = 100.0  # spreads
 _MOST_STEPS = 2**12
-_HALVINGS = 6
-_SETTLED = 3e-9  # relative, of two sums of shifted nodes: their mean's error is of its square
-_LEAST_PAIR = 1e-4  # of the squared errors: E[e_1 e_2] is measured by no less
 _CHUNK = 2**16  # widths times cells' nodes handled together
 
 
@@ -59,27 +55,13 @@ def zero_point_sums(density: Density, n: int, steps: int) -> FloatArray | None:
         None where equal steps of log w do not settle.
     """
     widths = widths_of(density, n, steps)
-    step = widths.step
-    logs = widths.logs(0.0, step)
-    places = settled_places(density, n, widths.spread, np.exp(logs[1::2]))
-    found = widths.sum(_at(density, n, steps, places, np.exp(logs)), step)
-    for _ in range(_HALVINGS):
-        logs = widths.logs(0.5 * step, step)
-        other = widths.sum(_at(density, n, steps, places, np.exp(logs)), step)
-        agree = _agree(found, other)
-        found, step = 0.5 * (found + other), 0.5 * step
-        if agree:
-            return found
-    return None
+    places = settled_places(density, n, widths.spread, np.exp(widths.logs(0.0, 2 * widths.step)))
 
+    def total(shift: float, step: float) -> FloatArray:
+        w = np.exp(widths.logs(shift, step))
+        return widths.sum(_at(density, n, steps, places, w), step)
 
-def _agree(one: FloatArray, other: FloatArray) -> bool:
-    """Tell whether two sums are alike, small ones measured by all errors."""
-    square = max(float(one[:3].sum()), float(other[:3].sum()))
-    least = np.full(7, square)
-    least[3], least[5] = math.sqrt(square), _LEAST_PAIR * square
-    size = np.maximum(np.maximum(np.abs(one), np.abs(other)), least)
-    return bool((np.abs(one - other) <= _SETTLED * size).all())
+    return settled_sum(total, widths.step)
 
 
 def _at(density: Density, n: int, steps: int, places: Places, width: FloatArray) -> FloatArray:

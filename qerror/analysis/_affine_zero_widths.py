@@ -1,6 +1,7 @@
 """Where widths of blocks lie, as equal steps of their logarithms, and how sums over them end."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,15 +12,23 @@ from qerror.densities.density import Density
 from qerror.densities.extreme import below, beyond, tail_exponent
 
 _FINE = 0.0125  # of log w
-_STRIDES = (28, 20, 14, 10, 6, 4, 2)  # of those: steps of log w to begin with
+_STRIDES = (40, 28, 20, 14, 10, 6, 4, 2)  # of those: steps of log w to begin with
 _LIKE = 1e-8  # the first that is as exact as this for the law of the largest magnitude
 _NOTHING = 1e-19  # of all: widths that add less are left out
 _ALMOST = 1 - 1e-16
 _COARSE = 0.1  # of log w, to find where they lie
 _NARROWEST, _WIDEST = 1e-8, 1e150  # of the spreads
 # Exponents of tails up to which squares count beyond, and products with the farther extreme.
-_ENDLESS = (2.1, 6.0)
+_ENDLESS = (2.3, 6.0)
+_HALVINGS = 6
+_SETTLED = 3e-9  # relative, of two sums of shifted nodes: their mean's error is of its square
+_LEAST_PAIR = 1e-4  # of the squared errors: E[e_1 e_2] is measured by no less
 _APART = 6.0  # of log w: between places from which powers are told apart
+
+
+def is_endless(density: Density) -> bool:
+    """Tell whether squared errors count beyond all widths."""
+    return tail_exponent(density) <= _ENDLESS[0]
 
 
 class Widths(NamedTuple):
@@ -42,21 +51,40 @@ class Widths(NamedTuple):
 
     def sum(self, found: FloatArray, step: float) -> FloatArray:
         """Sum over equal steps of log w, shape (k, 7), and over all that follow."""
-        total: FloatArray = step * found.sum(axis=0)
-        squares, crosses = [0, 1, 2, 5], [4, 6]
+        before = found[max(found.shape[0] - 1 - self.back(step), 0)]
+        total: FloatArray = step * found.sum(axis=0) + self.rest(before, found[-1], step)
+        return total
+
+    def back(self, step: float) -> int:
+        """Return how many steps before the last one powers are told apart from it."""
+        return round(_APART / step)
+
+    def rest(
+        self,
+        before: FloatArray,
+        end: FloatArray,
+        step: float,
+        mixed: tuple[int, ...] = (4, 6),
+    ) -> FloatArray:
+        """Return what follows the last step, from what it adds and what one further back did.
+
+        Squares fall as w^-fast; of the mixed sums a part falls as w^-slow: those with the farther
+        extreme as a factor. With a real offset that one has no error, E[x e] is no such sum.
+        """
+        total = np.zeros(7)
         if self.exponent > _ENDLESS[1]:
             return total
-        # Squares fall as w^-fast; x e also has a term of w^-slow: that of the farther extreme.
         slow, fast = self.exponent - 1, min(2 * self.exponent - 2, self.exponent)
-        back = round(_APART / step)
-        end, before = found[-1], found[-1 - back]
         if self.exponent <= _ENDLESS[0]:
-            total[squares] += step * end[squares] / math.expm1(fast * step)
-        slower, faster = math.exp(slow * back * step), math.exp(fast * back * step)
-        part = (before[crosses] - slower * end[crosses]) / (faster - slower)
-        rest = end[crosses] - part
-        more = part / math.expm1(fast * step) + rest / math.expm1(slow * step)
-        total[crosses] += step * more
+            total[:3] = step * end[:3] / math.expm1(fast * step)
+            total[[4, 5]] = step * end[[4, 5]] / math.expm1(fast * step)
+        way = self.back(step) * step
+        slower, faster = math.exp(slow * way), math.exp(fast * way)
+        for k in mixed:
+            part = (before[k] - slower * end[k]) / (faster - slower)
+            rest = end[k] - part
+            more = part / math.expm1(fast * step) + rest / math.expm1(slow * step)
+            total[k] = step * more
         return total
 
 
@@ -102,3 +130,24 @@ def _first_step(density: Density, n: int, first: float, last: float) -> float:
 
 def _beyond_both(density: Density, x: FloatArray) -> FloatArray:
     return beyond(density, x) + below(density, -x)
+
+
+def settled_sum(total: Callable[[float, float], FloatArray], step: float) -> FloatArray | None:
+    """Return the mean of sums over equal steps, of a shift and a step; None if they differ."""
+    found = total(0.0, step)
+    for _ in range(_HALVINGS):
+        other = total(0.5 * step, step)
+        agree = _agree(found, other)
+        found, step = 0.5 * (found + other), 0.5 * step
+        if agree:
+            return found
+    return None
+
+
+def _agree(one: FloatArray, other: FloatArray) -> bool:
+    """Tell whether two sums are alike, small ones measured by all errors."""
+    square = max(float(one[:3].sum()), float(other[:3].sum()))
+    least = np.full(7, square)
+    least[3], least[5] = math.sqrt(square), _LEAST_PAIR * square
+    size = np.maximum(np.maximum(np.abs(one), np.abs(other)), least)
+    return bool((np.abs(one - other) <= _SETTLED * size).all())
