@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
+from qerror.analysis._affine_flats import flats_of, masses
 from qerror.densities.density import Density
 from qerror.densities.extreme import below, beyond
 
@@ -76,10 +77,11 @@ def first_moments(density: Density, ends: Ends) -> FloatArray:
     """Return int x p between extremes, point masses included."""
     values, place = np.unique(np.concatenate([ends.low, ends.high]), return_inverse=True)
     total, nothing, width = np.zeros(values.size), np.zeros(values.size - 1), np.diff(values)
-    for piece in density.pieces():
+    flats = flats_of(density)
+    for piece in flats.others:
         mass, first, _ = piece.integrals(values[:-1], nothing, width)
         total[1:] += values[:-1] * mass + first
-    below = np.cumsum(total)[place]
+    below = (np.cumsum(total) + flats.below(values)[1])[place]
     found = below[ends.low.size :] - below[: ends.low.size]
     x, probability = density.atoms()
     if x.size:
@@ -165,6 +167,6 @@ def roughly(density: Density, n: int, ends: Ends) -> FloatArray:
 
     Of neither extreme a point mass and n > 2; to 1e-16 n / P.
     """
-    mass = np.maximum(density.cdf(ends.high) - density.cdf(ends.low), 0.0)
+    mass = masses(density, ends.low, ends.high)
     found: FloatArray = (n - 1) * (n - 2) * mass ** (n - 3) * ends.at_low * ends.at_high
     return found

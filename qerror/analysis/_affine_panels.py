@@ -13,6 +13,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._affine_ends import Ends
+from qerror.analysis._affine_flats import masses
 from qerror.densities.density import Density
 from qerror.densities.extreme import extreme_edges, tail_exponent
 from qerror.densities.quadrature import gauss_legendre
@@ -133,7 +134,7 @@ def _share(density: Density, n: int, low: FloatArray, a: FloatArray, b: FloatArr
     t, w = gauss_legendre(3)
     with np.errstate(under="ignore", over="ignore", divide="ignore"):
         mass = (density.pdf(a[:, None] + (b - a)[:, None] * t) @ w) * (b - a)
-        within = np.maximum(density.cdf(b) - density.cdf(low), 0.0)
+        within = masses(density, low, b)
         share: FloatArray = mass * within ** (n - 2)
     return share
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._affine_ends import Ends, first_moments
+from qerror.analysis._affine_flats import masses
 from qerror.analysis._affine_jumps import ORDER, Jump, damping, jumps_of_limits, periodic
 from qerror.analysis._affine_panels import Lattice
 from qerror.analysis._affine_place_pairs import edges_of, jumps_of, pairs_apart, pairs_beside
@@ -119,7 +120,7 @@ def _weights(density: Density, n: int, ends: Ends) -> tuple[FloatArray, FloatArr
 
     Differences of distribution functions do: these terms are little.
     """
-    mass = np.maximum(density.cdf(ends.high) - density.cdf(ends.low), 0.0)
+    mass = masses(density, ends.low, ends.high)
     both = ends.at_low * ends.at_high * (n - 2)
     power = mass ** (n - 3)
     other = power * both * (ends.low + ends.high)

@@ -6,6 +6,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.analysis._affine_ends import Ends
+from qerror.analysis._affine_flats import masses
 from qerror.analysis._affine_panels import marks_of, panel_nodes
 from qerror.densities.density import Density
 from qerror.densities.extreme import extreme_edges
@@ -187,7 +188,7 @@ def _inner_share(
     t, w = gauss_legendre(3)
     with np.errstate(under="ignore"):
         mass = (density.pdf(a[:, None] + (b - a)[:, None] * t) @ w) * (b - a)
-        within = np.maximum(density.cdf(b) - density.cdf(low), 0.0)
+        within = masses(density, low, b)
         found: FloatArray = mass * within ** (n - 2) * np.square(b - low)
     return found
 

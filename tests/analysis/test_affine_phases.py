@@ -7,11 +7,13 @@ import pytest
 
 from qerror._arrays import FloatArray
 from qerror.analysis._affine_cells import _by_cells, _of_flat
+from qerror.analysis._affine_ends import Ends, first_moments
+from qerror.analysis._affine_flats import masses
 from qerror.analysis._affine_jumps import periodic
 from qerror.analysis._affine_panels import Lattice
 from qerror.analysis._affine_phases import inner_by_phases
 from qerror.analysis._affine_rows import Rows
-from qerror.densities import Density, Gaussian, Mixture, StudentT, Truncated, Uniform
+from qerror.densities import Density, Discrete, Gaussian, Mixture, StudentT, Truncated, Uniform
 
 BUMP = Mixture([Uniform(-1.0, 0.5), Gaussian(0.2, 0.8)], [0.4, 0.6])
 CUT = Mixture([Truncated(Gaussian(), -0.7, math.inf), Uniform(-0.2, 2.0)], [0.6, 0.4])
@@ -151,6 +153,27 @@ def test_a_constant_in_closed_form_is_that_of_cells(steps: int, integer: bool) -
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-14, atol=0)
     scale = expected[0] / rows.step
     assert np.all(np.abs(found[1:3] - expected[1:3]) <= 1e-14 * steps * (scale + scale * high))
+
+
+def test_uniform_parts_at_once() -> None:
+    parts = [Uniform(-1.0, 0.5), Uniform(0.25, 3.0), Uniform(-1.0, 3.0), Discrete([0.1], [1.0])]
+    for more in (Gaussian(0.2, 0.8), Uniform(2.0, 4.0)):
+        density = Mixture([*parts, more], [0.1, 0.3, 0.2, 0.1, 0.3])
+        rng = np.random.default_rng(3)
+        low = np.append(rng.uniform(-2, 4, 50), [-1.0, 0.25, -9.0])
+        high = low + np.append(rng.uniform(0, 5, 50), [1.5, 2.75, 20.0])
+        found = masses(density, low, high)
+        np.testing.assert_allclose(found, density.cdf(high) - density.cdf(low), rtol=0, atol=3e-16)
+        t, w = np.polynomial.legendre.leggauss(60)
+        cuts = np.sort(np.clip([[-1, 0.25, 0.5, 2, 3, 4]] * low.size, low[:, None], high[:, None]))
+        cuts = np.concatenate([low[:, None], cuts, high[:, None]], axis=1)
+        half = 0.5 * np.diff(cuts)[..., None]
+        x = cuts[:, :-1, None] + half * (t + 1)
+        expected = (x * density.pdf(x) * half * w).sum(axis=(1, 2))
+        expected += 0.01 * ((low < 0.1) & (high > 0.1))
+        nothing = np.zeros(low.size)
+        ends = Ends(low, high, nothing, nothing, False, False)
+        np.testing.assert_allclose(first_moments(density, ends), expected, rtol=0, atol=3e-15)
 
 
 def test_periodic_functions_are_bernoulli_polynomials() -> None:
