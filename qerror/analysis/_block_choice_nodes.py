@@ -195,7 +195,7 @@ def nodes_of(problem: Problem, cells: Cells | None, unit: float, reach: float) -
     at, mass = points_of(problem)
     parts = [] if cells is None else [_of_cells(problem, cells, unit, reach)]
     if at.size or not parts:
-        parts.append(_of_points(problem, at, mass))
+        parts.append(columns_of_points(problem, at, mass))
     gain, x, columns, flat = (np.concatenate(each, axis=0) for each in zip(*parts, strict=True))
     point = np.arange(x.size) >= x.size - at.size
     size = np.abs(x)
@@ -218,7 +218,7 @@ def places_of(problem: Problem, size: FloatArray) -> tuple[int, int, int, int]:
 _Part = tuple[FloatArray, FloatArray, FloatArray, BoolArray]
 
 
-def _of_points(problem: Problem, x: FloatArray, mass: FloatArray) -> _Part:
+def columns_of_points(problem: Problem, x: FloatArray, mass: FloatArray) -> _Part:
     """Return gains, places and columns of the point masses."""
     grid, step = problem.grid, problem.step
     errors = [problem.errors(x, scale) for scale in (step.six, step.four)]

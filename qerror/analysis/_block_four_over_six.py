@@ -6,7 +6,6 @@ A of the tensor is a level at both scales, so that the other values of its block
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,9 @@ from qerror.analysis._block_care import care_of
 from qerror.analysis._block_choice import Choice
 from qerror.analysis._block_choice_nodes import Problem, Step
 from qerror.analysis._block_choice_together import Ask, choices
-from qerror.analysis._block_joint_steps import check_ends, few_jumps, joint_steps
+from qerror.analysis._block_four_panels import Tensors, has_marks, sums_of_panels
+from qerror.analysis._block_joint_steps import check_ends, joint_steps
+from qerror.analysis._block_largest import with_largest
 from qerror.analysis._block_steps import (
     BlockSums,
     Steps,
@@ -32,7 +33,6 @@ from qerror.analysis._block_tensor import (
     mixed,
     moments_at,
     scaled,
-    with_largest,
     zero_share,
 )
 from qerror.analysis._windows import Windows
@@ -76,7 +76,7 @@ def four_over_six_sums(
     """Return the expectations for blocks of n values, to about 1e-12 of the error.
 
     Where the density is symmetric about 0 and smooth but there it is 1e-14, and 1e-15 of the
-    probabilities of codes.
+    probabilities of codes. `FourOverSix` says what tensor scales from the data leave.
 
     Parameters
     ----------
@@ -214,10 +214,13 @@ def _below_tensors(case: _Case, size: int) -> FourOverSixFigures:
     """Return the expectations for tensors of `size` values."""
     blocks = size // case.n
     found: list[tuple[float, FourOverSixFigures]] = []
-    if case.density.pieces():
-        rules = case.rule.candidates
-        breaks = partial(few_jumps, case.density, case.n, case.element, rules)
-        places, weights = largest_values(case.density, size, *care_of(case.density)[:2], breaks)
+    if case.density.pieces() and has_marks(case.density, size):
+        tensors = Tensors(case.element, case.density, case.n, size, case.rule)
+        sums, codes, clipped = sums_of_panels(tensors)
+        levels = {float(case.levels[code]): p for code, p in codes.items()}
+        found.append((1.0, FourOverSixFigures(sums, levels, clipped)))
+    elif case.density.pieces():
+        places, weights = largest_values(case.density, size, *care_of(case.density)[:2])
         each = _below_values(case, blocks, places.tolist(), weights.tolist())
         found += zip(weights.tolist(), each, strict=True)
     if case.density.atom_sums.size:
@@ -248,10 +251,8 @@ def _below_values(
     each = [_with_largest(case.n, own, next(found) if own.asked else None) for own in owns]
     if blocks == 1:
         return each
-    others = _carried_out(plans)
-    return [
-        _added([(1 - share, rest), (share, own)]) for rest, own in zip(others, each, strict=True)
-    ]
+    pairs = zip(_carried_out(plans), each, strict=True)
+    return [_added([(1 - share, rest), (share, own)]) for rest, own in pairs]
 
 
 class _Own(NamedTuple):

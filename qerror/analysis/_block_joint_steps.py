@@ -2,16 +2,11 @@
 
 import numpy as np
 
-from qerror._arrays import FloatArray, IntArray
-from qerror.analysis._tensor_rules import jumps
-from qerror.densities.density import Density
+from qerror._arrays import IntArray
 from qerror.exceptions import InvalidValue
 from qerror.formats.format import ScalarFormat
 from qerror.formats.scale_rule import ScaleSteps
-from qerror.formats.stored_scales import StoredScale
 from qerror.grids import Grid
-
-_MOST_JUMPS = 24  # each is a panel of nodes, and a node may take a second
 
 
 def joint_steps(six: ScaleSteps, four: ScaleSteps) -> tuple[ScaleSteps, ScaleSteps]:
@@ -50,18 +45,6 @@ def joint_steps(six: ScaleSteps, four: ScaleSteps) -> tuple[ScaleSteps, ScaleSte
         rows = np.append(0, rows)
         found.append(ScaleSteps(edges, steps.scales[rows], steps.codes[rows], ups))
     return found[0], found[1]
-
-
-def few_jumps(
-    density: Density,
-    n: int,
-    element: ScalarFormat,
-    rules: tuple[StoredScale, StoredScale],
-    likely: FloatArray,
-) -> tuple[float, ...]:
-    """Return the largest values of a tensor at which the errors are not smooth, if they are few."""
-    found = {place for rule in rules for place in jumps(density, n, element, rule, likely)}
-    return tuple(sorted(found)) if len(found) <= _MOST_JUMPS else ()
 
 
 def check_ends(

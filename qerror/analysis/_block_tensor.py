@@ -14,6 +14,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
 from qerror.analysis._block_absmax import edge_of, largest_alone
+from qerror.analysis._block_largest import with_largest
 from qerror.analysis._block_steps import (
     BlockSums,
     Steps,
@@ -170,6 +171,28 @@ def largest_points(density: Density, size: int) -> FloatArray:
     return m[MaximumLaw.of(shells).power(size)[: m.size] > _SPENT]
 
 
+def means_below(  # noqa: PLR0917 - blocks below one tensor scale
+    element: ScalarFormat,
+    density: Density,
+    n: int,
+    size: int,
+    steps: ScaleSteps,
+    unit: float,
+    places: FloatArray,
+) -> list[TensorSums]:
+    """Return the expectations given each largest value, by the steps for a largest value `unit`."""
+    case = _Case(element.grid(), largest(element), density, n, size // n)
+    found: list[TensorSums] = []
+    for at in range(0, places.size, _TOGETHER):
+        some = places[at : at + _TOGETHER]
+        rules = [
+            steps._replace(edges=steps.edges * tensor, scales=steps.scales * tensor)
+            for tensor in (some / unit).tolist()
+        ]
+        found += _below_values(case, rules, some)
+    return found
+
+
 def _below_values(case: _Case, rules: Sequence[ScaleSteps], places: FloatArray) -> list[TensorSums]:
     """Return the expectations given each largest value of a continuous density, all together."""
     grid, top, density, n, _ = case
@@ -247,47 +270,6 @@ def moments_at(
     windows, scales = steps.windows.rows(live), steps.scales[live]
     ahead = Windows.below(windows.low, ~windows.low_in)
     return ahead.moments(grid, density, scales), windows.moments(grid, density, scales)
-
-
-def with_largest(  # noqa: PLR0917 - one block's description
-    grid: Grid,
-    density: Density,
-    n: int,
-    others: WindowMoments,
-    scale: float,
-    largest_value: float,
-    *,
-    alone: bool = True,
-) -> BlockSums:
-    """Return the expectations of the block that holds the largest value, at its end or its other.
-
-    `others` are the moments of one of the other values. The largest value's own error counts
-    `alone`, or only together with the others'.
-    """
-    ends = np.array([largest_value, -largest_value])
-    chance = density.pdf(ends)
-    chance = chance / chance.sum()
-    errors = grid.error_half_even(ends, scale)
-    beyond = np.abs(ends) > np.array([grid.max, -grid.min]) * scale * (1 + _ROUNDING)
-    square = chance * errors * errors
-    end = np.array(
-        [
-            float(square[~beyond].sum()),
-            float(square[1] * beyond[1]),
-            float(square[0] * beyond[0]),
-            float(chance @ errors),
-            float(chance @ (ends * errors)),
-            float(chance @ ends),
-        ]
-    )
-    rest = np.array([float(part[0]) for part in others])
-    counted = end if alone else end * [0, 0, 0, 0, 0, 1]
-    singles = (counted + (n - 1) * rest) / n
-    if n < 2:
-        return BlockSums(singles, 0.0, 0.0)
-    error = ((n - 2) * rest[3] ** 2 + 2 * end[3] * rest[3]) / n
-    cross = ((n - 2) * rest[3] * rest[5] + end[3] * rest[5] + end[5] * rest[3]) / n
-    return BlockSums(singles, float(error), float(cross))
 
 
 def _below_point(case: _Case, steps: ScaleSteps, place: float) -> TensorSums:

@@ -105,3 +105,18 @@ def by_panels(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray
         nodes.append(rule[0])
         weights.append(rule[1])
     return np.concatenate(nodes), np.concatenate(weights)
+
+
+def of_run(
+    x: FloatArray, weight: FloatArray, share: FloatArray, left: float
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return fewer nodes of ascending ones, as many as their width and share ask for, or none.
+
+    A rule of k nodes over a run of width h leaves (h / 2A)^(2k) of its share; `left` may be.
+    """
+    whole = float(share.sum())
+    if whole < left / 10:
+        return None
+    narrow = float(np.ptp(x)) / (2 * float(x[-1]))
+    count = max(1, math.ceil(0.5 * math.log(left / whole) / math.log(narrow)))
+    return gauss_rule(x, weight, count) if count < x.size else (x, weight)

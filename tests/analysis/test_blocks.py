@@ -333,6 +333,25 @@ def test_a_largest_value_that_is_no_level_has_no_mean_square() -> None:
     assert error("nvfp4:of=64", StudentT(1.5)).mse < math.inf
 
 
+def test_a_largest_value_on_a_tie_goes_to_the_even_code() -> None:
+    # Its scale is a fifth of it: 5 lies between the levels 4 and 6.
+    for spread in (1.0, 0.7, 1.3, 0.37, 2.9):
+        density = Gaussian(0.5 * spread, spread)
+        found = error("nvfp4:divisor=5:n=1:of=1", density)
+        power = 1.25 * spread**2
+        assert found.mse == pytest.approx(power / 25, rel=1e-12)
+        assert found.cross_moment == pytest.approx(-power / 5, rel=1e-12)
+        assert found.mean_error == pytest.approx(-0.1 * spread, rel=1e-12)
+
+
+def test_a_unit_changes_no_tie() -> None:
+    one = error("nvfp4:divisor=5:of=64", Gaussian(0.5))
+    for spread in (0.7, 1.3, 0.37, 2.9):
+        found = error("nvfp4:divisor=5:of=64", Gaussian(0.5 * spread, spread))
+        assert found.mse == pytest.approx(spread**2 * one.mse, rel=1e-13)
+        assert found.cross_moment == pytest.approx(spread**2 * one.cross_moment, rel=1e-12)
+
+
 def test_a_binade_average_beyond_the_range_of_scales() -> None:
     # At nu = 2.05 a part of the power lies beyond the largest scale, 2^127: it has no period.
     nodes, weights = gauss_legendre(16)
