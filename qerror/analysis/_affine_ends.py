@@ -81,7 +81,7 @@ def first_moments(density: Density, ends: Ends) -> FloatArray:
     for piece in flats.others:
         mass, first, _ = piece.integrals(values[:-1], nothing, width)
         total[1:] += values[:-1] * mass + first
-    below = (np.cumsum(total) + flats.below(values)[1])[place]
+    below = (np.cumsum(total) + flats.first_below(values))[place]
     found = below[ends.low.size :] - below[: ends.low.size]
     x, probability = density.atoms()
     if x.size:

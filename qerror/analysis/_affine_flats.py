@@ -1,13 +1,13 @@
-"""Probabilities and first moments between extremes, of all uniform parts of a density at once."""
+"""Densities, masses and first moments, of all uniform parts of a density at once."""
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray, frozen
+from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.densities.density import Density
-from qerror.densities.piece import Piece
+from qerror.densities.piece import Piece, joined_pdf
 from qerror.densities.uniform import Flat
 
 
@@ -23,15 +23,34 @@ class Flats(NamedTuple):
     others: tuple[Piece, ...]
     """The pieces that are not uniform."""
 
-    def below(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the probability below x, and int x p there."""
+    def pdf(self, x: FloatArray) -> FloatArray:
+        """Return the density at x, which is on no edge."""
         if not self.heights.size:
-            return np.zeros(x.size), np.zeros(x.size)
-        x = np.clip(x, self.edges[0], self.edges[-1])
-        at = np.clip(np.searchsorted(self.edges, x, "right") - 1, 0, self.heights.size - 1)
-        start = self.edges[at]
-        more = self.heights[at] * (x - start)
-        return self.mass[at] + more, self.first[at] + more * (0.5 * (x + start))
+            return np.zeros(x.shape)
+        padded = np.concatenate([np.zeros(1), self.heights, np.zeros(1)])
+        found: FloatArray = padded[np.searchsorted(self.edges, x, "right")]
+        return found
+
+    def mass_below(self, x: FloatArray) -> FloatArray:
+        """Return the probability below x."""
+        if not self.heights.size:
+            return np.zeros(x.size)
+        at, more = self._within(x)
+        return self.mass[at] + more
+
+    def first_below(self, x: FloatArray) -> FloatArray:
+        """Return int x p below x."""
+        if not self.heights.size:
+            return np.zeros(x.size)
+        at, more = self._within(x)
+        x = np.minimum(x, self.edges[-1])
+        return self.first[at] + more * (0.5 * (x + self.edges[at]))
+
+    def _within(self, x: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Return the interval of each x, and the probability below x there."""
+        at = np.searchsorted(self.edges[1:-1], x, "right")
+        more = np.minimum(np.maximum(x, self.edges[0]), self.edges[-1]) - self.edges[at]
+        return at, self.heights[at] * more
 
 
 @lru_cache(maxsize=64)
@@ -50,12 +69,18 @@ def flats_of(density: Density) -> Flats:
     return Flats(frozen(edges), frozen(heights), frozen(mass), frozen(first), others)
 
 
+def heights(density: Density, x: FloatArray) -> FloatArray:
+    """Return the density at places x, on none of its edges."""
+    flats = flats_of(density)
+    return flats.pdf(x) + joined_pdf(flats.others, x)
+
+
 def masses(density: Density, low: FloatArray, high: FloatArray) -> FloatArray:
     """Return P(low < X <= high) as the difference of two distribution functions."""
     flats = flats_of(density)
     if not flats.heights.size:
         return np.maximum(density.cdf(high) - density.cdf(low), 0.0)
-    found = flats.below(high)[0] - flats.below(low)[0]
+    found = flats.mass_below(high) - flats.mass_below(low)
     for piece in flats.others:
         found += piece.mass_below(high) - piece.mass_below(low)
     if density.atom_sums.size:

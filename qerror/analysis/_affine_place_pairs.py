@@ -6,7 +6,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray, frozen
 from qerror.analysis._affine_ends import Ends
-from qerror.analysis._affine_flats import masses
+from qerror.analysis._affine_flats import heights, masses
 from qerror.analysis._affine_panels import marks_of, panel_nodes
 from qerror.densities.density import Density
 from qerror.densities.extreme import extreme_edges
@@ -82,12 +82,12 @@ def place_pairs(density: Density, n: int, r: FloatArray, *, integer: bool) -> tu
     of = row[kept][panel]
     breaks = _breaks(r[of], x, jumps, integer=integer)
     inner, a, b = _panels(breaks, high, np.maximum(x, high[0]), high[-1])
-    at_low = density.pdf(x) * dx
+    at_low = heights(density, x) * dx
     share = _inner_share(density, n, x[inner], a, b) * at_low[inner]
     kept, counts = _needed(share, a, b, high)
     panel, u, du = panel_nodes(a[kept], b[kept], counts)
     at = inner[kept][panel]
-    return of[at], Ends(x[at], u, at_low[at], density.pdf(u) * du, False, False)
+    return of[at], Ends(x[at], u, at_low[at], heights(density, u) * du, False, False)
 
 
 def smooth_pairs(density: Density, n: int, *, integer: bool) -> Ends:
@@ -97,11 +97,11 @@ def smooth_pairs(density: Density, n: int, *, integer: bool) -> Ends:
     kept, counts = _plain(_outer_share(density, n, a, b, float(high[-1])))
     _, x, dx = panel_nodes(a[kept], b[kept], counts)
     row, a, b = _panels(np.empty((x.size, 0)), high, np.maximum(x, high[0]), high[-1])
-    at_low = density.pdf(x) * dx
+    at_low = heights(density, x) * dx
     kept, counts = _plain(_inner_share(density, n, x[row], a, b) * at_low[row])
     panel, u, du = panel_nodes(a[kept], b[kept], counts)
     at = row[kept][panel]
-    return Ends(x[at], u, at_low[at], density.pdf(u) * du, False, False)
+    return Ends(x[at], u, at_low[at], heights(density, u) * du, False, False)
 
 
 def _plain(share: FloatArray) -> tuple[IntArray, IntArray]:
@@ -177,7 +177,7 @@ def _outer_share(density: Density, n: int, a: FloatArray, b: FloatArray, top: fl
     x = a[:, None] + (b - a)[:, None] * t
     with np.errstate(under="ignore"):
         above = np.maximum(1 - density.cdf(x), 0.0) ** (n - 2)
-        found: FloatArray = ((density.pdf(x) * above) @ w) * (b - a) * np.square(top - a)
+        found: FloatArray = ((heights(density, x) * above) @ w) * (b - a) * np.square(top - a)
     return found
 
 
@@ -187,7 +187,7 @@ def _inner_share(
     """Return about what panels of the largest value add: the squared width, times its chance."""
     t, w = gauss_legendre(3)
     with np.errstate(under="ignore"):
-        mass = (density.pdf(a[:, None] + (b - a)[:, None] * t) @ w) * (b - a)
+        mass = (heights(density, a[:, None] + (b - a)[:, None] * t) @ w) * (b - a)
         within = masses(density, low, b)
         found: FloatArray = mass * within ** (n - 2) * np.square(b - low)
     return found
@@ -221,15 +221,15 @@ def pairs_beside(
         cuts = np.concatenate([np.broadcast_to(low, (r.size, low.size)), high - w, start], axis=1)
         row, x, dx = _line(np.clip(np.concatenate([cuts, stop], axis=1), start, stop), nodes)
         w = w[row, 0]
-        at_high = density.pdf(x + w) * dx * (w * w / abs(point))
-        return row, Ends(x, x + w, density.pdf(x), at_high, False, False)
+        at_high = heights(density, x + w) * dx * (w * w / abs(point))
+        return row, Ends(x, x + w, heights(density, x), at_high, False, False)
     start = np.maximum(np.maximum((point - low[-1]) / r, (high[0] - point) / (1 - r)), 0.0)
     stop = np.minimum((point - low[0]) / r, (high[-1] - point) / (1 - r))
     stop = np.maximum(start, stop)
     cuts = np.concatenate([(point - low) / r, (high - point) / (1 - r), start, stop], axis=1)
     row, width, dw = _line(np.clip(cuts, start, stop), nodes)
     x, u = point - r[row, 0] * width, point + (1 - r[row, 0]) * width
-    return row, Ends(x, u, density.pdf(x), density.pdf(u) * dw * width, False, False)
+    return row, Ends(x, u, heights(density, x), heights(density, u) * dw * width, False, False)
 
 
 def pairs_apart(
@@ -255,4 +255,4 @@ def pairs_apart(
         cuts.append(-jumps[jumps < 0] / beside[:, None])
     row, w, dw = _line(np.clip(np.concatenate(cuts, axis=1), start, stop), nodes)
     x, u = -share[row] * w, (1 - share[row]) * w
-    return row, Ends(x, u, density.pdf(x), density.pdf(u) * dw * w, False, False)
+    return row, Ends(x, u, heights(density, x), heights(density, u) * dw * w, False, False)

@@ -21,6 +21,7 @@ from qerror.analysis._affine_ends import Ends, Powers, Within, first_moments, se
 from qerror.analysis._affine_panels import MOST_CORNERS, Lattice, marks_of
 from qerror.analysis._affine_place_ends import beyond_lowest
 from qerror.analysis._affine_place_pairs import (
+    edges_of,
     jumps_of,
     pairs_apart,
     pairs_beside,
@@ -31,6 +32,7 @@ from qerror.analysis._affine_place_swings import inner_pairs
 from qerror.densities.density import Density
 
 _TOGETHER = 4  # places
+_PAIRS = 2**9  # ends of panels of lines handled together
 _APART = 1e-9  # places at which three jumps meet
 _MOST_JUMPS = 9
 _MOST_STEPS = 2**10
@@ -161,7 +163,7 @@ def end_series(density: Density, n: int) -> Series:
     For a pair one of whose values is an extreme, or both.
     """
 
-    def sampled(share: FloatArray) -> FloatArray:
+    def some(share: FloatArray) -> FloatArray:
         row, ends = pairs_apart(density, n, share, None)
         if not ends.low.size:
             return np.zeros((share.size, 5))
@@ -180,6 +182,12 @@ def end_series(density: Density, n: int) -> Series:
         ]
         sums = [np.bincount(row, part, share.size) for part in parts]
         return np.stack(sums, axis=1).astype(np.float64)
+
+    size = max(1, _PAIRS // sum(edges.size for edges in edges_of(density, n)))
+
+    def sampled(share: FloatArray) -> FloatArray:
+        starts = range(0, share.size, size)
+        return np.concatenate([some(share[start : start + size]) for start in starts])
 
     jumps = jumps_of(density, zero=True)
     low, high = jumps[jumps <= 0], jumps[jumps >= 0]

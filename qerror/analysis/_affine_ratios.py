@@ -124,6 +124,15 @@ def _values(piece: Piece, x: FloatArray) -> FloatArray:
 
 def panel_share(piece: Piece, rows: Rows) -> FloatArray:
     """Return the largest share of a panel of half a step, where the density has anything."""
+    size = max(1, _CHUNK // rows.steps)
+    parts = [
+        _panel_share(piece, rows.at(slice(start, start + size)))
+        for start in range(0, rows.low.size, size)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _panel_share(piece: Piece, rows: Rows) -> FloatArray:
     law = piece.law
     assert isinstance(law, SmoothLaw)
     unit = rows.step / piece.spread

@@ -321,9 +321,19 @@ def test_mirrored_values_have_the_same_error(density: Density, n: int, zero: Zer
     np.testing.assert_allclose(found[:5], mirrored, rtol=1e-11, atol=1e-12)
 
 
-def test_memory_is_bounded() -> None:
+@pytest.mark.parametrize(
+    ("density", "bits", "zero"),
+    [
+        (StudentT(5.0), 4, "real"),
+        (StudentT(5.0), 8, "real"),
+        (StudentT(5.0), 8, "integer"),
+        (Mixture([Uniform(-1.0, 0.5), Gaussian(0.2, 0.8)], [0.4, 0.6]), 8, "integer"),
+    ],
+    ids=str,
+)
+def test_memory_is_bounded(density: Density, bits: int, zero: Zero) -> None:
     tracemalloc.start()
-    minmax_sums(StudentT(5.0), 32, 4, "real")
+    minmax_sums(density, 32, bits, zero)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**24
