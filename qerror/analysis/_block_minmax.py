@@ -55,7 +55,7 @@ def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
     are good to 1e-12 of E[e^2] and of E[x_1 e_2]. Where a density has jumps inside, as a mixture of
     uniform ones, and elements have many bits, E[e_1 e_2] is good to 1e-4 of itself, which is about
     1e-9 of the error. The error is good to 4e-6 where jumps meet tails without an end and a law
-    that is singular at 0, or a power law and more than 10 bits.
+    that is singular at 0, which takes minutes, or a power law and more than 10 bits.
 
     Parameters
     ----------

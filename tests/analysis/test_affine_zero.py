@@ -191,7 +191,7 @@ def _sums(density: Density, n: int, bits: int) -> FloatArray:
         (Logistic(0.3, 1.0), 5, 2),
         (Laplace(), 3, 3),
         (StudentT(5.0), 6, 1),
-        pytest.param(Gaussian(), 16, 8, marks=pytest.mark.exhaustive),
+        pytest.param(Gaussian(), 16, 7, marks=pytest.mark.exhaustive),
         pytest.param(GeneralizedGaussian(0.7), 32, 4, marks=pytest.mark.exhaustive),
     ],
     ids=str,
