@@ -18,6 +18,7 @@ import numpy.typing as npt
 from qerror._arrays import BoolArray, FloatArray, IntArray
 from qerror.analysis._block_choice_nodes import Cells, Problem, panels, unit_columns
 from qerror.analysis._block_choice_products import between
+from qerror.analysis._block_choice_shapes import still_share
 
 _FINEST = 1000  # 1 / u, in units of the scale
 _EXACT = 1e-9  # gains are so near to multiples of u
@@ -131,6 +132,8 @@ class _Atoms(NamedTuple):
         values = weights[:, None, :] * mass_of(problem, (scales, shares), x, dx)
         starts = np.flatnonzero(np.diff(cell, prepend=-1))
         sums = np.add.reduceat(values, starts, axis=2) if starts.size else values
+        if zero := still_share(problem):  # the first interval becomes 0 at both scales
+            sums[0, :, 0] += zero * shares
         return cls(cell[starts], left[cell[starts]], sums)
 
 

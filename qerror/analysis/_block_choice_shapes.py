@@ -26,7 +26,7 @@ _ROUNDING = 1e-14  # of the largest value
 
 
 def is_plain(problem: Problem) -> bool:
-    """Tell whether a density is symmetric, smooth but at 0, and without point masses."""
+    """Tell whether a density is symmetric and smooth but at 0, with no point mass elsewhere."""
     density, step = problem.density, problem.step
     return (
         problem.folded
@@ -34,13 +34,19 @@ def is_plain(problem: Problem) -> bool:
         and step.low < step.high <= density.support[1]
         and math.isfinite(step.high)
         and min(step.six, step.four) > 0
-        and not density.atom_sums.size
+        and not density.atoms().positions.any()
         and all(abs(kink) >= step.high for kink in density.kinks if kink)
         and all(
             isinstance(piece.law, SmoothLaw) and not piece.law.branch_at_zero
             for piece in density.pieces()
         )
     )
+
+
+def still_share(problem: Problem) -> float:
+    """Return the probability of 0, which has no error at either scale."""
+    x, probability = problem.density.atoms()
+    return float(probability[x == 0].sum())
 
 
 def shape_key(problem: Problem) -> tuple[object, ...]:

@@ -36,7 +36,7 @@ from qerror.analysis._block_choice_nodes import (
     unit_columns,
 )
 from qerror.analysis._block_choice_products import between, four_places, log1p
-from qerror.analysis._block_choice_shapes import Shape, is_plain, shape_key
+from qerror.analysis._block_choice_shapes import Shape, is_plain, shape_key, still_share
 from qerror.analysis._block_frequencies import Complex, chebyshev_moments, frequencies
 from qerror.analysis._block_steps import BlockSums
 
@@ -89,7 +89,9 @@ def _alike(asked: Sequence[Ask]) -> list[list[int]]:
     """Return the steps of one shape that can be found together, by their scales."""
     shapes: dict[tuple[object, ...], list[int]] = {}
     for k, ask in enumerate(asked):
-        if is_plain(ask.problem):
+        # Beside many zeros few values move: more of them is left to extrapolation.
+        exactly = ask.settled is None and still_share(ask.problem) > 0
+        if is_plain(ask.problem) and not exactly:
             shapes.setdefault(shape_key(ask.problem), []).append(k)
     return [sorted(rows, key=lambda row: asked[row].problem.step.six) for rows in shapes.values()]
 
@@ -113,6 +115,10 @@ class _Shared(NamedTuple):
         gain = problem.gain_of(cells.six[cell] - x, cells.four[cell] - x) / shape.unit
         gain = np.where(np.abs(gain) > NO_GAIN, np.clip(gain, -1.0, 1.0), 0.0)
         weights = unit_columns(problem, cells, cell, x)[:, :_FIGURES]
+        if zero := still_share(problem):
+            x, gain = np.append(0.0, x), np.append(0.0, gain)
+            weights = np.concatenate([np.eye(1, _FIGURES), weights])
+            mass = np.concatenate([zero * shape.shares[:, None], mass], axis=1)
         return cls(gain, weights, mass, places_of(problem, x))
 
     def nodes(self, row: int) -> Nodes:

@@ -851,6 +851,21 @@ def test_steps_of_one_shape_are_found_together(law: Density, ratio: float, kind:
         np.testing.assert_allclose(one.sums.singles, alone.sums.singles, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("ratio", [13 / 8, 3 / 2])
+def test_steps_beside_many_zeros_are_found_together(ratio: float) -> None:
+    # Few values move: more of them is left to extrapolation.
+    law = Mixture([Gaussian(), Discrete([0.0], [1.0])], [0.5, 0.5])
+    asked = asks_of(law, ratio, (0.2, 0.3, 0.39), 1e-12)
+    found = together(asked)
+    for k, ask in enumerate(asked):
+        alone, one = choice(ask.problem, 1e-16, ask.log_below), found[k]
+        if one is None:
+            assert ratio == 13 / 8  # left to be found alone
+            continue
+        assert one.sign == pytest.approx(alone.sign, rel=0, abs=5e-11)
+        np.testing.assert_allclose(one.sums.singles, alone.sums.singles, rtol=0, atol=1e-14)
+
+
 def test_absolute_errors_are_not_left_to_the_last_frequencies() -> None:
     # Intervals of one gain come back to their whole weight beyond them, so that little seems left.
     for ask in asks_of(Gaussian(), 13 / 9, (0.2, 0.39), 1e-12, "mae"):
