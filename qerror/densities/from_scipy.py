@@ -51,7 +51,8 @@ class FromScipy(Density):
     Slower than the built-in densities (adaptive quadrature of `pdf`, about a hundred times)
     and as accurate as the distribution's own `pdf`: near 1e-13 relative for smooth ones and
     for histograms, 1e-10 where the density has a jump, a cusp or a pole; 1e-3 for blocks at a real
-    scale where a pole steeper than a root lies elsewhere than at 0. What quadrature
+    scale where a pole steeper than a root lies elsewhere than at 0, and for affine blocks
+    where tails are longer than a Gaussian's or the density has a cusp. What quadrature
     cannot bring to 1e-9 is refused. Two are equal where the distributions have the same class,
     name, arguments and quantiles.
 

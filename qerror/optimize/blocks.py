@@ -25,11 +25,12 @@ from qerror.formats.format import Format
 from qerror.formats.names import as_format
 from qerror.formats.scale_rule import largest
 from qerror.optimize._block_costs import smallest_size
+from qerror.optimize._block_scan import least
 
 _PER_OCTAVE = 24  # thresholds looked at: the error has a few minima an octave at most
 _OCTAVES = (-2, 1)  # of a threshold about the largest level: where everything clips, or nothing
-_MULTIPLIERS = tuple(np.linspace(0.4, 1.1, 36).tolist())
-_PRECISION = 1e-9  # of a threshold: the error is flat at its minimum
+# Of levels without symmetry the best may lie far above 1: not all of them are worth having.
+_MULTIPLIERS = (*np.linspace(0.4, 1.1, 36).tolist(), *np.geomspace(1.125, 2.6, 35).tolist())
 _NODES = 24  # of the law of a block's largest value
 
 # Elements and rules that are ranked by default; the block size follows from the budget.
@@ -127,7 +128,7 @@ def optimal_threshold(
     def at(exponent: float) -> BlockFormat:
         return replace(blocks, scale=PowerOfTwo(2.0**exponent))
 
-    return _least(at, start, density, binade_average)
+    return _optimal(at, start, density, binade_average)
 
 
 def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> OptimalBlocks:
@@ -159,10 +160,11 @@ def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> Optimal
             "rule"
         )
 
-    def at(multiplier: float) -> BlockFormat:
-        return replace(blocks, scale=replace(rule, multiplier=multiplier))
+    def at(exponent: float) -> BlockFormat:
+        return replace(blocks, scale=replace(rule, multiplier=2.0**exponent))
 
-    return _least(at, _MULTIPLIERS, density, binade_average=False)
+    start = [math.log2(multiplier) for multiplier in _MULTIPLIERS]
+    return _optimal(at, start, density, binade_average=False)
 
 
 def block_size_for(form: BlockFormat | str, bits_per_value: float) -> int | None:
@@ -301,29 +303,19 @@ def block_density(density: DensityLike, block_size: int) -> tuple[Density, float
     return law, power
 
 
-def _least(
+def _optimal(
     at: Callable[[float], BlockFormat],
     start: Iterable[float],
     density: Density,
     binade_average: bool,
 ) -> OptimalBlocks:
-    """Scan, then close in on the least error between the neighbours of the best point."""
-    from scipy.optimize import minimize_scalar
+    """Return the best of the formats at all places."""
 
     @cache
     def report(place: float) -> BlockErrorReport:
         return _report(at(place), density, binade_average)
 
-    places = list(start)
-    best = min(range(len(places)), key=lambda k: report(places[k]).mse)
-    low, high = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
-    closed = minimize_scalar(
-        lambda x: report(float(x)).mse,
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": _PRECISION},
-    )
-    place = min((places[best], float(closed.x)), key=lambda x: report(x).mse)
+    place = least(lambda place: report(place).mse, start)
     return OptimalBlocks(at(place), report(place), binade_average)
 
 

@@ -11,10 +11,12 @@ from qerror import (
     Laplace,
     Rectified,
     StudentT,
+    Uniform,
     lloyd_max,
     parse_format,
     quantization_error,
 )
+from qerror.densities import Density
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import Absmax, PowerOfTwo
@@ -127,3 +129,29 @@ def test_what_has_no_threshold_or_law() -> None:
         optimal_multiplier("int4", Gaussian())
     with pytest.raises(InvalidValue, match="symmetric"):
         block_density(Rectified(Gaussian()), 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "density"),
+    [
+        ("nf4:g32", Uniform(-1.0, 1.0)),  # at 1.33: the level at 1 is not worth having
+        ("int4:channel=20000", StudentT(3.0)),  # below 0.4: nearly all of the range is empty
+    ],
+    ids=repr,
+)
+def test_multipliers_far_from_one(name: str, density: Density) -> None:
+    best = optimal_multiplier(name, density)
+    rule = cast("Absmax", best.form.scale)
+    assert not 0.4 < rule.multiplier < 1.1
+    for factor in np.geomspace(0.6, 1.7, 6).tolist():
+        other = replace(best.form, scale=replace(rule, multiplier=factor * rule.multiplier))
+        assert quantization_error(other, density).mse >= best.report.mse
+
+
+def test_a_threshold_beyond_an_octave() -> None:
+    best = optimal_threshold("mxfp4:n=100000", StudentT(3.0))
+    theta = cast("float", cast("PowerOfTwo", best.form.scale).rule)
+    assert theta > 12
+    for factor in np.geomspace(0.25, 4.0, 25).tolist():
+        other = replace(best.form, scale=PowerOfTwo(factor * theta))
+        assert quantization_error(other, StudentT(3.0)).mse >= best.report.mse
