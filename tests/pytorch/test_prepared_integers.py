@@ -25,6 +25,9 @@ from qerror.pytorch.zoo import Classifier
 from tests.pytorch.test_integer import CASES, differing, images, ready
 
 ONE = np.array([1 << 30])
+# Of the codes: of values nearer to a tie than a bias's unit, or the 31 bits of a factor, tell.
+# How many do depends on the processor, whose sums trained the network.
+TIES = 4e-6
 
 
 def own_codes(model: Any, x: Tensor) -> dict[str, Tensor]:
@@ -42,7 +45,10 @@ def own_codes(model: Any, x: Tensor) -> dict[str, Tensor]:
 
 
 def strays(model: Any, both: IntegerModel, x: Tensor) -> tuple[int, int]:
-    """Return how many codes are others than the network's, and of how many."""
+    """Return how many codes are others than the network's, and of how many.
+
+    Of an image that has one, what follows from it does not count.
+    """
     seen = own_codes(model, x.to(next(model.parameters()).dtype))
     prepared = prepared_of(model)
     values_of(prepared.steps, x[:1].double())
@@ -51,12 +57,15 @@ def strays(model: Any, both: IntegerModel, x: Tensor) -> tuple[int, int]:
     codes = both.integer.encode(x.numpy())
     integer = {"": codes, **both.integer.trace(codes)}
     wrong = count = 0
+    alike = np.ones(len(x), dtype=bool)
     for step, own in prepared.codes.items():
         values = seen[step.removeprefix("quantizers.")].double() / own.scale + own.zero
         expected = torch.round(values).long().numpy()
         found = integer[planner.name[step]]
-        assert abs(found - expected).max() <= 1
-        wrong, count = wrong + int((found != expected).sum()), count + found.size
+        off = abs(found - expected).reshape(len(x), -1)
+        assert off[alike].max(initial=0) <= 1
+        wrong, count = wrong + int(np.count_nonzero(off[alike])), count + found.size
+        alike &= ~off.any(axis=1)
     return wrong, count
 
 
@@ -102,7 +111,7 @@ def test_the_codes_are_those_of_the_network(
     wrong, count = strays(model, both, x)
     # DoReFa's activations all have one step: means of places lie at ties, which the sums of
     # floating point decide.
-    assert wrong <= (1e-3 * count if algorithm == "dorefa" else 0)
+    assert wrong <= (1e-3 if algorithm == "dorefa" else TIES) * count
     last: Any = both.integer.layers[-1]
     logits = both.integer.run(both.integer.encode(x.numpy())) * last.output.scale
     with torch.no_grad():
@@ -157,8 +166,7 @@ def test_trained_networks(name: str, backend: str, algorithm: str, bits: int) ->
     both = to_integer(model.double(), network.calibration())
     assert not differing(both, x)
     wrong, count = strays(model, both, x)
-    # A value that lies nearer to a tie than a bias's unit, or the 31 bits of a factor, tell.
-    assert wrong <= 2e-6 * count
+    assert wrong <= TIES * count
     with torch.no_grad():
         expected = model(x.double()).argmax(1).numpy()
     assert np.array_equal(both.integer.classify(x.numpy()), expected)

@@ -52,7 +52,7 @@ def toy_mantissa() -> Finding:
         ),
         (
             Command(
-                f"qerror error 5M2E --dist gaussian --max-value {best!r}",
+                f"qerror error 5M2E --dist gaussian --max-value {best:.12g}",
                 (f"{slopes[5][1] / 2 / _factor(5):.8e}",),
             ),
         ),
