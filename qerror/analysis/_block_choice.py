@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qerror._arrays import FloatArray
+from qerror.analysis._block_choice_halves import by_halves, halves_suffice
 from qerror.analysis._block_choice_known import Known
 from qerror.analysis._block_choice_law import GainLaw
 from qerror.analysis._block_choice_nodes import (
@@ -126,6 +127,10 @@ def _choice(
                 ]
             )
         )
+    elif sums is None and cells is None and halves_suffice(nodes.gain.size, problem.n):
+        ends = {place: nodes.upto(place) for place in set(nodes.places)}
+        halves = {place: by_halves(*part, problem.n) for place, part in ends.items()}
+        total = between(np.stack([halves[place] for place in nodes.places]))
     else:
         known = Known.of(nodes, problem.n, law or sums is not None)
         total = known.total

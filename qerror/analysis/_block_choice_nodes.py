@@ -77,6 +77,10 @@ class Nodes(NamedTuple):
     places: tuple[int, int, int, int]
     """How many nodes lie below a, the places where M begins to clip at each scale, and b."""
 
+    def upto(self, place: int) -> tuple[FloatArray, FloatArray]:
+        """Return the gains and columns below a place."""
+        return self.gain[:place], self.columns[:place]
+
 
 def points_of(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Return the point masses that a step may hold and their probabilities, folded ones once."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from qerror._arrays import FloatArray, IntArray
 
-_EQUAL = 2.0**-42  # of the largest gain: sums that differ by less are equal but for rounding
+SAME = 2.0**-42  # of the largest gain: sums that differ by less are equal but for rounding
 _UNLIKELY = 1e-24  # sums
 _ONE_BY_ONE = 64  # values: more are added by doubling
 _MOST_SUMS = 2**15
@@ -27,7 +27,7 @@ class Sums(NamedTuple):
 
     def sign(self, y: FloatArray) -> FloatArray:
         """Return E[sign(y + S)], -1 where y + S = 0."""
-        at = np.searchsorted(self.values, 0.5 * _EQUAL - y, "right")
+        at = np.searchsorted(self.values, 0.5 * SAME - y, "right")
         signs: FloatArray = self.below[-1] - 2 * self.below[at]
         return signs
 
@@ -77,7 +77,7 @@ def _of_zeros(probability: float, m: int) -> Sums:
 
 def merged(values: FloatArray, probability: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Merge equal values and leave out unlikely ones; probabilities may be weighed, with a sign."""
-    keys, first, place = np.unique(np.rint(values / _EQUAL), return_index=True, return_inverse=True)
+    keys, first, place = np.unique(np.rint(values / SAME), return_index=True, return_inverse=True)
     total: FloatArray = np.bincount(place.reshape(-1), probability, keys.size).astype(np.float64)
     keep: IntArray = np.flatnonzero(np.abs(total) > _UNLIKELY)
     return values[first][keep], total[keep]

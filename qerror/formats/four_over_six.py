@@ -35,7 +35,10 @@ class FourOverSix(ScaleRule):
     leave 3e-10. Point masses off 0 beside other values take a minute and, in blocks of 4 values
     and more, leave some 1e-6 of the MSE and 1e-3 of the cross moment; more of absolute errors, and
     of more than two dozen kinks and point masses, which nobody has measured. Of point masses
-    alone (`Discrete`, `Empirical`) it has all digits.
+    alone (`Discrete`, `Empirical`) it has all digits where half a block has no more than half a
+    million sums: 12 values in blocks of 16, 40 in blocks of 8, 700 in blocks of 4. More of them
+    leave 4e-8 of the MSE and 1e-6 in the probabilities of codes, ten times that in blocks of 4,
+    and by absolute errors 1e-5 and 4e-5; less, the more values there are.
 
     Parameters
     ----------
