@@ -26,6 +26,7 @@ from qerror.analysis.scalar_product import scalar_product_error
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.floating import FloatingPoint
 from qerror.formats.integer import Integer
+from qerror.formats.names import as_scalar_format
 from qerror.products.factors import Factor
 
 LONGEST = 2**24
@@ -102,7 +103,7 @@ def accumulation_error(
     for side in (weight, activation):
         if not isinstance(side, Factor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidType(f"expected a Factor, as Operand(...).factor(format), got {side!r}")
-        side.scalar_format  # noqa: B018 - blocks are refused here
+        as_scalar_format(side.format)
     integer("length", length, 1, LONGEST)
     _check_groups(register, way, length)
     if activation.channels:

@@ -16,14 +16,22 @@ from qerror.analysis._affine_larger import pairs_below, suits_larger
 from qerror.analysis._affine_panels import Lattice
 from qerror.analysis._affine_zero_widths import is_endless, settled_sum, widths_of
 from qerror.densities.density import Density
+from qerror.densities.extreme import tail_exponent
 
+_MANY = 2**5  # steps
+_SLOWEST = 1.25  # exponent of tails
 _NEAR = (2.0, 4.0, 8.0, *(16 * 4.0**k for k in range(11)))
 """Spreads on both sides of where a threshold crosses the middle at which panels end."""
 
 
 def suits_endless(density: Density, lattice: Lattice) -> bool:
-    """Tell whether tails of a smooth density are so heavy that no largest magnitude is enough."""
-    return not lattice.integer and suits_larger(density) and is_endless(density)
+    """Tell whether tails of a smooth density are so heavy that no largest magnitude is enough.
+
+    Of many levels, which take their number squared as long, only where without it more than 1e-8
+    of the error would be missing.
+    """
+    some = lattice.steps < _MANY or tail_exponent(density) < _SLOWEST
+    return some and not lattice.integer and suits_larger(density) and is_endless(density)
 
 
 def endless_sums(

@@ -164,10 +164,9 @@ def _panel(low: float, high: float, steps: int, *, mirrored: bool) -> _Panel:
 def _to_nodes(count: int) -> FloatArray:
     """Return the matrix from values at a cell's inner nodes to integrals up to its own nodes."""
     t, w = gauss_legendre(_CELL)
-    u, v = gauss_legendre(_CELL)
     stop = gauss_legendre(count)[0]
-    basis = lagrange((stop[:, None] * u).ravel(), t, w).reshape(count, _CELL, _CELL)
-    found: FloatArray = np.einsum("i,k,ikj->ij", stop, v, basis)
+    basis = lagrange((stop[:, None] * t).ravel(), t, w).reshape(count, _CELL, _CELL)
+    found: FloatArray = np.einsum("i,k,ikj->ij", stop, w, basis)
     return frozen(found)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qerror._arrays import FloatArray
+from qerror._arrays import FloatArray, quoted
 from qerror.analysis._block_choice_halves import by_halves, halves_suffice
 from qerror.analysis._block_choice_known import Known
 from qerror.analysis._block_choice_law import GainLaw
@@ -296,10 +296,15 @@ def hopeless(excess: float, last: float) -> bool:
 
 def _check_settled(problem: Problem, excess: float) -> None:
     if excess > _UNSETTLED:
+        why = (
+            "its narrow or singular parts gain amounts too alike to be told apart; replace them by "
+            "point masses, which are exact where they are few"
+            if problem.density.pieces()
+            else "so many point masses have too many sums; take larger blocks or fewer values"
+        )
         raise InvalidValue(
-            f"four-over-six of {density_name(problem.density)} cannot be found: its "
-            "narrow or singular parts gain amounts too alike to be told apart; replace "
-            "them by point masses, which are exact, or simulate: qerror.estimate_error"
+            f"four-over-six of {quoted(density_name(problem.density))} cannot be found: "
+            f"{why}, or simulate: qerror.estimate_error"
         )
 
 

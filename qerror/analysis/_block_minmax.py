@@ -51,7 +51,8 @@ def minmax_sums(density: Density, n: int, bits: int, zero: str) -> BlockSums:
     """Return the expectations for blocks of n values between their extremes.
 
     1e-13 of the error are reached on smooth densities under all tails that have a mean (t(1.05):
-    2e-14 with a real offset, 5e-15 with an integer zero point). With a real offset a pair's moments
+    2e-14 with a real offset, 5e-15 with an integer zero point); with a real offset and 6 bits or
+    more 1e-8 under tails between t^-1.25 and t^-2.3. With a real offset a pair's moments
     are good to 1e-12 of E[e^2] and of E[x_1 e_2]. Where a density has jumps inside, as a mixture of
     uniform ones, and elements have many bits, E[e_1 e_2] is good to 1e-4 of itself, which is about
     1e-9 of the error. The error is good to 4e-6 where jumps meet tails without an end and a law

@@ -37,8 +37,9 @@ class FourOverSix(ScaleRule):
     of more than two dozen kinks and point masses, which nobody has measured. Of point masses
     alone (`Discrete`, `Empirical`) it has all digits where half a block has no more than half a
     million sums: 12 values in blocks of 16, 40 in blocks of 8, 700 in blocks of 4. More of them
-    leave 4e-8 of the MSE and 1e-6 in the probabilities of codes, ten times that in blocks of 4,
-    and by absolute errors 1e-5 and 4e-5; less, the more values there are.
+    leave up to 4e-8 of the MSE in blocks of 16 (3e-10 of a thousand), 2e-6 in blocks of 4 to 8,
+    a hundred times that by absolute errors, and in E[x e] and the probabilities of codes up to
+    1e-3 and 2e-5 (1e-2 and 2e-4); blocks of 3 of more than 700 values are refused.
 
     Parameters
     ----------
@@ -111,7 +112,8 @@ class FourOverSix(ScaleRule):
         return self.candidates[0].card(element) | {
             "rule": f"s = tensor scale * {name}(M / 6 / tensor scale) or {name}(M / 4 / ...), "
             f"whichever has the smaller {self.error.upper()} in the block; ties to 6",
-            "exact error": "right to 1e-12 of the MSE; small blocks of unbounded densities 1e-5",
+            "exact error": "right to 1e-12 of the MSE; to 1e-5 in small blocks of unbounded "
+            "densities, and less beside point masses: see the documentation of FourOverSix",
             "other tools": "a tensor scale from amax / (6 * 448) lets M / 4 saturate; some compare "
             "the largest error instead",
         }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from qerror.analysis import _affine_endless
 from qerror.analysis._block_minmax import minmax_sums
 from qerror.densities import Gaussian, Mixture, StudentT
 
@@ -122,6 +123,14 @@ def test_heavy_tails(  # noqa: PLR0917 - one reference
     assert found.singles[4] / 9 == pytest.approx(cross, abs=1e-12 * mse)
     assert found.pair_error / 9 == pytest.approx(pair, abs=2e-12 * mse)
     assert found.pair_cross / 9 == pytest.approx(pair_cross, abs=2e-12 * (mse - pair_cross))
+
+
+@pytest.mark.exhaustive
+def test_many_levels_are_less_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    density = StudentT(1.3)
+    found = minmax_sums(density, 8, 6, "real").singles[:3].sum()
+    monkeypatch.setattr(_affine_endless, "_MANY", 2**6)
+    assert found == pytest.approx(minmax_sums(density, 8, 6, "real").singles[:3].sum(), rel=1e-8)
 
 
 @pytest.mark.exhaustive

@@ -436,6 +436,9 @@ def test_block_sizes_without_a_density_are_those_of_the_standard_one(run: Run) -
     refused = run("sweep", "--over", "block_size=8,16", "--formats", "mxfp4", "--nu", "3")
     assert refused.exit_code == 2
     assert "no density given; add one" in refused.stderr
+    refused = run(*line.split(), "--by", "nu=3,4")
+    assert refused.exit_code == 2
+    assert "no density given; add one" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,16 @@ def _operand(side: str, given: dict[str, Any]) -> "Operand":
     ranges: dict[str, float | None] = {
         name: given[f"{side}_{name}"] for name in ("scale", "max_value", "bias")
     }
-    check_range({f"--{side}-{name.replace('_', '-')}": each for name, each in ranges.items()})
+    options = {f"--{side}-{name.replace('_', '-')}": each for name, each in ranges.items()}
+    check_range(options)
+    chosen = next((option for option, each in options.items() if each is not None), None)
     formats = given[f"{side}_formats"]
     for form in formats:
-        scalar = isinstance(form, ScalarFormat)
-        if ranges["bias"] is not None and scalar and not isinstance(form, FloatingPoint):
+        if chosen and not isinstance(form, ScalarFormat):
+            raise click.UsageError(
+                f"{form.name} takes its scales from the data: leave out {chosen}"
+            )
+        if ranges["bias"] is not None and not isinstance(form, FloatingPoint):
             raise click.UsageError(
                 f"{form.name} has no exponent bias, got --{side}-bias {ranges['bias']:g}; "
                 f"use --{side}-scale or --{side}-max-value"

@@ -140,7 +140,7 @@ def command(  # noqa: PLR0917 - click passes them by name
     check_range({"--scale": scale, "--max-value": max_value})
     _check_csv(csv)
     output.refuse_collisions({**plotted_files(plot), "--csv": csv}, {"--data": densities.data})
-    if over is not None and over.name == "block_size":
+    if over is not None and over.name == "block_size" and by is None and axis is None:
         densities = densities.standard()
     chosen: Sequence[DensityLike]
     if axis is None:
