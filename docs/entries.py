@@ -42,7 +42,7 @@ _TYPES = {
     "npt.ArrayLike": "array_like",
     "ArrayLike": "array_like",
     "FormatLike": "Format or str",
-    "DensityLike": "Density, str or array_like",
+    "DensityLike": "Density, str, array_like or distribution of scipy.stats",
     "Sequence": "sequence",
     "Mapping": "mapping",
 }

@@ -102,7 +102,8 @@ for name in ("int8", "5M2E", "4M3E"):
     print(f"{name}: {found.report.sqnr_db:.4f} dB, mean error {found.report.mean_error:.2e}")
 
 # %% [markdown]
-# Any continuous distribution of `scipy.stats` works too, more slowly. Where both exist they agree:
+# Any continuous distribution of `scipy.stats` works too: those that qerror has count as its own,
+# others are slower. Where both exist they agree:
 
 # %%
 from scipy import stats

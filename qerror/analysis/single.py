@@ -122,7 +122,7 @@ def quantization_error(
         of four-over-six to 1e-12 (see `FourOverSix`).
     density : Density, str or array_like
         The density of X, its text as `parse_density` reads it, a frozen distribution of
-        `scipy.stats`, or an array of data, which stands for `Empirical`.
+        `scipy.stats` (see `as_density`), or an array of data, which stands for `Empirical`.
     scale : float or array_like, any shape
         Multiplies the grid; positive. With an array, every field of the report has its shape.
         At most one of `scale`, `max_value` and `bias` is given; they are three views of it.

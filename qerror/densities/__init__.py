@@ -1,5 +1,7 @@
 """Probability densities with exact local integrals. One law a file."""
 
+# Members that are known by their import alone.
+from qerror.densities import scipy_families as scipy_families
 from qerror.densities.arcsine import Arcsine as Arcsine
 from qerror.densities.atoms import Atoms as Atoms
 from qerror.densities.clipped import Clipped as Clipped

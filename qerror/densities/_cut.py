@@ -10,7 +10,7 @@ import numpy as np
 from qerror._arrays import real
 from qerror.densities.atoms import Atoms
 from qerror.densities.density import Density
-from qerror.densities.from_scipy import FromScipy, is_frozen_distribution
+from qerror.densities.from_scipy import frozen_density, is_frozen_distribution
 from qerror.densities.piece import Piece
 from qerror.exceptions import InvalidType, InvalidValue
 
@@ -23,7 +23,7 @@ def inner_density(value: object, owner: object) -> Density:
         _check_depth(value, owner)
         return value
     if is_frozen_distribution(value):
-        return FromScipy(value)
+        return frozen_density(value)
     raise InvalidType(
         f"{type(owner).__name__} wraps a density, got {reprlib.repr(value)}; "
         "give one such as Gaussian(), or a frozen distribution of scipy.stats"

@@ -15,7 +15,7 @@ from qerror._arrays import quoted
 from qerror.densities._adaptive import Frozen
 from qerror.densities.density import DENSITIES, Density, Family
 from qerror.densities.empirical import Empirical
-from qerror.densities.from_scipy import FromScipy, is_frozen_distribution
+from qerror.densities.from_scipy import frozen_density, is_frozen_distribution
 from qerror.densities.mixture import Mixture
 from qerror.exceptions import InvalidType, InvalidValue, QErrorException
 from qerror.registry import nearest
@@ -285,17 +285,26 @@ def _listing(names: Sequence[str]) -> str:
 def as_density(value: DensityLike) -> Density:
     """Return a density, given as such, as text, as an array or as one of `scipy.stats`.
 
+    Of `scipy.stats` norm, t, cauchy, laplace, logistic, gennorm, uniform, arcsine, loguniform
+    and reciprocal, truncnorm, expon, truncexpon, halfnorm, halfcauchy, halflogistic and
+    halfgennorm are built in: ``scipy.stats.t(3)`` is ``StudentT(3)``, ``scipy.stats.expon()`` a
+    truncated Laplace density. Any other one, a subclass of these too, is a `FromScipy`, which is
+    slower and less accurate, and so is one beyond the built-in parameters (gennorm with beta
+    outside [0.05, 1000], truncnorm beyond 30 standard deviations).
+
     Raises
     ------
     InvalidType
         If the value is none of these.
+    InvalidValue
+        If its text is no density, or its parameters are none that are allowed.
     """
     if isinstance(value, str):
         return parse_density(value)
     if isinstance(value, Density):
         return value
     if is_frozen_distribution(value):
-        return FromScipy(value)
+        return frozen_density(value)
     array = cast("npt.NDArray[Any]", value)
     if hasattr(array, "__array__") and np.ndim(array):
         return Empirical(array)

@@ -1,6 +1,7 @@
 """A density cut to an interval and renormalised."""
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -26,7 +27,8 @@ class Truncated(Density):
     Raises
     ------
     InvalidValue
-        If low >= high, a limit is nan, or the interval holds no probability.
+        If low >= high, a limit is nan, or the interval holds no probability: below 2.2e-308
+        float64 loses its digits.
     """
 
     density: Density
@@ -38,7 +40,7 @@ class Truncated(Density):
 
     def __post_init__(self) -> None:
         ordered_limits(self, self.density, self.low, self.high)
-        if not self.kept > 0:
+        if not self.kept >= sys.float_info.min:
             raise InvalidValue(
                 f"there is no probability in [{self.low:g}, {self.high:g}] to truncate to; "
                 "choose limits that the density reaches"

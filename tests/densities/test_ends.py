@@ -12,6 +12,7 @@ from qerror.densities import (
     Truncated,
     density_name,
 )
+from qerror.exceptions import InvalidValue
 from tests.oracles.exact import INF, exact_moments, off
 
 EXAMPLES = [family.example for family in DENSITIES.values()]
@@ -57,3 +58,17 @@ def test_a_narrow_cut_far_from_zero_has_its_moments() -> None:
     assert off(density.mean, exact.mean) < 1e-15
     assert off(density.second_moment, exact.second_moment) < 1e-15
     assert off(density.variance, exact.variance) < 1e-13
+
+
+@pytest.mark.parametrize(("low", "high"), [(37.9, INF), (37.5, 37.500001), (50.0, 60.0)])
+def test_a_cut_of_less_than_float64_holds_is_refused(low: float, high: float) -> None:
+    """Below 2.2e-308 a probability has lost its digits, and moments over it are nan."""
+    with pytest.raises(InvalidValue, match="there is no probability"):
+        Truncated(Gaussian(), low, high)
+
+
+def test_the_last_cut_that_float64_holds() -> None:
+    density = Truncated(Gaussian(), 37.4)
+    exact = exact_moments(density)
+    assert off(density.mean, exact.mean) < 1e-15
+    assert off(density.second_moment, exact.second_moment) < 1e-15

@@ -154,11 +154,13 @@ def test_affine_refuses(scale: float, shift: float) -> None:
 
 
 def test_bare_distributions_of_scipy() -> None:
-    frozen = stats.norm(0.5, 2.0)
+    frozen = stats.gamma(2.0)
     assert as_density(frozen) == FromScipy(frozen)
     assert Truncated(frozen, 0.0).density == FromScipy(frozen)  # type: ignore[arg-type]
     ours = quantization_error("INT4", frozen)
-    assert ours.mse == pytest.approx(
+    assert ours.mse == quantization_error("INT4", FromScipy(frozen)).mse
+    wrapped = quantization_error("INT4", FromScipy(stats.norm(0.5, 2.0)))
+    assert wrapped.mse == pytest.approx(
         quantization_error("INT4", Gaussian(0.5, 2.0)).mse, rel=1e-12, abs=0
     )
     with pytest.raises(InvalidType, match="density"):

@@ -171,7 +171,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidValue, match="one level"):
         enclosure("int8", Gaussian(), rounding="SR")
     with pytest.raises(InvalidValue, match="no formulas"):
-        enclosure("int8", stats.norm())
+        enclosure("int8", stats.gamma(2.0))
     with pytest.raises(InvalidValue, match="single scale"):
         quantization_error("int8", Gaussian(), [1.0, 2.0], method="enclosure")
     with pytest.raises(InvalidValue, match="15"):

@@ -266,7 +266,7 @@ const MAKERS = {
   truncated: ({ density, low, high }) => {
     const cut = within(density, low, high);
     const kept = massBetween(density, low, high);
-    if (!(kept > 0)) {
+    if (!(kept >= 2 ** -1022)) {
       refuse(`there is no probability in [${shortest(low)}, ${shortest(high)}] to truncate to`);
     }
     const pieces = cut.pieces.map((part) => ({ ...part, weight: part.weight / kept }));
