@@ -12,10 +12,10 @@ from qerror.optimize.optimum import OptimalScale as OptimalScale
 from qerror.optimize.scale import optimal_scale as optimal_scale
 
 if TYPE_CHECKING:
+    from qerror.optimize.block_law import block_density as block_density
     from qerror.optimize.block_ranges import block_choices as block_choices
     from qerror.optimize.blocks import OptimalBlocks as OptimalBlocks
     from qerror.optimize.blocks import RankedBlocks as RankedBlocks
-    from qerror.optimize.blocks import block_density as block_density
     from qerror.optimize.blocks import block_size_for as block_size_for
     from qerror.optimize.blocks import optimal_multiplier as optimal_multiplier
     from qerror.optimize.blocks import optimal_threshold as optimal_threshold
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = later(
     __name__,
     {
+        "block_law": ("block_density",),
         "block_ranges": ("block_choices",),
         "blocks": (
             "OptimalBlocks",
             "RankedBlocks",
-            "block_density",
             "block_size_for",
             "optimal_multiplier",
             "optimal_threshold",

@@ -30,16 +30,36 @@ class Contest:
 
     formats: tuple[Format, ...]
     log_mse: Callable[[int, float], float]
+    over: str
+    """The swept parameter, by name."""
     whole: bool
     """Whether the swept value is a whole number."""
     prepare: Callable[[Sequence[float]], None]
     """Told once, in order, what values will be asked for."""
 
-    def winner(self, value: float) -> int:
-        """Return the index of the best format; the earliest of equally good ones."""
+    def winner(self, value: float, incumbent: int = 0) -> int:
+        """Return the index of the best format; of equally good ones the incumbent or the earliest.
+
+        Raises
+        ------
+        InvalidValue
+            If every MSE is infinite.
+        """
         errors = [self.log_mse(i, value) for i in range(len(self.formats))]
         least = min(errors)
+        if least == math.inf:
+            raise InvalidValue(
+                f"E[X^2] is infinite at {self.over} = {value:g}, and so is every MSE; look "
+                "elsewhere"
+            )
+        if errors[incumbent] <= least + TIE:
+            return incumbent
         return next(i for i, error in enumerate(errors) if error <= least + TIE)
+
+    def lead(self, other: int, index: int, value: float) -> float:
+        """Return by how much the ln MSE of a format is below another's; 0 if both are infinite."""
+        ours, theirs = self.log_mse(index, value), self.log_mse(other, value)
+        return 0.0 if ours == theirs else theirs - ours
 
     def index(self, form: Format) -> int:
         """Return the place of a format."""
@@ -70,10 +90,6 @@ def contest_of(
             mse = tracked[form].at(value, moved).report.mse
         else:
             mse = _mse(form, density, over, value, binade_average)
-        if math.isinf(mse):
-            raise InvalidValue(
-                f"E[X^2] is infinite at {over} = {value:g}, and so is every MSE; look elsewhere"
-            )
         return math.log(mse) if mse > 0 else -math.inf
 
     def prepare(values: Sequence[float]) -> None:
@@ -81,7 +97,7 @@ def contest_of(
             for each in tracked.values():
                 each.prepare(values, lambda x: at_parameter(density, own_parameter(over), x))
 
-    return Contest(tuple(chosen), log_mse, over == BLOCK_SIZE, prepare)
+    return Contest(tuple(chosen), log_mse, over, over == BLOCK_SIZE, prepare)
 
 
 def _checked(

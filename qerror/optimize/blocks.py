@@ -8,16 +8,12 @@ from typing import NoReturn, cast, final
 
 import numpy as np
 
-from qerror._arrays import integer, positive
+from qerror._arrays import positive
 from qerror.analysis.block_report import BlockErrorReport
 from qerror.analysis.decibels import decibels_above
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
-from qerror.densities.discrete import Discrete
-from qerror.densities.maximum import is_heavy, maximum_nodes, maximum_rule
-from qerror.densities.mixture import Mixture
 from qerror.densities.names import DensityLike, as_density
-from qerror.densities.truncated import Truncated
 from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import Absmax, PowerOfTwo
@@ -31,7 +27,6 @@ _PER_OCTAVE = 24  # thresholds looked at: the error has a few minima an octave a
 _OCTAVES = (-2, 1)  # of a threshold about the largest level: where everything clips, or nothing
 # Of levels without symmetry the best may lie far above 1: not all of them are worth having.
 _MULTIPLIERS = (*np.linspace(0.4, 1.1, 36).tolist(), *np.geomspace(1.125, 2.6, 35).tolist())
-_NODES = 24  # of the law of a block's largest value
 
 # Elements and rules that are ranked by default; the block size follows from the budget.
 RANKED = (
@@ -243,64 +238,6 @@ def refuse_cost(
         f"no format fits {bits_per_value:g} bits a value{f' {where}' if where else ''}: the "
         f"elements need {', '.join(map(str, needed))} bits and their scales some more"
     )
-
-
-def block_density(density: DensityLike, block_size: int) -> tuple[Density, float]:
-    """Return the density of a value over its block's largest magnitude, weighted by that magnitude.
-
-    With it, ordinary analysis answers questions about absmax blocks: for any levels q on
-    [-1, 1], E[(Q(Y) - Y)^2] times the second result is the error E[e^2] of blocks at scale M.
-    `lloyd_max` then finds the best codebook for a block size.
-
-    Parameters
-    ----------
-    density : Density, str or array_like
-        Of the values: continuous, symmetric about 0, with light tails.
-    block_size : int
-        At least 17: the law of the largest value is then smooth.
-
-    Returns
-    -------
-    density : Density
-        A mixture of the density cut at some largest values, and of the largest value itself.
-    power : float
-        E[M^2 weight]: what turns its mean squared error into that of the values.
-
-    Raises
-    ------
-    InvalidValue
-        If the block is too small, or the density is none of the above.
-
-    Examples
-    --------
-    >>> from qerror import lloyd_max
-    >>> ratio, power = block_density("gaussian", 64)
-    >>> best = lloyd_max(ratio, 16)
-    >>> round(best.report.mse * power, 6)  # NF4 has 0.00846
-    0.007622
-    """
-    density = as_density(density)
-    n = integer("block_size", block_size, 17, 2**53)
-    if density.atoms().positions.size or not density.is_symmetric:
-        raise InvalidValue("block_density needs a continuous density that is symmetric about 0")
-    if not math.isfinite(density.second_moment):
-        raise InvalidValue("block_density needs a density with a finite second moment")
-    if is_heavy(density):
-        raise InvalidValue(
-            "block_density needs a density with light tails, not ones that fall as a power of x"
-        )
-    rule = maximum_rule(density, n - 1, _NODES)
-    panels = maximum_nodes(density, n)
-    own = np.exp((n - 1) * panels.log_below) * panels.density.sum(axis=0) * panels.nodes**2
-    edge = float(own @ panels.weights)
-    below = density.mass(-rule.nodes, rule.nodes)
-    parts: list[Density] = [
-        Truncated(density.affine(1 / m), -1.0, 1.0) for m in rule.nodes.tolist()
-    ]
-    weights = np.append(rule.weights * rule.nodes**2 * below, edge)
-    power = float(weights.sum())
-    law = Mixture((*parts, Discrete((-1.0, 1.0), (0.5, 0.5))), tuple((weights / power).tolist()))
-    return law, power
 
 
 def _optimal(

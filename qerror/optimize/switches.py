@@ -23,7 +23,8 @@ _POINTS = 17  # where winners are compared before the switches between them are 
 class FormatSwitch:
     """A value of a parameter at which two formats are equally good and no other is better.
 
-    Of block sizes, which are whole numbers, the first at which the second is better.
+    Where they stay equal for a while: at which the second gets ahead by more than 1e-12. Of block
+    sizes, which are whole numbers, the first at which the second is better.
     """
 
     value: float
@@ -94,8 +95,7 @@ def format_switches(
         Where to look. Between positive limits the winners are compared at geometrically
         spaced points.
     points : int
-        How many points: two switches between neighbours may go unseen if the same format wins
-        at both.
+        How many points: a format that is the best only between two neighbours may go unseen.
     binade_average : bool
         Whether block formats whose scales are powers of two are taken at the average over a
         binade of the density's spread, or at the spread given.
@@ -103,13 +103,14 @@ def format_switches(
     Returns
     -------
     FormatSwitches
-        Each switch is the root of the difference in ln MSE, to about 1e-12 relative.
+        Each switch is the root of the difference in ln MSE, to about 1e-12 relative. A format
+        stays the best where others come to equal it.
 
     Raises
     ------
     InvalidValue
-        If the density has no such parameter, low >= high, there is no format, or E[X^2] is
-        infinite on the way.
+        If the density has no such parameter, low >= high, there is no format, or every MSE is
+        infinite at one of the points.
 
     Examples
     --------
@@ -129,51 +130,69 @@ def format_switches(
     if contest.whole:
         at = sorted({float(round(x)) for x in at})
     contest.prepare(at)
-    switches = tuple(switch for a, b in pairwise(at) for switch in _between(contest, a, b, depth=0))
-    winners = [contest.winner(low), *(contest.index(switch.above) for switch in switches)]
-    return FormatSwitches(over, low, high, tuple(contest.formats[i] for i in winners), switches)
+    first = last = contest.winner(low)
+    switches = list[FormatSwitch]()
+    for a, b in pairwise(at):
+        switches += _between(contest, last, a, b, depth=0)
+        last = contest.index(switches[-1].above) if switches else first
+    winners = contest.formats[first], *(switch.above for switch in switches)
+    return FormatSwitches(over, low, high, winners, tuple(switches))
 
 
-def _between(contest: Contest, low: float, high: float, depth: int) -> Iterator[FormatSwitch]:
-    """Yield the switches between two values with the winner of each."""
-    below, above = contest.winner(low), contest.winner(high)
+def _between(
+    contest: Contest, below: int, low: float, high: float, depth: int
+) -> Iterator[FormatSwitch]:
+    """Yield the switches between two values, at the lower of which `below` is the best.
+
+    It stays so while no other is better by more than a tie.
+    """
+    above = contest.winner(high, below)
     if below == above:
         return
     if contest.whole:
-        yield from _first(contest, low, high)
+        yield from _first(contest, below, low, high)
         return
     value = _crossing(contest, below, above, low, high)
-    third = contest.winner(value)
+    third = contest.winner(value, below)
     gap = contest.log_mse(below, value) - contest.log_mse(third, value)
     if gap > TIE and low < value < high and depth < len(contest.formats):
-        yield from _between(contest, low, value, depth + 1)
-        yield from _between(contest, value, high, depth + 1)
+        before = list(_between(contest, below, low, value, depth + 1))
+        yield from before
+        yield from _between(contest, contest.index(before[-1].above), value, high, depth + 1)
     else:
         mse = math.exp(contest.log_mse(below, value))
         yield FormatSwitch(value, contest.formats[below], contest.formats[above], mse)
 
 
-def _first(contest: Contest, low: float, high: float) -> Iterator[FormatSwitch]:
+def _first(contest: Contest, below: int, low: float, high: float) -> Iterator[FormatSwitch]:
     """Yield the whole numbers between two at which another format becomes the best."""
-    below, last = contest.winner(low), high
+    last = high
     while last - low > 1:
         middle = float(round(0.5 * (low + last)))
-        low, last = (middle, last) if contest.winner(middle) == below else (low, middle)
-    above = contest.winner(last)
+        stays = contest.winner(middle, below) == below
+        low, last = (middle, last) if stays else (low, middle)
+    above = contest.winner(last, below)
     mse = math.exp(contest.log_mse(above, last))
     yield FormatSwitch(last, contest.formats[below], contest.formats[above], mse)
-    yield from _between(contest, last, high, depth=0)
+    yield from _between(contest, above, last, high, depth=0)
 
 
 def _crossing(contest: Contest, below: int, above: int, low: float, high: float) -> float:
-    """Return where two formats are equally good, one of them better at either end."""
-    from scipy.optimize import brentq
+    """Return where two formats are equally good, one of them better at either end.
+
+    Where they tie at the lower end: where the second gets ahead by more than a tie.
+    """
+    from scipy.optimize import bisect, brentq
+
+    tied = contest.lead(below, above, low) >= -TIE
 
     def lead(value: float) -> float:
-        return contest.log_mse(below, value) - contest.log_mse(above, value)
+        return contest.lead(below, above, value) - (TIE if tied else 0.0)
 
     ends = lead(low), lead(high)
-    if ends[0] == 0 or ends[1] == 0 or not all(map(math.isfinite, ends)):
-        return low if ends[0] == 0 else high
+    if ends[0] == 0:
+        return low
     tolerance = 1e-15 * max(abs(low), abs(high))
-    return float(brentq(lead, low, high, xtol=tolerance, rtol=1e-15))
+    # An MSE that is 0 or infinite at an end has no secant there.
+    search = brentq if all(map(math.isfinite, ends)) else bisect
+    return float(search(lead, low, high, xtol=tolerance, rtol=1e-15))

@@ -40,8 +40,9 @@ def test_few_values_are_their_own_levels(run: Run) -> None:
     ("arguments", "said"),
     [
         (["--dist", "gaussian", "--levels", "0"], "levels must lie in 1..65536, got 0"),
-        (["--dist", "laplace", "--block-size", "8"], "block_size must lie in 17"),
-        (["--dist", "uniform(0,1)", "--block-size", "64"], "symmetric about 0"),
+        (["--dist", "laplace", "--block-size", "1"], "block_size must lie in 2.."),
+        (["--dist", "arcsine(-1,1)", "--block-size", "64"], "as an arcsine density at its ends"),
+        (["--dist", "rectified(gaussian)", "--block-size", "64"], "without point masses"),
         (["--dist", "student-t(nu=3)", "--block-size", "64"], "light tails"),
         (["--dist", "student-t(nu=1.5)"], "finite"),
         ([], "--dist"),

@@ -64,6 +64,42 @@ def test_powers_of_two_are_averaged_unless_it_is_refused() -> None:
             assert (ours < mse(f"int4:g{n}", Gaussian())) == is_better
 
 
+RAISED = "nvfp4:smallest=0.001953125"  # where scales round to 0; else the same
+
+
+@pytest.mark.parametrize(
+    ("formats", "best"),
+    [(["nvfp4", RAISED], [RAISED]), ([RAISED, "nvfp4"], [RAISED])],
+)
+def test_the_best_stays_where_another_comes_to_equal_it(
+    formats: list[str], best: list[str]
+) -> None:
+    found = format_switches(formats, Gaussian(), "std", 0.001, 10)
+    assert [form.name for form in found.winners] == [parse_format(name).name for name in best]
+
+
+def test_equal_formats_part_where_they_differ() -> None:
+    """Down to 5e-4 all becomes 0 in both, to 14 digits of the MSE."""
+    low = "nvfp4:smallest=0.015625"
+    found = format_switches(["nvfp4", low], Gaussian(), "std", 1e-4, 0.001, points=4)
+    (switch,) = found.switches
+    assert switch.below == parse_format("nvfp4")
+    for factor, apart in ((0.99, False), (1.01, True)):
+        at = Gaussian(std=factor * switch.value)
+        assert (mse(low, at) < mse("nvfp4", at) * (1 - 1e-12)) == apart
+
+
+def test_an_infinite_error_is_the_larger_one() -> None:
+    """Scales in steps need nu > 2, and real ones nu > 1."""
+    found = format_switches(["nvfp4", "nf4:g32"], StudentT(3), "nu", 1.5, 4, points=3)
+    assert [form.name for form in found.winners] == ["NF4:g32", "NVFP4"]
+    (switch,) = found.switches
+    a, b = (mse(name, StudentT(switch.value)) for name in ("nvfp4", "nf4:g32"))
+    assert a == pytest.approx(b, rel=1e-11, abs=0)
+    with pytest.raises(InvalidValue, match=r"infinite at nu = 0\.9, and so is every MSE"):
+        format_switches(["nvfp4", "nf4:g32"], StudentT(3), "nu", 0.9, 4, points=3)
+
+
 @pytest.mark.parametrize(
     ("formats", "over", "low", "message"),
     [

@@ -9,10 +9,8 @@ import pytest
 from qerror import (
     Gaussian,
     Laplace,
-    Rectified,
     StudentT,
     Uniform,
-    lloyd_max,
     parse_format,
     quantization_error,
 )
@@ -21,7 +19,6 @@ from qerror.exceptions import InvalidType, InvalidValue
 from qerror.formats.block import BlockFormat
 from qerror.formats.block_scales import Absmax, PowerOfTwo
 from qerror.optimize import (
-    block_density,
     block_size_for,
     optimal_multiplier,
     optimal_threshold,
@@ -101,34 +98,13 @@ def test_a_ranking_at_equal_cost() -> None:
         rank_blocks(Gaussian(), 3.0)
 
 
-@pytest.mark.parametrize("density", [Gaussian(), Laplace(scale=0.7)], ids=repr)
-@pytest.mark.parametrize("name", ["nf4", "codebook:-1,-0.3,0.2,0.5,1"])
-def test_the_law_of_a_block_gives_its_error(name: str, density: Gaussian | Laplace) -> None:
-    ratio, power = block_density(density, 32)
-    by_ratio = power * quantization_error(name, ratio).mse
-    element = parse_format(name)
-    form = BlockFormat(element, Absmax(), 32)  # type: ignore[arg-type]
-    assert quantization_error(form, density).mse == pytest.approx(by_ratio, rel=1e-13, abs=0)
-
-
-def test_the_best_codebook_of_a_block_beats_nf4() -> None:
-    ratio, power = block_density(Gaussian(), 64)
-    best = lloyd_max(ratio, 8)
-    form = BlockFormat(best.codebook, Absmax(divisor=1.0), 64)
-    assert quantization_error(form, Gaussian()).mse == pytest.approx(
-        power * best.report.mse, rel=1e-11, abs=0
-    )
-
-
-def test_what_has_no_threshold_or_law() -> None:
+def test_what_has_no_threshold_or_multiplier() -> None:
     with pytest.raises(InvalidType, match="powers of two"):
         optimal_threshold("nf4:g64", Gaussian())
     with pytest.raises(InvalidType, match="real scales"):
         optimal_multiplier("mxfp4", Gaussian())
     with pytest.raises(InvalidType, match="block-scaled"):
         optimal_multiplier("int4", Gaussian())
-    with pytest.raises(InvalidValue, match="symmetric"):
-        block_density(Rectified(Gaussian()), 64)
 
 
 @pytest.mark.parametrize(
