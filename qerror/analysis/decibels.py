@@ -7,10 +7,12 @@ def decibels_above(mse: float, least: float) -> float:
     """Return how far one mean squared error lies above another, 10 log10(mse / least) in dB.
 
     Of logarithms, so that no ratio leaves float64: 0 where both are equal, inf above 0, -inf
-    for 0 above something, nan where one of them is not finite.
+    for 0 above something, inf for an infinite one, nan above one that is not finite.
     """
-    if not (math.isfinite(mse) and math.isfinite(least)):
+    if math.isnan(mse) or not math.isfinite(least):
         return math.nan
+    if mse == math.inf:
+        return math.inf
     if mse == least:
         return 0.0
     if least <= 0:

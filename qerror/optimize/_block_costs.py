@@ -15,8 +15,7 @@ def smallest_size(form: BlockFormat, bits_per_value: float) -> int | None:
     Where N values share a tensor scale from the data it divides N. None if there is no such size.
     """
     rule, element = form.scale, form.element
-    tensor = rule.tensor if isinstance(rule, StoredScale | FourOverSix) else None
-    whole = tensor.size if isinstance(tensor, Amax) else None
+    whole = tensor_size(form)
     # A block's scale costs a + b n: b is its values' share of a tensor scale.
     shared = rule.bits(element, 2) - rule.bits(element, 1)
     room = bits_per_value - element.bits - shared
@@ -24,6 +23,13 @@ def smallest_size(form: BlockFormat, bits_per_value: float) -> int | None:
         return None
     size = max(1, math.ceil((rule.bits(element, 1) - shared) / (room + _BUDGET)))
     return size if whole is None else _divisor(whole, size)
+
+
+def tensor_size(form: BlockFormat) -> int | None:
+    """Return how many values share a tensor scale from the data, where that is a number."""
+    rule = form.scale
+    tensor = rule.tensor if isinstance(rule, StoredScale | FourOverSix) else None
+    return tensor.size if isinstance(tensor, Amax) else None
 
 
 def _divisor(whole: int, least: int) -> int | None:

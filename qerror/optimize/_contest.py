@@ -17,6 +17,7 @@ from qerror.formats.block_scales import PowerOfTwo
 from qerror.formats.fixed import FixedPoint
 from qerror.formats.format import Format, ScalarFormat
 from qerror.formats.names import as_scalar_format
+from qerror.optimize._block_costs import tensor_size
 from qerror.optimize.ranking import BLOCK_SIZE, RANGE_PARAMETERS, TIE, Formats, listed
 from qerror.optimize.tracked import Tracked
 
@@ -112,8 +113,7 @@ def _checked(
         return [as_scalar_format(form) for form in left]
     if over == BLOCK_SIZE:
         for form in formats:
-            for limit in limits:
-                _resized(form, limit)
+            _check_size(form, limits)
         return formats
     _check_own(density, over)
     return formats
@@ -130,6 +130,18 @@ def _check_own(density: Density, over: str) -> None:
         )
     if own_parameter(over) not in parameter_values(density):
         raise InvalidValue(f"cannot sweep {over!r} of {density_name(density)}; there are {known}")
+
+
+def _check_size(form: Format, limits: tuple[float, float]) -> None:
+    """Refuse a format that does not come in blocks of every size between the limits."""
+    whole = tensor_size(form) if isinstance(form, BlockFormat) else None
+    if whole is not None:
+        raise InvalidValue(
+            f"{form.name} has a scale for {whole:,} values, and not every block size divides "
+            "that: sweep over those that do, such as block_size = 16, 32, 64"
+        )
+    for limit in limits:
+        _resized(form, limit)
 
 
 def _resized(form: Format, size: float) -> BlockFormat:

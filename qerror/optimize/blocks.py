@@ -10,7 +10,6 @@ import numpy as np
 
 from qerror._arrays import positive
 from qerror.analysis.block_report import BlockErrorReport
-from qerror.analysis.decibels import decibels_above
 from qerror.analysis.single import quantization_error
 from qerror.densities.density import Density
 from qerror.densities.names import DensityLike, as_density
@@ -22,6 +21,7 @@ from qerror.formats.names import as_format
 from qerror.formats.scale_rule import largest
 from qerror.optimize._block_costs import smallest_size
 from qerror.optimize._block_scan import least
+from qerror.optimize.ranking import behind
 
 _PER_OCTAVE = 24  # thresholds looked at: the error has a few minima an octave at most
 _OCTAVES = (-2, 1)  # of a threshold about the largest level: where everything clips, or nothing
@@ -165,7 +165,9 @@ def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> Optimal
 def block_size_for(form: BlockFormat | str, bits_per_value: float) -> int | None:
     """Return the smallest block size at which a format costs at most so many bits a value.
 
-    A smaller block has a smaller error for every rule but those that a tensor scale limits. Where
+    A smaller block mostly has a smaller error, but not where a tensor scale limits its scale or a
+    power of two lets its largest value clip, as "floor": it is a larger share of a smaller block.
+    On a Gaussian MXFP4 gains 0.14 dB from blocks of 16 to 48, MXFP8_E4M3 0.9 from 32 to 512. Where
     N values share a tensor scale the size divides N. None if the elements alone cost as much, or no
     such size fits.
     """
@@ -179,7 +181,9 @@ def rank_blocks(
     *,
     binade_average: bool = True,
 ) -> tuple[RankedBlocks, ...]:
-    """Rank block formats at equal cost, each at the block size that the budget allows.
+    """Rank block formats at equal cost, each in the smallest blocks that the budget allows.
+
+    A few are better in larger ones, which cost less: see `block_size_for`.
 
     Parameters
     ----------
@@ -198,7 +202,8 @@ def rank_blocks(
     Returns
     -------
     tuple of RankedBlocks
-        The best first; a format whose elements alone cost more is left out.
+        The best first, equally good ones in their order; a format whose elements alone cost more
+        is left out.
 
     Raises
     ------
@@ -215,11 +220,10 @@ def rank_blocks(
             found.append(OptimalBlocks(blocks, _report(blocks, density, averaged), averaged))
     if not found:
         refuse_cost(forms, bits_per_value)
-    found.sort(key=lambda each: each.report.mse)
+    found.sort(key=lambda each: float(f"{each.report.mse:.12e}"))
     least = found[0].report.mse
     return tuple(
-        RankedBlocks(each.form, each.report, decibels_above(each.report.mse, least))
-        for each in found
+        RankedBlocks(each.form, each.report, behind(each.report.mse, least)) for each in found
     )
 
 

@@ -12,7 +12,7 @@ from qerror.densities.names import DensityLike, as_density
 from qerror.exceptions import InvalidValue
 from qerror.formats.format import Format
 from qerror.optimize._contest import Contest, contest_of
-from qerror.optimize.ranking import TIE, Formats
+from qerror.optimize.ranking import BLOCK_SIZE, TIE, Formats
 from qerror.tables import html_table, short
 
 _MOST_POINTS = 10_000  # a typing error shall not run for hours
@@ -50,17 +50,22 @@ class FormatSwitches:
     """The best format of each stretch; one more than there are switches."""
     switches: tuple[FormatSwitch, ...]
 
+    @property
+    def stretches(self) -> tuple[tuple[float, float, Format], ...]:
+        """From where to where each winner is the best; of block sizes the first and the last."""
+        at = [switch.value for switch in self.switches]
+        step = 1 if self.parameter == BLOCK_SIZE else 0
+        return tuple(
+            zip([self.low, *at], [*(x - step for x in at), self.high], self.winners, strict=True)
+        )
+
     def __repr__(self) -> str:
         later = (f" | {short(switch.value, 6)} | {switch.above.name}" for switch in self.switches)
         way = f"{short(self.low)} | {self.winners[0].name}{''.join(later)} | {short(self.high)}"
         return f"<FormatSwitches over {self.parameter}: {way}>"
 
     def _repr_html_(self) -> str:
-        ends = [self.low, *(switch.value for switch in self.switches), self.high]
-        body = [
-            (short(ends[i], 11), short(ends[i + 1], 11), form.name)
-            for i, form in enumerate(self.winners)
-        ]
+        body = [(short(low, 11), short(high, 11), form.name) for low, high, form in self.stretches]
         return html_table("", (f"from {self.parameter}", "to", "best"), body)
 
 

@@ -73,7 +73,8 @@ def blocks_ranking_document(
     name = density_name(density)
     rows, header, body = _ranked({"density": name}, [(each, each.report) for each in ranking])
     title = f"{name}: at most {bits_per_value:g} bits a value, scales included"
-    notes = [_AVERAGED if averaged else _OWN]
+    powers = any(isinstance(each.form.scale, PowerOfTwo) for each in ranking)
+    notes = [_AVERAGED if averaged else _OWN] if powers else []
     params: Row = {"density": name, "bits_per_value": bits_per_value, "binade_average": averaged}
     view = View(title, header, body, (1,), notes, marked=(0,), spare=(4, 0))
     return Document("block-ranking", params, rows, [view])

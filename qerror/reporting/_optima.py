@@ -114,10 +114,8 @@ def switches_document(
         What it was asked for.
     """
     name = result.parameter
-    ends = [*(switch.value for switch in result.switches), result.high]
-    starts = [result.low, *ends[:-1]]
     errors = [*(switch.mse for switch in result.switches), None]
-    stretches = list(zip(starts, ends, result.winners, errors, strict=True))
+    stretches = [(*each, mse) for each, mse in zip(result.stretches, errors, strict=True)]
     rows: list[Row] = [
         {
             "density": density_name(density),
@@ -135,7 +133,8 @@ def switches_document(
     ]
     own = None if name in {*RANGE_PARAMETERS, BLOCK_SIZE} else own_parameter(name)
     title = f"{density_name(density, without=own)} over {name}: the best format"
-    header = (f"from {name}", f"to {name}", "best", "MSE at the switch")
+    after = "MSE at the next" if name == BLOCK_SIZE else "MSE at the switch"
+    header = (f"from {name}", f"to {name}", "best", after)
     params: Row = {
         "density": density_name(density),
         "formats": [_named(form, name) for form in formats],

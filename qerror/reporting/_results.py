@@ -13,6 +13,7 @@ from qerror.reporting._plateaus import plateaus_view
 from qerror.sweep import Series, SweepResult, SweepRow
 from qerror.tables import decibels, place, short
 
+_SPARE = ("MSE", "bias/scale", "max value")  # of a long table, the first to go
 WIDEST = 80  # columns that a table with a column per format may take
 
 _LIMIT_NOTES = [
@@ -182,14 +183,14 @@ def _best_view(series: Series) -> View:
     )
 
 
-def _best_line(row: SweepRow, has_limits: bool) -> list[str]:
+def _best_line(row: SweepRow, has_limits: bool, swept: str | None = None) -> list[str]:
     report = row.report
     figures = row.figures()
     names = ("mse",) if has_limits else ("rounding", "clipping", "mse")
     limits = [row.above_lloyd_max_db, row.above_shannon_db] if has_limits else []
     ratios = [report.sqnr_db, row.below_best_db, *limits]
     return [
-        row.format.name,
+        row.label(swept),
         short(row.max_value),
         place(row.scale, row.bias),
         *(short(figures[name]) for name in names),
@@ -214,11 +215,15 @@ def _swept_view(series: Series, name: str) -> View:
 
 def _long_view(series: Series, name: str) -> View:
     """One line per swept value and format."""
-    header = (name, "format", "max value", "bias/scale", "MSE", "SQNR dB", "dB below")
-    body = [(short(row.value, 6), *_best_line(row, has_limits=False)) for row in series.rows]
+    header = [name, "format", "max value", "bias/scale", "MSE", "SQNR dB", "dB below"]
+    body = [(short(row.value, 6), *_best_line(row, False, name)) for row in series.rows]
     kept = [[*line[:4], line[6], *line[7:9]] for line in body]
+    own = [i for i in range(len(header)) if any(line[i] for line in kept)]
+    header, kept = [header[i] for i in own], [[line[i] for i in own] for line in kept]
     notes, marked = _notes(series.rows, name), _best_of(series.rows)
-    return View(series.title, header, kept, (1,), notes, marked, spare=(4, 3, 2))
+    spare = [header.index(title) for title in _SPARE if title in header]
+    title = f"{series.title} over {name}"
+    return View(title, header, kept, (1,), notes, marked, spare=spare)
 
 
 def _best_of(rows: Sequence[SweepRow]) -> set[int]:

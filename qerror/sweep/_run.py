@@ -50,6 +50,7 @@ from qerror.sweep.result import (
 )
 
 _INFINITE = "E[x^2] is infinite: so is the MSE at every range"
+_NO_RATIO = "E[x^2] is infinite, the MSE is not: the SQNR is undefined"
 _BLOCKS = "each block takes its scale from its values"
 _EDGE = "no optimum inside the searched ranges: their end is shown"
 
@@ -234,7 +235,9 @@ def _of_blocks(
     """Return a format whose scales come from the data."""
     sized = resized(form, value) if parameter == BLOCK_SIZE and value is not None else form
     report = quantization_error(sized, density)
-    note = _BLOCKS if math.isfinite(density.second_moment) else _INFINITE
+    note = _BLOCKS
+    if not math.isfinite(density.second_moment):
+        note = _NO_RATIO if math.isfinite(report.mse) else _INFINITE
     return SweepRow(
         density,
         value,

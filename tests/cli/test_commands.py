@@ -426,6 +426,25 @@ def test_the_error_of_blocks(run: Run) -> None:
     assert average["binade_average"] is True
 
 
+def test_a_long_table_of_block_sizes_names_no_other_size(run: Run) -> None:
+    names = "nvfp4,nf4:g32,int4:gN,int4:g64:affine,mxfp8_e4m3:rceil,mxfp6_e3m2:even"
+    asked = ["sweep", "--dist", "gaussian", "--over", "block-size=8,16", "--formats", names]
+    title, _, header, _, *lines = run(*asked).stdout.splitlines()
+    assert title == "gaussian over block_size"
+    assert header.split() == ["block_size", "format", "MSE", "SQNR", "dB", "dB", "below"]
+    assert [line.split()[1] for line in lines[:6]] == [
+        "NVFP4:gN", "NF4:gN", "INT4:gN", "INT4:gN:affine", "MXFP8_E4M3:gN:rceil",
+        "MXFP6_E3M2:gN:even",
+    ]  # fmt: skip
+
+
+def test_blocks_without_a_ratio_are_told_from_those_without_an_error(run: Run) -> None:
+    asked = ["sweep", "--dist", "student-t", "--nu", "1.5", "--formats", "nf4:g32,nvfp4"]
+    said = " ".join(run(*asked).stdout.split())
+    assert "note: NF4:g32: E[x^2] is infinite, the MSE is not: the SQNR is undefined" in said
+    assert "note: NVFP4: E[x^2] is infinite: so is the MSE" in said
+
+
 def test_block_sizes_without_a_density_are_those_of_the_standard_one(run: Run) -> None:
     line = "sweep --over block_size=8:1024:8log --formats mxfp4,nf4,int4:gN"
     shown = run(*line.split())

@@ -205,6 +205,17 @@ def test_switches_between_block_formats(run: Run) -> None:
     assert [line.split()[2] for line in result.stdout.splitlines()[4:6]] == [
         "INT4:gN:affine", "NF4:gN",
     ]  # fmt: skip
+    asked[2] = "nf4:g64,int4:g64"
+    document = json.loads(run(*asked, "--over", "block-size=1:16", "--json").stdout)
+    ends = [(row["from"], row["to"]) for row in document["rows"]]
+    assert ends == [(1, 1), (2, 7), (8, 16)]
+
+
+def test_the_average_is_said_where_there_is_one(run: Run) -> None:
+    asked = ["optimize", "--bits-per-value", "4.5", "--dist", "gaussian", "--formats"]
+    assert "note:" not in run(*asked, "nf4:g64,int4:g64").stdout
+    assert "mean over a binade" in run(*asked, "nf4:g64,mxfp4").stdout
+    assert "own spread" in run(*asked, "nf4:g64,mxfp4", "--own-spread").stdout
 
 
 def test_files_and_markdown(run: Run, tmp_path: Path) -> None:

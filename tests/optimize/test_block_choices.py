@@ -49,6 +49,10 @@ def test_block_sizes_switch_at_the_first_whole_number() -> None:
         ]
         assert min(errors) == quantization_error(replace(best, block_size=size), Gaussian()).mse
     assert switch.mse == pytest.approx(min(errors), rel=1e-15, abs=0)
+    assert found.stretches == (
+        (8, switch.value - 1, switch.below),
+        (switch.value, 1024, switch.above),
+    )
 
 
 def test_powers_of_two_are_averaged_unless_it_is_refused() -> None:
@@ -106,6 +110,7 @@ def test_an_infinite_error_is_the_larger_one() -> None:
         (["int8", "mxfp4"], "block_size", 8, "INT8 has no block size to sweep"),
         (["nf4:g64", "mxfp4"], "block_size", 8.5, "whole number, got 8.5"),
         (["nf4:g64", "mxfp4"], "max_value", 1, "stand alone"),
+        (["nf4:g64", "nvfp4:of=4096"], "block_size", 8, "4,096 values, and not every block size"),
     ],
 )
 def test_what_cannot_be_swept(formats: list[str], over: str, low: float, message: str) -> None:

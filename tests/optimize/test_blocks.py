@@ -1,5 +1,6 @@
 """Best block formats against dense scans, and the density of a block against the analysis."""
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -96,6 +97,31 @@ def test_a_ranking_at_equal_cost() -> None:
     assert [round(each.report.sqnr_db, 2) for each in ranked] == [19.6, 18.15, 16.71]
     with pytest.raises(InvalidValue, match="no format fits 3 bits"):
         rank_blocks(Gaussian(), 3.0)
+
+
+def test_equally_good_formats_keep_their_order() -> None:
+    """A value alone has the same scale under both rules, and the sums differ in the last digit."""
+    for names in (["mxfp4:even", "mxfp4:rceil"], ["mxfp4:rceil", "mxfp4:even"]):
+        ranked = rank_blocks(Gaussian(), 12.0, names)
+        assert [each.form for each in ranked] == [replace(blocks(x), block_size=1) for x in names]
+        assert [each.below_best_db for each in ranked] == [0.0, 0.0]
+
+
+def test_an_infinite_error_lies_infinitely_far_below() -> None:
+    best, other = rank_blocks(StudentT(1.5), 4.5, ["nvfp4", "nf4:g64"])
+    assert (best.form, best.below_best_db) == (blocks("nf4:g32"), 0.0)
+    assert other.report.mse == other.below_best_db == math.inf
+    assert all(math.isnan(x.below_best_db) for x in rank_blocks(StudentT(0.9), 4.5, ["nvfp4"]))
+
+
+def test_a_larger_block_may_be_better() -> None:
+    """As `block_size_for` says: the largest value clips, and is a larger share of a small block."""
+
+    def db(name: str) -> float:
+        return quantization_error(blocks(name), Gaussian(), binade_average=True).sqnr_db
+
+    assert db("mxfp4:n=48") - db("mxfp4:n=16") == pytest.approx(0.137, abs=1e-3)
+    assert db("mxfp8_e4m3:n=512") - db("mxfp8_e4m3:n=32") == pytest.approx(0.894, abs=1e-3)
 
 
 def test_what_has_no_threshold_or_multiplier() -> None:
