@@ -33,7 +33,7 @@ def block_choices(
     Returns
     -------
     tuple of OptimalBlocks
-        The format as given, then the choices.
+        The format as given, then the choices, the best last.
 
     Examples
     --------
@@ -51,7 +51,13 @@ def block_choices(
     if isinstance(blocks.scale, PowerOfTwo):
         rules = [replace(blocks, scale=PowerOfTwo(rule)) for rule in get_args(Rule)]
         named = [at(rule) for rule in rules if rule != blocks]
-        return at(blocks), *named, optimal_threshold(blocks, density, binade_average=averaged)
+        best = optimal_threshold(blocks, density, binade_average=averaged)
+        return _with_best(at(blocks), *named, best)
     if isinstance(blocks.scale, Absmax):
-        return at(blocks), optimal_multiplier(blocks, density)
+        return _with_best(at(blocks), optimal_multiplier(blocks, density))
     return (at(blocks),)
+
+
+def _with_best(*choices: OptimalBlocks) -> tuple[OptimalBlocks, ...]:
+    """Put the best last, the first of equal ones: all may be 0, or infinite."""
+    return *choices[:-1], min(choices, key=lambda each: each.report.mse)

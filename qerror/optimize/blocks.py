@@ -97,7 +97,8 @@ def optimal_threshold(
     Returns
     -------
     OptimalBlocks
-        Its format has the rule PowerOfTwo(theta).
+        Its format has the rule PowerOfTwo(theta). Of point masses, whose error goes in steps, the
+        best of a scan of 24 thresholds an octave, and more where it still falls at an end.
 
     Raises
     ------
@@ -135,6 +136,13 @@ def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> Optimal
         With a real scale, such as "int4:g64" or "nf4:g64".
     density : Density, str or array_like
         Of the values.
+
+    Returns
+    -------
+    OptimalBlocks
+        The best of a scan from 0.4 to 2.6, and farther where the error still falls there, closed
+        in on. Point masses, and few values of a block, have many minima: there another may lie
+        deeper (0.05 dB below, of INT8 on four values).
 
     Raises
     ------

@@ -66,7 +66,8 @@ def rank_measured_blocks(
     Returns
     -------
     tuple of MeasuredBlocks
-        The best first; a format whose elements alone cost more is left out.
+        The best first; a format whose elements alone cost more, or that needs larger blocks than
+        the axis has values, is left out.
 
     Raises
     ------

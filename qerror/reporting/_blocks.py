@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qerror.analysis.decibels import decibels_above
 from qerror.analysis.report import ErrorReport
 from qerror.densities import Density, density_name
 from qerror.formats import BlockFormat, PowerOfTwo
-from qerror.optimize.blocks import OptimalBlocks, RankedBlocks
+from qerror.optimize.blocks import OptimalBlocks, RankedBlocks, as_blocks
 from qerror.optimize.measured_blocks import MeasuredBlocks
+from qerror.optimize.ranking import behind
 from qerror.reporting._channels import titled
 from qerror.reporting._document import Document, Row, View
 from qerror.simulation.figures import Figures
@@ -56,8 +56,28 @@ def _ranked(
     return rows, ("rank", "format", "block", "bits", "MSE", "SQNR dB", "dB below"), body
 
 
+def _left_out(
+    asked: Sequence[BlockFormat | str] | None, ranking: Sequence[RankedBlocks | MeasuredBlocks]
+) -> list[str]:
+    """Return a note about the formats that were asked for and have no place, if any."""
+    placed = {(each.form.element, each.form.scale) for each in ranking}
+    names = [
+        form.name_at_any_size
+        for form in map(as_blocks, asked or ())
+        if (form.element, form.scale) not in placed
+    ]
+    return (
+        [f"note: left out, as they do not fit: {', '.join(dict.fromkeys(names))}"] if names else []
+    )
+
+
 def blocks_ranking_document(
-    ranking: Sequence[RankedBlocks], density: Density, bits_per_value: float, *, averaged: bool
+    ranking: Sequence[RankedBlocks],
+    density: Density,
+    bits_per_value: float,
+    *,
+    averaged: bool,
+    asked: Sequence[BlockFormat | str] | None = None,
 ) -> Document:
     """Return block formats at equal cost, from the best to the worst.
 
@@ -69,19 +89,26 @@ def blocks_ranking_document(
         What it was asked for.
     averaged : bool
         Whether powers of two were averaged over a binade of the density's spread.
+    asked : sequence of BlockFormat or str, optional
+        The formats, where they were chosen: those without a place are then named.
     """
     name = density_name(density)
     rows, header, body = _ranked({"density": name}, [(each, each.report) for each in ranking])
     title = f"{name}: at most {bits_per_value:g} bits a value, scales included"
     powers = any(isinstance(each.form.scale, PowerOfTwo) for each in ranking)
     notes = [_AVERAGED if averaged else _OWN] if powers else []
+    notes += _left_out(asked, ranking)
     params: Row = {"density": name, "bits_per_value": bits_per_value, "binade_average": averaged}
     view = View(title, header, body, (1,), notes, marked=(0,), spare=(4, 0))
     return Document("block-ranking", params, rows, [view])
 
 
 def measured_blocks_document(
-    array: "StoredArray", ranking: Sequence[MeasuredBlocks], bits_per_value: float, axis: int
+    array: "StoredArray",
+    ranking: Sequence[MeasuredBlocks],
+    bits_per_value: float,
+    axis: int,
+    asked: Sequence[BlockFormat | str] | None = None,
 ) -> Document:
     """Return block formats at equal cost, measured on the blocks of an array.
 
@@ -93,9 +120,11 @@ def measured_blocks_document(
         Of `rank_measured_blocks`.
     bits_per_value, axis
         What it was asked for.
+    asked
+        The formats, where they were chosen: those without a place are then named.
     """
-    asked: Row = {"file": str(array.path), "array": array.name or None, "axis": axis}
-    rows, header, body = _ranked(asked, [(each, each.measured.figures) for each in ranking])
+    where: Row = {"file": str(array.path), "array": array.name or None, "axis": axis}
+    rows, header, body = _ranked(where, [(each, each.measured.figures) for each in ranking])
     title = (
         f"{titled(array)}: at most {bits_per_value:g} bits a value, scales included\n"
         f"measured in blocks along axis {axis % len(array.shape)}"
@@ -109,8 +138,8 @@ def measured_blocks_document(
         f"note: in larger blocks than the budget asks for, as those do not divide "
         f"{array.shape[axis]:,}: {', '.join(wider)}"
     ]
-    notes = notes if wider else []
-    params: Row = {**asked, "shape": list(array.shape), "bits_per_value": bits_per_value}
+    notes = [*(notes if wider else []), *_left_out(asked, ranking)]
+    params: Row = {**where, "shape": list(array.shape), "bits_per_value": bits_per_value}
     view = View(title, header, body, (1,), notes, marked=(0,), spare=(4, 0))
     return Document("measured-blocks", params, rows, [view])
 
@@ -155,7 +184,7 @@ def blocks_optimum_document(
         for each in listed
     ]
     header = ("format", *_threshold(given.form), "MSE", "SQNR dB", "loss dB")
-    title = f"{given.form.name} on {name}: how its scale may follow from the values"
+    title = f"{given.form.name} on {name}\nhow its scale may follow from the values"
     notes = [_AVERAGED] if averaged else []
     notes += [] if choices else [f"note: {given.form.name} leaves no choice of its scale"]
     params: Row = {"format": given.form.name, "density": name, "binade_average": averaged}
@@ -168,7 +197,7 @@ def _mse(each: OptimalBlocks) -> float:
 
 
 def _loss(each: OptimalBlocks, least: float) -> float:
-    return 0.0 if each.report.mse == least else decibels_above(each.report.mse, least)
+    return behind(each.report.mse, least)
 
 
 def _threshold(form: BlockFormat) -> dict[str, float]:

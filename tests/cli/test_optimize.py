@@ -211,6 +211,26 @@ def test_switches_between_block_formats(run: Run) -> None:
     assert ends == [(1, 1), (2, 7), (8, 16)]
 
 
+def test_formats_that_do_not_fit_are_named(run: Run, tmp_path: Path) -> None:
+    asked = ["optimize", "--bits-per-value", "4.5", "--formats", "nf4:g64,mxfp8_e4m3"]
+    note = "note: left out, as they do not fit: MXFP8_E4M3:gN"
+    assert note in run(*asked, "--dist", "gaussian").stdout
+    np.save(tmp_path / "x.npy", np.random.default_rng(3).normal(size=(4, 32)))
+    assert note in run(*asked, "--data", str(tmp_path / "x.npy")).stdout
+    assert "left out" not in run(*asked[:3], "--dist", "gaussian").stdout
+
+
+def test_scales_that_make_no_difference(run: Run) -> None:
+    """Every threshold has an infinite error, or none: no best one is made up."""
+    zero = "discrete(values=[0],probabilities=[1])"
+    for density, loss in (("student-t(nu=1.5)", "nan"), (zero, "0.00")):
+        lines = run("optimize", "mxfp4", "--dist", density).stdout.splitlines()[5:]
+        assert [line.split()[0] for line in lines] == [
+            "MXFP4", "MXFP4:ceil", "MXFP4:rceil", "MXFP4:even",
+        ]  # fmt: skip
+        assert {line.split()[-1] for line in lines} == {loss}
+
+
 def test_the_average_is_said_where_there_is_one(run: Run) -> None:
     asked = ["optimize", "--bits-per-value", "4.5", "--dist", "gaussian", "--formats"]
     assert "note:" not in run(*asked, "nf4:g64,int4:g64").stdout

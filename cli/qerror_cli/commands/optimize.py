@@ -193,7 +193,9 @@ def _at_cost(
 
     density, blocks = densities.parse_one(), _blocks(formats)
     ranking = rank_blocks(density, bits_per_value, blocks, binade_average=averaged)
-    return blocks_ranking_document(ranking, density, bits_per_value, averaged=averaged)
+    return blocks_ranking_document(
+        ranking, density, bits_per_value, averaged=averaged, asked=blocks if formats else None
+    )
 
 
 def _measured(
@@ -205,7 +207,8 @@ def _measured(
     blocks, array = _blocks(formats), densities.array()
     with Bar("formats") as bar:
         found = rank_measured_blocks(array, bits_per_value, blocks, axis=axis, progress=bar)
-    return measured_blocks_document(array, found, bits_per_value, axis)
+    asked = blocks if formats else None
+    return measured_blocks_document(array, found, bits_per_value, axis, asked)
 
 
 def _blocks(formats: "list[Format] | None") -> "Sequence[BlockFormat | str]":
