@@ -28,6 +28,9 @@ _OCTAVES = (-2, 1)  # of a threshold about the largest level: where everything c
 # Of levels without symmetry the best may lie far above 1: not all of them are worth having.
 _MULTIPLIERS = (*np.linspace(0.4, 1.1, 36).tolist(), *np.geomspace(1.125, 2.6, 35).tolist())
 
+_RARE = 2.0  # octaves by which the best range exceeds the values that are not far out
+_FARTHER_PER_OCTAVE = 8
+
 # Elements and rules that are ranked by default; the block size follows from the budget.
 RANKED = (
     "mxfp4:floor",
@@ -120,6 +123,7 @@ def optimal_threshold(
     top = math.log2(largest(blocks.element))
     count = (_OCTAVES[1] - _OCTAVES[0]) * _PER_OCTAVE
     start = [top + _OCTAVES[0] + k / _PER_OCTAVE for k in range(count + 1)]
+    start += [start[-1] + step for step in _farther(blocks.block_size, _OCTAVES[1])]
 
     def at(exponent: float) -> BlockFormat:
         return replace(blocks, scale=PowerOfTwo(2.0**exponent))
@@ -140,9 +144,9 @@ def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> Optimal
     Returns
     -------
     OptimalBlocks
-        The best of a scan from 0.4 to 2.6, and farther where the error still falls there, closed
-        in on. Point masses, and few values of a block, have many minima: there another may lie
-        deeper (0.05 dB below, of INT8 on four values).
+        The best of a scan from 0.4 (of large blocks 4 / sqrt(n)) to 2.6, and farther where the
+        error still falls there, closed in on. Point masses have many minima: there another may
+        lie deeper (0.05 dB below, of INT8 on four values).
 
     Raises
     ------
@@ -167,6 +171,8 @@ def optimal_multiplier(form: BlockFormat | str, density: DensityLike) -> Optimal
         return replace(blocks, scale=replace(rule, multiplier=2.0**exponent))
 
     start = [math.log2(multiplier) for multiplier in _MULTIPLIERS]
+    farther = [start[0] - step for step in _farther(blocks.block_size, -start[0])]
+    start = [*reversed(farther), *start]
     return _optimal(at, start, density, binade_average=False)
 
 
@@ -250,6 +256,17 @@ def refuse_cost(
         f"no format fits {bits_per_value:g} bits a value{f' {where}' if where else ''}: the "
         f"elements need {', '.join(map(str, needed))} bits and their scales some more"
     )
+
+
+def _farther(block_size: int, reach: float) -> list[float]:
+    """Return steps in octaves beyond a scan that reaches so many of them.
+
+    A few values far out set the scale of large blocks, and it may pay to let them clip by far, with
+    a higher error between there and what suits them: one value in n may be sqrt(n) times as large
+    as the others before its own error outweighs theirs.
+    """
+    count = math.ceil((0.5 * math.log2(block_size) - _RARE - reach) * _FARTHER_PER_OCTAVE)
+    return [(k + 1) / _FARTHER_PER_OCTAVE for k in range(count)]
 
 
 def _optimal(

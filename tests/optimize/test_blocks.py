@@ -10,6 +10,7 @@ import pytest
 from qerror import (
     Gaussian,
     Laplace,
+    Mixture,
     StudentT,
     Uniform,
     parse_format,
@@ -157,3 +158,24 @@ def test_a_threshold_beyond_an_octave() -> None:
     for factor in np.geomspace(0.25, 4.0, 25).tolist():
         other = replace(best.form, scale=PowerOfTwo(factor * theta))
         assert quantization_error(other, StudentT(3.0)).mse >= best.report.mse
+
+
+OUTLIERS = Mixture((Gaussian(), Gaussian(std=300.0)), (1 - 3e-6, 3e-6))
+"""Three values in a million set the scale of all: letting them clip gains 4 dB."""
+
+
+def test_a_threshold_that_lets_rare_values_clip() -> None:
+    best = optimal_threshold("mxfp4:n=1000000", OUTLIERS)
+    for theta in np.geomspace(3.0, 1000.0, 25).tolist():
+        other = replace(best.form, scale=PowerOfTwo(theta))
+        assert quantization_error(other, OUTLIERS).mse >= best.report.mse
+    assert best.report.mse < 0.4
+
+
+@pytest.mark.exhaustive
+def test_a_multiplier_that_lets_rare_values_clip() -> None:
+    best = optimal_multiplier("int4:channel=1000000", OUTLIERS)
+    for alpha in np.geomspace(0.002, 1.0, 25).tolist():
+        other = replace(best.form, scale=Absmax(alpha))
+        assert quantization_error(other, OUTLIERS).mse >= best.report.mse
+    assert best.report.mse < 0.4
