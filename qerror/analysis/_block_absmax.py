@@ -22,7 +22,7 @@ from qerror.analysis._windows import WindowMoments, Windows
 from qerror.densities.branches import branch_points
 from qerror.densities.density import Density
 from qerror.densities.extreme import tail_exponent
-from qerror.densities.far_maximum import far_node
+from qerror.densities.far_maximum import far_node, far_squares, has_slow_squares
 from qerror.densities.magnitude import MaximumLaw
 from qerror.densities.maximum import (
     COUNTS,
@@ -81,7 +81,7 @@ def absmax_sums(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
     edge = edge_of(grid, gain)
     total = BlockSums(np.zeros(6), 0.0, 0.0)
     if density.pieces():
-        smooth = edge.exact and n > _FEW and _suits(shape_of(density).density, n - 1)
+        smooth = edge.exact and n > _FEW and _suits(grid, shape_of(density).density, n - 1)
         ruled = _by_rule(grid, density, n, gain) if smooth else None
         total = ruled or _by_panels(grid, density, n, gain, edge)
     if density.atom_sums.size:
@@ -89,11 +89,16 @@ def absmax_sums(grid: Grid, density: Density, n: int, gain: float) -> BlockSums:
     return total
 
 
-def _suits(density: Density, n: int) -> bool:
+def _suits(grid: Grid, density: Density, n: int) -> bool:
     """Tell whether a Gauss rule of the largest of n values may serve."""
     if is_heavy(density):
-        return not (any(density.kinks) or density.atom_sums.size)
+        return not (any(density.kinks) or density.atom_sums.size or _moves_zero(grid))
     return suits_rule(density, n)
+
+
+def _moves_zero(grid: Grid) -> bool:
+    """Tell whether 0 is no level: errors of small values then follow the largest one."""
+    return bool(grid.error_half_even(0.0))
 
 
 def _breaks(
@@ -194,7 +199,8 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
     m, others = panels.nodes, np.zeros(panels.nodes.size)
     if n > 1:
         others = panels.measure(n - 1)
-    at = np.flatnonzero(others > _SPENT * others.max(initial=0.0))
+    slow = _moves_zero(grid) and has_slow_squares(density)
+    at = np.flatnonzero(others > (0.0 if slow else _SPENT * others.max(initial=0.0)))
     below = Windows.below(m[at], np.zeros(at.size, dtype=bool))
     moments = below.moments(grid, density, gain * m[at])
     with np.errstate(under="ignore", over="ignore", invalid="ignore"):
@@ -217,7 +223,22 @@ def _by_panels(grid: Grid, density: Density, n: int, gain: float, edge: Edge) ->
             both = panels.measure(n - 2)[at]
             error += both @ moments.mean**2
             cross += both @ (moments.mean * moments.first)
-    return BlockSums(singles, float(error), float(cross))
+    found = BlockSums(singles, float(error), float(cross))
+    return found.plus(_far_squares(grid, density, n, gain, (panels, edge))) if slow else found
+
+
+def _far_squares(
+    grid: Grid, density: Density, n: int, gain: float, of: tuple[MaximumNodes, Edge]
+) -> BlockSums:
+    """Return what all but the largest value, and pairs with one of them, add beyond the panels."""
+    panels, edge = of
+    m, weights = far_squares(density, panels, n - 1)
+    moments = _below(grid, density, gain, MaximumRule(m, weights))
+    upper, lower = beyond(density, panels.top)[:, 2].tolist()
+    mean = float(moments.mean[0] / m[0])
+    error = 2 * (upper * edge.upper + lower * edge.lower) * mean
+    error += (n - 2) / (n - 1) * float(weights @ moments.mean**2)
+    return BlockSums(moments.dot(weights), error, (upper - lower) * mean)
 
 
 def largest_alone(density: Density, panels: MaximumNodes, n: int, edge: Edge) -> FloatArray:

@@ -227,8 +227,13 @@ def _fill(  # noqa: PLR0917 - a chunk's levels
     """Fill in the moments of the other cells of the chunk."""
     row, column = at
     factor = batch.factors[row]
-    left, right = -(factor * cells.left[column]), factor * cells.right[column]
     limits = batch.limits and (batch.limits.low[row], batch.limits.high[row])
-    low = 0.0 if rest is None else rest[at]
-    local = batch.piece.integrals(q[at], left, right, low, limits)
+    if rest is None:
+        left, right = -factor * cells.left[column], factor * cells.right[column]
+        local = batch.piece.integrals(q[at], left, right, 0.0, limits)
+    else:  # neighbouring cells meet: what lies between them would be lost
+        left, left_rest = two_product(-factor, cells.left[column])
+        right, right_rest = two_product(factor, cells.right[column])
+        lost = left_rest, right_rest
+        local = batch.piece.integrals(q[at], left, right, rest[at], limits, lost)
     moments.first[at], moments.second[at] = local.first, local.second

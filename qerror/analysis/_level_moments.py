@@ -71,15 +71,17 @@ class LevelSource:
         gap = np.concatenate([[0.0], unit * form.gap, [0.0]])
         lowest, highest = self.grid.base_points[[0, -1]]
         q, rest = two_product(np.array(unit), np.concatenate([[lowest], form.level, [highest]]))
-        left = -np.concatenate([[np.inf], unit * form.left, [0.0]])
-        right = np.concatenate([[0.0], unit * form.right, [np.inf]])
+        (left, right), lost = two_product(np.array(-unit), np.stack([form.left, -form.right]))
+        left = np.concatenate([[-np.inf], left, [0.0]])
+        right = np.concatenate([[0.0], right, [np.inf]])
+        lost = np.pad(lost, ((0, 0), (1, 1)))
         lean, variance, bend = (
             np.concatenate([[end], part, [end]])
             for part, end in ((form.lean, 0.0), (form.variance, 0.0), (form.bend, 1.0))
         )
         drawn = bend < 0
         for piece in self.density.pieces():
-            mass, first, second = piece.integrals(q, left, right, rest)
+            mass, first, second = piece.integrals(q, left, right, rest, None, (lost[0], lost[1]))
             # A tail may have no mean: it is settled by its mass, but not multiplied with x.
             value = np.where(drawn, q * mass + first, q * mass)
             slope = np.where(drawn, (2 * q + np.sign(lean) * gap) * first, 0.0)

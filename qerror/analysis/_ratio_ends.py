@@ -111,8 +111,8 @@ def _in_cells(  # noqa: PLR0917 - a side of a piece
     middle = side * (low + 0.5 * (high - low))
     level = _level(grid, middle)
     offset = (side * low - level)[:, None] + (side * (high - low))[:, None] * t
-    p = law.pdf(unit[:, None] * np.abs(level[:, None] + offset))
-    p *= (high - low)[:, None] * w
+    width = (high - low)[:, None]
+    p = law.pdf(unit[:, None] * (low[:, None] + width * t)) * (width * w)
     p *= offset
     first = p.sum(axis=1)
     p *= offset

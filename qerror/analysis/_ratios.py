@@ -264,7 +264,8 @@ def _rule(grid: Grid, ratios: tuple[float, float], sides: tuple[bool, bool], run
     upper, lower, rest = _paired(level, start, stop, kind)
     span, base = (stop - start)[:, None], level[:, None]
     offset, measure = (start - level)[rest, None] + span[rest] * t, span * w
-    node = base[rest] + offset
+    # From its own end: a level may be farther off than float64 tells places about 0 apart.
+    node = start[rest, None] + span[rest] * t
     square = measure[rest] * offset * offset
     alone = [np.where((kind[rest] == k)[:, None], square, 0.0) for k in range(3)]
     alone += [-measure[rest] * offset, -measure[rest] * offset * node]

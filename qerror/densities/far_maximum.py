@@ -4,6 +4,7 @@ Errors that follow the largest magnitude M have means that grow as M^(2-a) where
 t^-a with 1 < a < 2, so that their own mean lies, near a = 1, far beyond where M likely is.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,11 @@ _SLOW = 1.8  # of the exponent: for lighter tails panels leave less than 1e-16
 _BEYOND = 1e-13  # of the law of M: there it is a power, and so are the means, to 1e-14 of the whole
 
 
+_SLOW_SQUARES = 3.5  # the same for means of squares
+
+
 class FarNode(NamedTuple):
-    """sum w g(m) = E[g(M); M > end] for g of 1 and m^(2-a); no node, or one."""
+    """sum w g(m) = E[g(M); M > end] for g of 1 and one power of m; no node, or one."""
 
     end: float
     nodes: FloatArray
@@ -28,6 +32,8 @@ class FarNode(NamedTuple):
 
 def far_node(density: Density, panels: MaximumNodes, n: int) -> FarNode:
     """Return what takes the place of the panels' nodes beyond an end, and of what lies beyond all.
+
+    It serves means that grow as m^(2-a), and is empty where these end within the panels.
 
     Parameters
     ----------
@@ -53,3 +59,19 @@ def far_node(density: Density, panels: MaximumNodes, n: int) -> FarNode:
     mean = float(weight @ (m / end) ** power) + last * growth * (panels.top / end) ** power
     node = end * (mean / chance) ** (1 / power)
     return FarNode(end, np.array([node]), np.array([chance]))
+
+
+def has_slow_squares(density: Density) -> bool:
+    """Tell whether E[M^2] exists and panels leave part of it."""
+    return 2 < tail_exponent(density) < _SLOW_SQUARES
+
+
+def far_squares(density: Density, panels: MaximumNodes, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return a node and its weight beyond all panels, for means that grow as m^2.
+
+    So do those of errors of small values where 0 is no level. The parameters are those of
+    `far_node`, and the density has slow squares.
+    """
+    exponent = tail_exponent(density)
+    chance = n * magnitude_masses(density, np.array([panels.top]), np.array([np.inf]))
+    return np.array([panels.top * math.sqrt(exponent / (exponent - 2))]), chance

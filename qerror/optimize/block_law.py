@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import roots_jacobi
 
 from qerror._arrays import FloatArray, integer
 from qerror.analysis.single import quantization_error
@@ -13,7 +14,9 @@ from qerror.densities.discrete import Discrete
 from qerror.densities.maximum import (
     MaximumNodes,
     MaximumRule,
+    beyond,
     is_heavy,
+    log_cumulative,
     maximum_nodes,
     maximum_rule,
     suits_rule,
@@ -35,6 +38,10 @@ _STEP, _STEP_NODES = 3.0, 16  # stretches of the largest value, by its ratio
 # A threshold that moves past a jump bends the error: it takes many nodes.
 _KINKED_STEP, _KINKED_NODES = 1.1, 8
 _SHARE = 1e-18  # of the power: largest values that count for less are left out
+_FAR_NODES, _ROOT = 24, 4.0  # of all largest values from where a tail is a power of x,
+_POWER = 0.05  # to this in its exponent,
+_RARE = 1e-3  # hardly a block reaches it,
+_FINE = 32.0  # and cells this much finer than the largest value lie in the tail too
 
 
 def block_density(density: DensityLike, block_size: int) -> tuple[Density, float]:
@@ -46,12 +53,13 @@ def block_density(density: DensityLike, block_size: int) -> tuple[Density, float
 
     The product is right to about 1e-11, and to some 1e-6 where the density has jumps or kinks off
     0 that the largest value may exceed. `lloyd_max` takes a second for 16 levels on one such as
-    "gaussian", ten for mixtures of spreads far apart and beside kinks half a minute.
+    "gaussian", ten for heavy tails and mixtures of spreads far apart, and beside kinks half a
+    minute.
 
     Parameters
     ----------
     density : Density, str or array_like
-        Of the values: continuous, with light tails, and without roots off 0 as `Arcsine` has.
+        Of the values: continuous, with a finite E[X^2], and without roots off 0 as `Arcsine` has.
     block_size : int
         At least 2.
 
@@ -81,10 +89,6 @@ def block_density(density: DensityLike, block_size: int) -> tuple[Density, float
         raise InvalidValue("block_density needs a continuous density, without point masses")
     if not math.isfinite(density.second_moment):
         raise InvalidValue("block_density needs a density with a finite second moment")
-    if is_heavy(density):
-        raise InvalidValue(
-            "block_density needs a density with light tails, not ones that fall as a power of x"
-        )
     if any(branch_points(density)):
         raise InvalidValue(
             "block_density needs a density that is smooth between its kinks, not one that starts "
@@ -104,7 +108,7 @@ def _law(
     """Return the law and its power, by a rule of the largest of n - 1 values."""
     with np.errstate(under="ignore"):
         own = np.exp((n - 1) * panels.log_below) * panels.density * panels.nodes**2
-    upper, lower = (own @ panels.weights).tolist()
+    upper, lower = (own @ panels.weights + beyond(density, panels.top)[:, 2]).tolist()
     below = density.mass(-rule.nodes, rule.nodes)
     kept = below > 0
     m = rule.nodes[kept]
@@ -129,7 +133,10 @@ def _in_stretches(density: Density, n: int) -> MaximumRule:
 
     Between the kinks of a density, and over one of its scales at a time, what it bounds is smooth.
     """
-    low, high = _range(maximum_nodes(density, n), n)
+    panels = maximum_nodes(density, n)
+    low, high = _range(panels, n)
+    far = _far_from(density, panels, n) if is_heavy(density) else math.inf
+    high = min(high, far)
     kinks = sorted({abs(x) for x in density.kinks if 0 < abs(x) < high})
     first = kinks[0] if kinks else high
     ends = [low, *(x for x in kinks if x > low), high]
@@ -138,17 +145,59 @@ def _in_stretches(density: Density, n: int) -> MaximumRule:
         for a, b in pairwise(ends)
         for cut in _spaced(a, b, _STEP if a < first else _KINKED_STEP)
     ]
-    panels = maximum_nodes(density, n, tuple(cuts[1:]))
+    panels = maximum_nodes(density, n, tuple(x for x in (*cuts[1:], far) if x < math.inf))
     measure = panels.measure(n - 1)
     nodes, weights = list[FloatArray](), list[FloatArray]()
-    for a, b in pairwise([0.0, *cuts[1:], math.inf]):
+    for a, b in pairwise([0.0, *cuts[1:], far]):
         inside = np.flatnonzero((panels.nodes >= a) & (panels.nodes < b) & (measure > 0))
         if inside.size:
             count = _STEP_NODES if a < first else _KINKED_NODES
             ((x, w),) = gauss_rules(panels.nodes[inside], measure[inside], (count,))
             nodes.append(x)
             weights.append(w)
+    if far < math.inf:
+        x, w = _far_rule(density, far, n)
+        nodes.append(x)
+        weights.append(w)
     return MaximumRule(np.concatenate(nodes), np.concatenate(weights))
+
+
+def _far_from(density: Density, panels: MaximumNodes, n: int) -> float:
+    """Return the magnitude from where tails are powers of x, infinite if no block reaches it."""
+    m, both = panels.nodes, panels.density.sum(axis=0)
+    falls = -np.diff(np.log(both)) / np.diff(np.log(m))
+    suits = abs(falls - (_exponent(density) + 1)) < _POWER
+    suits &= -np.expm1(panels.log_below[1:]) * n < _RARE
+    last = max((abs(x) for x in density.kinks), default=0.0)
+    suits &= m[1:] > 2 * last
+    first = np.flatnonzero(~suits)[-1] + 1
+    return _FINE * float(m[1:][first]) if first < suits.size else math.inf
+
+
+def _exponent(density: Density) -> float:
+    """Return the a of P(|X| > x) ~ x^-a."""
+    return min(
+        piece.law.tail_exponent(side)
+        for piece in density.pieces()
+        for side, end in ((1.0, piece.high), (-1.0, -piece.low))
+        if end == math.inf
+    )
+
+
+def _far_rule(density: Density, far: float, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return a rule of the largest of n - 1 values from a magnitude on, without an end.
+
+    In s = 1 / m its power m^2 f dm is s^(a - 3) times what is smooth there; the error has powers
+    s^a besides, which a root of s as the variable makes smooth enough.
+    """
+    b = _ROOT * (_exponent(density) - 2) - 1
+    x, w = roots_jacobi(_FAR_NODES, 0.0, b)
+    v = 0.5 * (1 + x[::-1])
+    m = far * v**-_ROOT
+    own = density.pdf(m) + density.pdf(-m)
+    measure = (n - 1) * np.exp((n - 2) * log_cumulative(density, m)) * own
+    weights: FloatArray = 0.5 * w[::-1] * (0.5 / v) ** b * measure * _ROOT * m / v
+    return m, weights
 
 
 def _range(panels: MaximumNodes, n: int) -> tuple[float, float]:

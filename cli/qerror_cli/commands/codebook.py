@@ -21,8 +21,8 @@ def command(densities: Densities, levels: int, block_size: int | None, output: O
     r"""Find the levels with the least mean squared error: Lloyd-Max.
 
     With --block-size: the best levels on [-1, 1] for blocks that are scaled by their largest
-    magnitude, as NF4 is. Densities must then be continuous, without heavy tails and roots off 0,
-    as an arcsine density has at its ends.
+    magnitude, as NF4 is. Densities must then be continuous, with a finite E[X^2], and without
+    roots off 0, as an arcsine density has at its ends.
 
     \b
     qerror codebook --dist gaussian --levels 16
