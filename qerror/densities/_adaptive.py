@@ -26,6 +26,12 @@ _TOTAL = 1e-8  # how far from 1 the density may integrate
 _SLOWEST = 5e-4  # seconds a value of the density
 _AT_ZERO = 1e-16  # of the law's width: how near to a pole at 0 the density is evaluated,
 _ELSEWHERE = 1e-8  # and to one at another place, where x - place is rounded
+_CUSP_STEP = 1e-3  # of the law's width: how near to 0 a cusp is looked for,
+_CUSP_FALL = 80.0  # in a tenth of which squares fall by 100,
+_CUSP_NOISE = 1e-10  # and what is no cusp, of the density
+_DIGITS = 1e-280  # of a density that has all of its digits
+_POWER = 1e-4  # to which a power's exponent is the same at a quarter and a quarter of that
+_LIGHT = 16.0  # of it
 _PROBES = 16  # evaluations that tell what one costs
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -125,6 +131,21 @@ class AdaptiveLaw(Law):
     def __hash__(self) -> int:
         return hash(self._key)
 
+    @cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """0, if it lies inside and the density has a cusp or a jump there."""
+        return (0.0,) if self.low < 0 < self.high and self._has_cusp() else ()
+
+    def _has_cusp(self) -> bool:
+        """Tell whether p(h) + p(-h) - 2 p(0) falls slower than a square as h does."""
+        low, high = (float(x) for x in self.ppf(np.array([0.25, 0.75])))
+        steps = (high - low) * np.array([_CUSP_STEP, 0.1 * _CUSP_STEP])
+        (middle,) = self.pdf(np.zeros(1))
+        with np.errstate(all="ignore"):
+            wide, narrow = np.abs(self.pdf(steps) + self.pdf(-steps) - 2 * middle).tolist()
+        # A smooth one so flat that both are rounding has none; a pole is another matter.
+        return bool(_CUSP_NOISE * middle < wide < _CUSP_FALL * narrow < math.inf)
+
     @property
     def branches(self) -> tuple[float, ...]:
         ends = (x for x in (self.low, self.high) if math.isfinite(x))
@@ -133,6 +154,20 @@ class AdaptiveLaw(Law):
     @property
     def places(self) -> FloatArray:
         return self._edges
+
+    def tail_exponent(self, side: float) -> float:
+        """Read it off where the density still has all digits; above 16 a tail counts as light."""
+        if math.isfinite(self.high if side > 0 else self.low):
+            return math.inf
+        outer = side * self._edges
+        seen = outer[(outer > 0) & (self.pdf(self._edges) > _DIGITS)]
+        if not seen.size:
+            return math.inf
+        p = self.pdf(side * seen.max() * np.array([1 / 64, 1 / 16, 1 / 4, 1.0]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            falls = (-np.diff(np.log(p)) / math.log(4.0)).tolist()
+        is_power = abs(falls[2] - falls[0]) < _POWER * falls[2]
+        return round(falls[2] - 1, 6) if is_power and falls[2] - 1 < _LIGHT else math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         inside = np.clip(z, self.low, self.high)

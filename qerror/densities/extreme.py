@@ -13,9 +13,11 @@ import numpy as np
 
 from qerror._arrays import BoolArray, FloatArray, frozen
 from qerror.densities.density import Density
+from qerror.densities.law import Law
 from qerror.densities.quadrature import gauss_legendre, gauss_rule
 from qerror.densities.shells import outward_masses
 from qerror.densities.smooth_law import SmoothLaw
+from qerror.exceptions import TooLarge
 
 _NODES = 16  # of a panel, where a rule is made of them
 _TALL = 8.0  # of H across a panel where it is above 1: exp(-H) is then one panel's work
@@ -24,6 +26,8 @@ _ROOM = 0.8  # of the density's panel widths: F^n varies too
 _FLAT = 1e-2  # of H: below, the density's own panels serve exp(-H) too
 _SPENT = 80.0  # of H: exp(-H) is below 1e-34
 _NOTHING = 1e-20  # of H: what lies beyond has this probability
+_NOTHING_LONG = 1e-40  # the same where a law may be as long as a log-normal: its squares weigh more
+_FAINT = 1e-150  # of a density that is known by its values: those near 1e-308 have few digits
 _LEAST = 1e-100  # where tails are so heavy that less still counts
 _FARTHEST = 1e140  # spreads: squares of it stay within float64
 _HALVINGS = 60  # of an interval: to the last bit
@@ -81,6 +85,11 @@ def extreme_edges(density: Density, n: int) -> FloatArray:
         Of one value; with a continuous part.
     n : int
         How many values.
+
+    Raises
+    ------
+    TooLarge
+        If a law that is known by its values alone has a tail that falls as a power of x.
     """
     exponent = tail_exponent(density)
     edges, least = _start(density), _NOTHING
@@ -88,6 +97,14 @@ def extreme_edges(density: Density, n: int) -> FloatArray:
         # What is integrated grows no faster than the other extreme allows: errors come in pairs.
         share = min(1.0, max(2 - 2 / exponent, 0.0))
         least = max(_NOTHING ** (1 / share) if share > 0.2 else 0.0, _LEAST)
+    if any(piece.law.places.size for piece in density.pieces()):  # known by their values alone
+        least = _NOTHING_LONG
+        if exponent < math.inf:
+            raise TooLarge(
+                "the smallest and the largest values of blocks lie too far out for quadrature "
+                f"where P(|X| > x) falls as x^-{exponent:g} and the density is known by its values "
+                "alone; draw a sample and give it as data: Empirical(x)"
+            )
     for _ in range(_HALVINGS):
         height = height_of(density, edges, n)
         keep = (height[1:] < _SPENT) & (height[:-1] > least)
@@ -121,13 +138,22 @@ def _start(density: Density) -> FloatArray:
     ends = [0.0, 0.0]
     for piece in density.pieces():
         law, spread, centre = piece.law, piece.spread, piece.location
-        horizon = law.horizon if isinstance(law, SmoothLaw) else 64.0
+        known = _known(law)
+        horizon = float(np.abs(known).max(initial=0.0)) or math.inf
+        if isinstance(law, SmoothLaw):
+            horizon = law.horizon
         far = spread * min(horizon, _FARTHEST / max(spread, 1.0))
         ends = [min(ends[0], centre - far), max(ends[1], centre + far)]
         widths = spread * np.ldexp(1.0, np.arange(-2, 6))
         found += [centre, *(centre + widths).tolist(), *(centre - widths).tolist()]
+        found += (centre + spread * known).tolist()
     start, stop = max(low, ends[0]), min(high, ends[1])
     return np.array(sorted({x for x in found if start < x < stop} | {start, stop}))
+
+
+def _known(law: Law) -> FloatArray:
+    """Return a law's own places, as far out as what lies beyond is known to its last digits."""
+    return law.places[law.pdf(law.places) > _FAINT] if law.places.size else law.places
 
 
 def _is_wide(edges: FloatArray, height: FloatArray, density: Density) -> BoolArray:

@@ -65,11 +65,9 @@ class FromScipy(Density):
     and as accurate as the distribution's own `pdf`: near 1e-13 relative for smooth ones and
     for histograms, 1e-10 where the density has a jump, a cusp or a pole; 1e-3 for blocks at a real
     scale where a pole steeper than a root lies elsewhere than at 0, and for affine blocks
-    where the density has a cusp. What quadrature cannot bring to 1e-9 is refused, but for affine
-    blocks, which see the density no farther than 64 `scale` from its `loc`: they lose 1e-4 of the
-    MSE where P(X > x) falls as x^-5, 4 % at x^-3, 2 % of lognorm(1), and are wrong where most lies
-    beyond, as of gamma(50). Two are equal where the distributions have the same class, name,
-    arguments and quantiles.
+    where the density has a cusp elsewhere than at its `loc`. What quadrature cannot bring to 1e-9
+    is refused, and so are affine blocks where P(|X| > x) falls as x^-16 or slower. Two are equal
+    where the distributions have the same class, name, arguments and quantiles.
 
     Parameters
     ----------
@@ -81,7 +79,8 @@ class FromScipy(Density):
     InvalidType
         If the object is not a frozen continuous distribution, or a parameter is an array.
     TooLarge
-        On first use, if its `pdf` takes milliseconds a value.
+        On first use, if its `pdf` takes milliseconds a value; for affine blocks, if a tail falls
+        as a power.
     InvalidValue
         If its parameters are none that `scipy.stats` allows, or its support is so far out that
         float64 sees one number; on first use, if its `pdf` does not integrate to 1 over the

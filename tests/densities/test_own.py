@@ -343,3 +343,66 @@ def test_scipy_wrapped() -> None:
 def test_scipy_refuses(wrong: object) -> None:
     with pytest.raises(InvalidType, match="FromScipy wraps"):
         FromScipy(wrong)  # type: ignore[arg-type]
+
+
+class Far(stats.rv_continuous):
+    """A Gaussian about 100 that does not say so by a location."""
+
+    def _pdf(self, x: Any, *args: Any) -> Any:
+        del args
+        return stats.norm.pdf(x - 100)
+
+    def _cdf(self, x: Any, *args: Any) -> Any:
+        del args
+        return stats.norm.cdf(x - 100)
+
+    def _ppf(self, q: Any, *args: Any) -> Any:
+        del args
+        return 100 + stats.norm.ppf(q)
+
+    def _isf(self, q: Any, *args: Any) -> Any:
+        del args
+        return 100 + stats.norm.isf(q)
+
+    def _stats(self, *args: Any, **kwds: Any) -> tuple[float, float, float, float]:
+        del args, kwds
+        return 100.0, 1.0, 0.0, 0.0
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (Far(name="far")(), Gaussian(100.0)),
+        (stats.logistic(3.0, 0.1), Logistic(3.0, 0.1)),
+        pytest.param(stats.laplace(0.5), Laplace(0.5), marks=pytest.mark.exhaustive),  # a cusp
+        (stats.expon(), Truncated(Laplace(), 0.0)),
+    ],
+    ids=lambda each: getattr(getattr(each, "dist", None), "name", repr(each)),
+)
+def test_affine_blocks_see_all_of_a_frozen_distribution(theirs: Frozen, ours: Density) -> None:
+    found = quantization_error("int4:g32:affine", FromScipy(theirs))
+    wanted = quantization_error("int4:g32:affine", ours)
+    assert found.mse == pytest.approx(wanted.mse, rel=3e-12, abs=0)
+    assert found.cross_moment == pytest.approx(wanted.cross_moment, rel=1e-9, abs=3e-12)
+
+
+def test_affine_blocks_of_frozen_power_tails_are_refused() -> None:
+    for law in (stats.pareto(3), stats.t(10)):
+        with pytest.raises(TooLarge, match="known by its values alone; draw a sample"):
+            quantization_error("int4:g32:affine", FromScipy(law))
+
+
+@pytest.mark.parametrize("nu", [1.0, 2.5, 7.0, 12.0])
+def test_the_exponent_of_a_frozen_tail(nu: float) -> None:
+    (piece,) = FromScipy(stats.t(nu)).pieces()
+    assert piece.law.tail_exponent(1.0) == piece.law.tail_exponent(-1.0) == nu
+    for light in (stats.lognorm(2.0), stats.t(40.0), stats.norm(), stats.gumbel_r(), stats.expon()):
+        (piece,) = FromScipy(light).pieces()
+        assert piece.law.tail_exponent(1.0) == math.inf
+
+
+def test_a_cusp_at_the_location_is_a_kink() -> None:
+    cusps = (stats.laplace(2.0), stats.gennorm(1.2, 2.0), stats.dweibull(1.5, 2.0))
+    smooth = (stats.norm(2.0), stats.t(3, 2.0), stats.gennorm(4.0, 2.0), stats.skewnorm(4, 2.0))
+    assert [FromScipy(each).kinks for each in cusps] == [(2.0,)] * 3
+    assert [FromScipy(each).kinks for each in smooth] == [()] * 4
