@@ -131,13 +131,13 @@ class AdaptiveLaw(Law):
     def __hash__(self) -> int:
         return hash(self._key)
 
-    @cached_property
+    @property
     def kinks(self) -> tuple[float, ...]:
-        """0, if it lies inside and the density has a cusp or a jump there."""
-        return (0.0,) if self.low < 0 < self.high and self._has_cusp() else ()
+        return (0.0,) if self.low < 0 < self.high and self._has_cusp else ()
 
+    @cached_property
     def _has_cusp(self) -> bool:
-        """Tell whether p(h) + p(-h) - 2 p(0) falls slower than a square as h does."""
+        """Whether p(h) + p(-h) - 2 p(0) falls slower than a square as h does."""
         low, high = (float(x) for x in self.ppf(np.array([0.25, 0.75])))
         steps = (high - low) * np.array([_CUSP_STEP, 0.1 * _CUSP_STEP])
         (middle,) = self.pdf(np.zeros(1))
