@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from qerror._arrays import BoolArray, FloatArray, frozen
 from qerror.densities._panels import width_of
-from qerror.densities._poles import Pole
+from qerror.densities._singular import Pole, has_cusp, power_of_tail
 from qerror.densities.law import Law, LocalIntegrals
 from qerror.densities.quadrature import gauss_legendre
 from qerror.exceptions import InvalidValue, TooLarge
@@ -27,12 +27,6 @@ _TOTAL = 1e-8  # how far from 1 the density may integrate
 _SLOWEST = 5e-4  # seconds a value of the density
 _AT_ZERO = 1e-16  # of the law's width: how near to a pole at 0 the density is evaluated,
 _ELSEWHERE = 1e-8  # and to one at another place, where x - place is rounded
-_CUSP_STEP = 1e-3  # of the law's width: how near to 0 a cusp is looked for,
-_CUSP_FALL = 80.0  # in a tenth of which squares fall by 100,
-_CUSP_NOISE = 1e-10  # and what is no cusp, of the density
-_DIGITS = 1e-280  # of a density that has all of its digits
-_POWER = 1e-4  # to which a power's exponent is the same at a quarter and a quarter of that
-_LIGHT = 16.0  # of it
 _PROBES = 16  # evaluations that tell what one costs
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -103,14 +97,8 @@ class AdaptiveLaw(Law):
 
     @cached_property
     def _has_cusp(self) -> bool:
-        """Whether p(h) + p(-h) - 2 p(0) falls slower than a square as h does."""
         low, high = (float(x) for x in self.ppf(np.array([0.25, 0.75])))
-        steps = (high - low) * np.array([_CUSP_STEP, 0.1 * _CUSP_STEP])
-        (middle,) = self.pdf(np.zeros(1))
-        with np.errstate(all="ignore"):
-            wide, narrow = np.abs(self.pdf(steps) + self.pdf(-steps) - 2 * middle).tolist()
-        # A smooth one so flat that both are rounding has none; a pole is another matter.
-        return bool(_CUSP_NOISE * middle < wide < _CUSP_FALL * narrow < math.inf)
+        return has_cusp(self.pdf, high - low)
 
     @property
     def branches(self) -> tuple[float, ...]:
@@ -122,18 +110,13 @@ class AdaptiveLaw(Law):
         return self._edges
 
     def tail_exponent(self, side: float) -> float:
-        """Read it off where the density still has all digits; above 16 a tail counts as light."""
-        if math.isfinite(self.high if side > 0 else self.low):
-            return math.inf
-        outer = side * self._edges
-        seen = outer[(outer > 0) & (self.pdf(self._edges) > _DIGITS)]
-        if not seen.size:
-            return math.inf
-        p = self.pdf(side * seen.max() * np.array([1 / 64, 1 / 16, 1 / 4, 1.0]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            falls = (-np.diff(np.log(p)) / math.log(4.0)).tolist()
-        is_power = abs(falls[2] - falls[0]) < _POWER * falls[2]
-        return round(falls[2] - 1, 6) if is_power and falls[2] - 1 < _LIGHT else math.inf
+        return self._exponents[side < 0]
+
+    @cached_property
+    def _exponents(self) -> tuple[float, float]:
+        up = power_of_tail(self.pdf, self._edges) if self.high == math.inf else math.inf
+        mirrored = power_of_tail(lambda z: self.pdf(-z), -self._edges)
+        return up, mirrored if self.low == -math.inf else math.inf
 
     def pdf(self, z: FloatArray) -> FloatArray:
         inside = np.clip(z, self.low, self.high)

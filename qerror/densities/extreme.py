@@ -26,10 +26,14 @@ _ROOM = 0.8  # of the density's panel widths: F^n varies too
 _FLAT = 1e-2  # of H: below, the density's own panels serve exp(-H) too
 _SPENT = 80.0  # of H: exp(-H) is below 1e-34
 _NOTHING = 1e-20  # of H: what lies beyond has this probability
-_NOTHING_LONG = 1e-40  # the same where a law may be as long as a log-normal: its squares weigh more
+_NOTHING_LONG = 1e-40  # the same where a law is as long as a log-normal: its squares weigh more,
+_LONG = 100.0  # which reaches so many standard deviations
 _FAINT = 1e-150  # of a density that is known by its values: those near 1e-308 have few digits
 _LEAST = 1e-100  # where tails are so heavy that less still counts
 _FARTHEST = 1e140  # spreads: squares of it stay within float64
+_WIDTHS = np.ldexp(1.0, np.arange(-2, 6))
+_OCTAVES = frozen(np.concatenate([-_WIDTHS[::-1], [0.0], _WIDTHS]))
+"""Spreads from the centre of a law that knows no places: panels end there."""
 _HALVINGS = 60  # of an interval: to the last bit
 _FINEST = 1e-13  # of its end: a panel is no narrower
 _LANCZOS = 1e-26  # of the largest weight: smaller ones do not shape the rule
@@ -98,13 +102,15 @@ def extreme_edges(density: Density, n: int) -> FloatArray:
         share = min(1.0, max(2 - 2 / exponent, 0.0))
         least = max(_NOTHING ** (1 / share) if share > 0.2 else 0.0, _LEAST)
     if any(piece.law.places.size for piece in density.pieces()):  # known by their values alone
-        least = _NOTHING_LONG
         if exponent < math.inf:
             raise TooLarge(
                 "the smallest and the largest values of blocks lie too far out for quadrature "
                 f"where P(|X| > x) falls as x^-{exponent:g} and the density is known by its values "
                 "alone; draw a sample and give it as data: Empirical(x)"
             )
+        reached = edges[height_of(density, edges, n) > _NOTHING][-1] - density.mean
+        if reached > _LONG * math.sqrt(density.variance):
+            least = _NOTHING_LONG
     for _ in range(_HALVINGS):
         height = height_of(density, edges, n)
         keep = (height[1:] < _SPENT) & (height[:-1] > least)
@@ -138,22 +144,23 @@ def _start(density: Density) -> FloatArray:
     ends = [0.0, 0.0]
     for piece in density.pieces():
         law, spread, centre = piece.law, piece.spread, piece.location
-        known = _known(law)
-        horizon = float(np.abs(known).max(initial=0.0)) or math.inf
-        if isinstance(law, SmoothLaw):
-            horizon = law.horizon
-        far = spread * min(horizon, _FARTHEST / max(spread, 1.0))
-        ends = [min(ends[0], centre - far), max(ends[1], centre + far)]
-        widths = spread * np.ldexp(1.0, np.arange(-2, 6))
-        found += [centre, *(centre + widths).tolist(), *(centre - widths).tolist()]
-        found += (centre + spread * known).tolist()
+        places = _own_places(law)
+        if places.size:
+            around = (spread * places[[0, -1]]).tolist()
+        else:
+            horizon = law.horizon if isinstance(law, SmoothLaw) else 64.0
+            far = spread * min(horizon, _FARTHEST / max(spread, 1.0))
+            around, places = [-far, far], _OCTAVES
+        ends = [min(ends[0], centre + around[0]), max(ends[1], centre + around[1])]
+        found += (centre + spread * places).tolist()
     start, stop = max(low, ends[0]), min(high, ends[1])
     return np.array(sorted({x for x in found if start < x < stop} | {start, stop}))
 
 
-def _known(law: Law) -> FloatArray:
-    """Return a law's own places, as far out as what lies beyond is known to its last digits."""
-    return law.places[law.pdf(law.places) > _FAINT] if law.places.size else law.places
+def _own_places(law: Law) -> FloatArray:
+    """Return the places that a law knows itself, to the first ones beyond its digits."""
+    seen = np.flatnonzero(law.pdf(law.places) > _FAINT)
+    return law.places[max(seen[0] - 1, 0) : seen[-1] + 2] if seen.size else law.places[:0]
 
 
 def _is_wide(edges: FloatArray, height: FloatArray, density: Density) -> BoolArray:

@@ -16,14 +16,12 @@ from qerror.densities.magnitude import magnitude_masses
 from qerror.densities.maximum import MaximumNodes
 
 _SLOW = 1.8  # of the exponent: for lighter tails panels leave less than 1e-16
+_SLOW_SQUARES = 3.5  # the same for means of squares
 _BEYOND = 1e-13  # of the law of M: there it is a power, and so are the means, to 1e-14 of the whole
 
 
-_SLOW_SQUARES = 3.5  # the same for means of squares
-
-
 class FarNode(NamedTuple):
-    """sum w g(m) = E[g(M); M > end] for g of 1 and one power of m; no node, or one."""
+    """sum w g(m) = E[g(M); M > end] for g of 1 and m^(2-a); no node, or one."""
 
     end: float
     nodes: FloatArray

@@ -63,11 +63,12 @@ class FromScipy(Density):
 
     Slower than the built-in densities (adaptive quadrature of `pdf`, about a hundred times)
     and as accurate as the distribution's own `pdf`: near 1e-13 relative for smooth ones and
-    for histograms, 1e-10 where the density has a jump, a cusp or a pole; 1e-3 for blocks at a real
-    scale where a pole steeper than a root lies elsewhere than at 0, and for affine blocks
-    where the density has a cusp elsewhere than at its `loc`. What quadrature cannot bring to 1e-9
-    is refused, and so are affine blocks where P(|X| > x) falls as x^-16 or slower. Two are equal
-    where the distributions have the same class, name, arguments and quantiles.
+    for histograms, 1e-10 where the density has a jump, a cusp or a pole (affine blocks 1e-8 beside
+    a cusp at its `loc`); 1e-3 for blocks at a real scale where a pole steeper than a root lies
+    elsewhere than at 0, and for affine blocks where a cusp lies elsewhere than at the `loc`. What
+    quadrature cannot bring to 1e-9 is refused, and so are affine blocks where P(|X| > x) falls
+    slower than x^-16. Two are equal where the distributions have the same class, name, arguments
+    and quantiles.
 
     Parameters
     ----------

@@ -6,11 +6,12 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import roots_jacobi
 
-from qerror._arrays import FloatArray, integer
+from qerror._arrays import FloatArray, integer, quoted
 from qerror.analysis.single import quantization_error
 from qerror.densities.branches import branch_points
 from qerror.densities.density import Density
 from qerror.densities.discrete import Discrete
+from qerror.densities.extreme import tail_exponent
 from qerror.densities.maximum import (
     MaximumNodes,
     MaximumRule,
@@ -22,7 +23,7 @@ from qerror.densities.maximum import (
     suits_rule,
 )
 from qerror.densities.mixture import Mixture
-from qerror.densities.names import DensityLike, as_density
+from qerror.densities.names import DensityLike, as_density, density_name
 from qerror.densities.quadrature import gauss_rules
 from qerror.densities.truncated import Truncated
 from qerror.exceptions import InvalidValue
@@ -84,14 +85,18 @@ def block_density(density: DensityLike, block_size: int) -> tuple[Density, float
     0.007622
     """
     density = as_density(density)
-    n = integer("block_size", block_size, 2, 2**53)
+    n, name = integer("block_size", block_size, 2, 2**53), quoted(density_name(density))
     if density.atom_sums.size:
-        raise InvalidValue("block_density needs a continuous density, without point masses")
+        raise InvalidValue(
+            f"the law of a block needs a continuous density, without point masses: {name} has some"
+        )
     if not math.isfinite(density.second_moment):
-        raise InvalidValue("block_density needs a density with a finite second moment")
+        raise InvalidValue(
+            f"the law of a block needs a density with a finite second moment: {name} has none"
+        )
     if any(branch_points(density)):
         raise InvalidValue(
-            "block_density needs a density that is smooth between its kinks, not one that starts "
+            f"the law of a block needs a density that is smooth between its kinks: {name} starts "
             "as a root of x off 0, as an arcsine density at its ends"
         )
     panels = maximum_nodes(density, n)
@@ -165,23 +170,14 @@ def _in_stretches(density: Density, n: int) -> MaximumRule:
 def _far_from(density: Density, panels: MaximumNodes, n: int) -> float:
     """Return the magnitude from where tails are powers of x, infinite if no block reaches it."""
     m, both = panels.nodes, panels.density.sum(axis=0)
-    falls = -np.diff(np.log(both)) / np.diff(np.log(m))
-    suits = abs(falls - (_exponent(density) + 1)) < _POWER
+    with np.errstate(divide="ignore", invalid="ignore"):
+        falls = -np.diff(np.log(both)) / np.diff(np.log(m))
+    suits = abs(falls - (tail_exponent(density) + 1)) < _POWER
     suits &= -np.expm1(panels.log_below[1:]) * n < _RARE
     last = max((abs(x) for x in density.kinks), default=0.0)
     suits &= m[1:] > 2 * last
     first = np.flatnonzero(~suits)[-1] + 1
     return _FINE * float(m[1:][first]) if first < suits.size else math.inf
-
-
-def _exponent(density: Density) -> float:
-    """Return the a of P(|X| > x) ~ x^-a."""
-    return min(
-        piece.law.tail_exponent(side)
-        for piece in density.pieces()
-        for side, end in ((1.0, piece.high), (-1.0, -piece.low))
-        if end == math.inf
-    )
 
 
 def _far_rule(density: Density, far: float, n: int) -> tuple[FloatArray, FloatArray]:
@@ -190,7 +186,7 @@ def _far_rule(density: Density, far: float, n: int) -> tuple[FloatArray, FloatAr
     In s = 1 / m its power m^2 f dm is s^(a - 3) times what is smooth there; the error has powers
     s^a besides, which a root of s as the variable makes smooth enough.
     """
-    b = _ROOT * (_exponent(density) - 2) - 1
+    b = _ROOT * (tail_exponent(density) - 2) - 1
     x, w = roots_jacobi(_FAR_NODES, 0.0, b)
     v = 0.5 * (1 + x[::-1])
     m = far * v**-_ROOT

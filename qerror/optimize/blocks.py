@@ -234,6 +234,7 @@ def rank_blocks(
             found.append(OptimalBlocks(blocks, _report(blocks, density, averaged), averaged))
     if not found:
         refuse_cost(forms, bits_per_value)
+    # By twelve digits: rounding would put equally good ones in any order.
     found.sort(key=lambda each: float(f"{each.report.mse:.12e}"))
     least = found[0].report.mse
     return tuple(

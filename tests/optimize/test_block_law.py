@@ -30,7 +30,8 @@ SPREADS = Mixture((Gaussian(), Gaussian(std=100.0)), (0.999, 0.001))
 
 def of_blocks(name: str, density: Density, n: int) -> float:
     element = parse_format(name)
-    form = BlockFormat(element, Absmax(divisor=1.0), n)  # type: ignore[arg-type]
+    assert isinstance(element, Codebook)
+    form = BlockFormat(element, Absmax(divisor=1.0), n)
     return quantization_error(form, density).mse
 
 

@@ -39,7 +39,7 @@ def block_moments(nu: float, n: int, levels: Any) -> tuple[float, float]:
     density = 2 * law.pdf(m)
     ends = np.concatenate([[-1.0], 0.5 * (q[1:] + q[:-1]), [1.0]])
     square, mean = np.zeros(m.size), np.zeros(m.size)
-    for level, low, high in zip(q * 1.0, ends[:-1], ends[1:], strict=True):
+    for level, low, high in zip(q, ends[:-1], ends[1:], strict=True):
         p, x, xx = (f(high * m) - f(low * m) for f in (mass, first, second))
         square += (level * m) ** 2 * p - 2 * level * m * x + xx
         mean += level * m * p - x
